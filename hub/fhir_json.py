@@ -1,0 +1,110 @@
+"""FHIR JSON in and out: values come back as they came.
+
+Decimals stay Decimal (72.50 is not 72.5), member order is kept, and what JSON allows but FHIR must not see is refused at
+the door: duplicate members, NaN, huge numbers, deep nesting. https://hl7.org/fhir/R4/json.html
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from hub.errors import HubError, Kind
+
+MAX_BYTES = 64 * 1024 * 1024
+MAX_DEPTH = 64
+MAX_NUMBER = 400
+
+
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+class BadJson(HubError):
+    """The text is not JSON that FHIR allows; the message says where, never what."""
+
+    kind = Kind.STRUCTURE
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise BadJson(f"member {twice[:64]!r} occurs twice in one object")
+    return members
+
+
+def _decimal(text: str) -> Decimal:
+    if len(text) > MAX_NUMBER:
+        raise BadJson(f"a number of {len(text)} characters is too long")
+    return Decimal(text)
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_NUMBER:
+        raise BadJson(f"a number of {len(text)} characters is too long")
+    return int(text)
+
+
+def _constant(text: str) -> Any:
+    raise BadJson(f"{text} is not a JSON value")
+
+
+def _check_depth(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise BadJson(f"nested deeper than {MAX_DEPTH} levels")
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                below.extend(v for v in item.values() if isinstance(v, (dict, list)))
+            else:
+                below.extend(v for v in item if isinstance(v, (dict, list)))
+        level = below
+
+
+def parse(text: bytes) -> dict[str, Any]:
+    """A JSON object from outside, with Decimal for every number that has a fraction or an exponent.
+
+    Raise BadJson: not UTF-8, not an object, duplicate members, NaN, too deep, too long.
+    """
+    if len(text) > MAX_BYTES:
+        raise BadJson(f"more than {MAX_BYTES} bytes", kind=Kind.TOO_LONG)
+    try:
+        value = json.loads(
+            text.decode("utf-8-sig"),
+            object_pairs_hook=_members,
+            parse_float=_decimal,
+            parse_int=_integer,
+            parse_constant=_constant,
+        )
+    except UnicodeDecodeError as error:
+        raise BadJson(f"not UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise BadJson(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise BadJson(f"nested deeper than {MAX_DEPTH} levels") from None
+    if not isinstance(value, dict):
+        raise BadJson("a FHIR resource is a JSON object")
+    _check_depth(value)
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        raise BadJson("a string holds half of a surrogate pair") from None
+    return value
+
+
+def load(text: bytes | str) -> dict[str, Any]:
+    """What we wrote ourselves, read fast."""
+    value: dict[str, Any] = _decoder.decode(text)
+    return value
+
+
+def dump(value: Any) -> bytes:
+    return _encoder.encode(value)

@@ -1,0 +1,91 @@
+"""The county in one file: facilities, channels, policy. A hospital's IT reads `county.toml` in one sitting.
+
+Secrets never stand in it: a channel names a file or an environment variable that holds them.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hub.errors import Invalid
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Facility(Table):
+    code: str = Field(pattern=r"^[A-Za-z0-9.\-]{1,32}$")  # also the id of its Organization
+    name: str  # 示范县人民医院
+    name_en: str = ""
+    kind: str = ""  # WS 218 facility type: A100, A210, C220 …
+    grade: str = ""  # 二级甲等 …
+    parent: str = ""  # code of the facility it belongs to
+    community: str = ""  # 医共体: members recognise one another's results
+    areas: tuple[str, ...] = ()  # where it lies, narrowest first: "county:339900", "prefecture:3399", "province:33", "national"
+
+
+class Channel(Table):
+    """One source system. `options` belong to the connector and are checked by its own config model."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9\-]{0,63}$")
+    connector: str  # hl7v2_mllp | sql | files | dicom
+    facility: str = ""  # empty: the record says (MSH-4, calling AE title)
+    zone: str = "+08:00"
+    charset: str = ""
+    maps: tuple[str, ...] = ()  # names of ConceptMaps or folders of them, beside county.toml or in profiles/cn/concept_maps
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def gather(cls, values: Any) -> Any:
+        """Unknown keys of a [[channel]] are the connector's options: the file stays flat."""
+        if not isinstance(values, dict) or "options" in values:
+            return values
+        own = {k: v for k, v in values.items() if k in cls.model_fields}
+        return {**own, "options": {k: v for k, v in values.items() if k not in cls.model_fields}}
+
+
+class Policy(Table):
+    treatment_days: int = Field(default=30, ge=0)  # how long after an encounter's end its facility still treats the person
+    open_encounter_days: int = Field(default=365, ge=1)  # an encounter never closed stops counting after this
+
+
+class County(Table):
+    name: str = "医共体"
+    name_en: str = "County medical community"
+    code: str = ""
+    zone: str = "+08:00"
+    facilities: tuple[Facility, ...] = Field(default=(), alias="facility")
+    channels: tuple[Channel, ...] = Field(default=(), alias="channel")
+    policy: Policy = Policy()
+    catalogue: str = "county-demo"  # which recognition catalogue is in force
+    community: str = ""  # the community of facilities that state none
+
+    def facility(self, code: str) -> Facility | None:
+        return next((f for f in self.facilities if f.code == code), None)
+
+
+def load_county(path: Path | None) -> County:
+    """Read county.toml; None gives a county without facilities, where records say whose they are.
+
+    Raise Invalid naming the line or the table that is wrong.
+    """
+    if path is None:
+        return County()
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise Invalid(f"{path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path}: {error}") from None
+    head = values.pop("county", {})
+    try:
+        return County.model_validate({**head, **values})
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise Invalid(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -1,0 +1,195 @@
+"""The promises of a store of versioned FHIR resources; every backend keeps them alike.
+
+Reads see the last committed state. Writes run as functions inside one transaction: all or nothing, acknowledged only when synced to
+disk. The tables that must change in the same transaction as resources (which journal record had which effect, who is whom, who treats whom) are
+part of the port, so that "exactly one effect" is one commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+
+from hub.errors import HubError, Kind
+from hub.search.query import SearchQuery
+
+T = TypeVar("T")
+Resource = dict[str, Any]
+
+
+class TooCostly(HubError):
+    """The query was stopped at its limit of time or size."""
+
+    kind = Kind.TOO_COSTLY
+
+
+class Key(NamedTuple):
+    type: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of one resource. `body` is its JSON with meta.versionId and meta.lastUpdated; empty for a deletion."""
+
+    type: str
+    id: str
+    version: int
+    updated: int  # UTC milliseconds
+    deleted: bool
+    body: bytes
+    method: Literal["POST", "PUT", "DELETE"]  # what made this version, for history
+    facility: str = ""  # whose record it is
+    patient: str = ""  # id of the Patient in whose compartment it lies; "" for none
+
+    @property
+    def etag(self) -> str:
+        return f'W/"{self.version}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    version: Version
+    created: bool
+    changed: bool  # False: the same content again, no new version was made
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a reader may see; the store narrows every query by it. The default sees nothing.
+
+    A resource is visible if `everything`; or if its type is in `types` (None: any) and one of these holds: its facility is `facility`;
+    it belongs to no patient and its type is in `shared_types`; its patient's person has a treatment relation with `facility` at `now`.
+    """
+
+    everything: bool = False
+    facility: str = ""
+    types: frozenset[str] | None = frozenset()
+    shared_types: frozenset[str] = frozenset()
+    now: int = 0  # UTC milliseconds
+
+
+EVERYTHING = Scope(everything=True, types=None)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """`matches` in order, `included` beside them; `next` is the position after the last match, None at the end."""
+
+    matches: tuple[Version, ...]
+    included: tuple[Version, ...] = ()
+    next: str | None = None
+    total: int | None = None  # only when asked for, or when all matches are on this page
+    truncated_includes: bool = False  # more resources would have been included than the cap allows
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one journal record."""
+
+    seq: int  # its journal number
+    state: Literal["done", "dead"]
+    reason: str = ""  # why it is dead
+    attempts: int = 1
+    resources: tuple[str, ...] = ()  # "Type/id" that it created or changed, or found already as they are
+    issues: tuple[Mapping[str, str], ...] = ()
+    ledger: Mapping[str, int] = field(default_factory=dict)
+    finished: int = 0  # UTC milliseconds
+    source: str = ""
+    facility: str = ""
+    kind: str = ""
+
+
+class Transaction(Protocol):
+    """Inside `ResourceStore.write`. Sees its own changes."""
+
+    def current(self, key: Key) -> Version | None:
+        """The newest version, a deletion included; None if it never was."""
+
+    def save(
+        self,
+        resource: Resource,
+        *,
+        id: str,
+        facility: str = "",
+        method: Literal["POST", "PUT"] = "PUT",
+        if_match: int | None = None,
+    ) -> Saved:
+        """Add a version and its index entries. Sets id, meta.versionId and meta.lastUpdated; the same content again adds none.
+
+        Raise VersionConflict if the current version is not `if_match`.
+        """
+
+    def delete(self, key: Key, *, if_match: int | None = None) -> Saved:
+        """Add a deletion; deleting again adds none. Raise NotFound if it never was."""
+
+    def find(self, query: SearchQuery, *, limit: int = 2) -> list[Key]:
+        """Keys matching, for conditional interactions; sees this transaction's own changes."""
+
+    # -- whose is it
+    def person_of(self, patient: str) -> str:
+        """The golden Patient's id that this patient is linked to, or the patient's own id."""
+
+    def patients_of(self, person: str) -> tuple[str, ...]:
+        """Every patient id linked to the person, the golden's own id not included; (person,) when unlinked."""
+
+    def assign_person(self, patient: str, person: str) -> None:
+        """Link; `person == patient` unlinks."""
+
+    def relate(self, facility: str, patient: str, until: int) -> None:
+        """The facility treats this patient until then (UTC ms); a later `until` wins."""
+
+    # -- what became of a journal record, and when each element of a resource was last stated
+    def outcome(self, seq: int) -> Outcome | None: ...
+
+    def record_outcome(self, outcome: Outcome) -> None:
+        """Insert or replace."""
+
+    def stamps(self, key: Key) -> dict[str, str]:
+        """Element name → source time (ISO, UTC) + tie-break of its last statement; {} if none."""
+
+    def set_stamps(self, key: Key, stamps: Mapping[str, str]) -> None: ...
+
+
+class ResourceStore(Protocol):
+    """Thread-safe. Readers never wait for the writer."""
+
+    def write(self, work: Callable[[Transaction], T]) -> Future[T]:
+        """Run `work` in a transaction; the Future resolves after the commit is synced. An exception rolls only this work back."""
+
+    def read(self, key: Key) -> Version:
+        """The current version. Raise NotFound if it never was, Gone if it was deleted. No policy here: see hub.security.door."""
+
+    def vread(self, key: Key, version: int) -> Version:
+        """Raise NotFound for an unknown version, Gone for the version that is a deletion."""
+
+    def history(self, key: Key, *, count: int, before: int | None = None) -> list[Version]:
+        """Newest first, deletions included; versions below `before` for the next page. Raise NotFound if it never was."""
+
+    def read_many(self, keys: Iterable[Key]) -> list[Version]:
+        """Current, undeleted versions of those that exist, in the order asked."""
+
+    def search(self, query: SearchQuery, scope: Scope) -> SearchPage:
+        """One page. `query.after` is a former page's `next`. Raise TooCostly past the statement limit."""
+
+    def visible(self, version: Version, scope: Scope) -> bool:
+        """The policy applied to one resource: the second check, on the way out."""
+
+    def person_of(self, patient: str) -> str: ...
+
+    def patients_of(self, person: str) -> tuple[str, ...]: ...
+
+    def treats(self, facility: str, patient: str, now: int) -> bool:
+        """The facility has a treatment relation with the patient's person at `now`."""
+
+    def outcome(self, seq: int) -> Outcome | None: ...
+
+    def outcomes(self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000) -> list[Outcome]:
+        """By journal number."""
+
+    def finished_after(self, seq: int) -> int:
+        """The highest n such that every journal record seq+1 … n has an outcome (seq itself if none): where to resume."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,35 @@
+"""Stable ids: the same business key again is the same resource, so a replay is an update and never a double."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+
+def resource_id(resource_type: str, namespace: str, *key: str) -> str:
+    """A FHIR id (26 characters of a-z2-7) from type, namespace (usually the facility's code) and business key.
+
+    Business keys: Patient = local number; Encounter = visit number; ServiceRequest = placer or filler number;
+    DiagnosticReport = report or filler number; Observation = report number + item code (+ OBX-4);
+    ImagingStudy = StudyInstanceUID; Organization = facility code alone (see `organization_id`).
+    """
+    if not all(key):
+        raise ValueError(f"{resource_type}: an empty business key would join strangers")
+    text = "\x1f".join((resource_type, namespace, *key))
+    digest = hashlib.sha256(text.encode()).digest()[:16]
+    return base64.b32encode(digest).decode().rstrip("=").lower()
+
+
+def organization_id(facility: str) -> str:
+    """Facilities are few and known by code: the code itself, made a legal FHIR id."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in facility)[:64] or "unknown"
+
+
+def reference(resource_type: str, namespace: str, *key: str) -> dict[str, Any]:
+    return {"reference": f"{resource_type}/{resource_id(resource_type, namespace, *key)}"}
+
+
+def local_system(facility: str, kind: str) -> str:
+    """URI of a facility's own numbers or codes: urn:hub:CTY:patient, urn:hub:CTY:item …"""
+    return f"urn:hub:{facility}:{kind}"
