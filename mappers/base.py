@@ -48,13 +48,16 @@ ISSUE_CODES = {
 class Change:
     """What a record says of one resource.
 
-    `replace`: the record states the whole resource (a lab result, a report). `patch`: it states some top-level elements; None
-    deletes an element, an absent element says nothing (HL7 v2: "" and empty). Elements and resources are settled by
-    `Mapped.changed_at`, so the order of arrival never decides.
+    `replace`: the whole resource is stated (a lab result, a report).
+    `patch`: some top-level elements are; None deletes an element, an absent one says nothing (HL7 v2: "" and empty).
+    `fill`: as patch, but any patch outranks it: a patient as an ORU, a CDA header or a DICOM file mentions them.
+    `union`: one part of a whole that many records state together (ImagingStudy: one instance a record).
+
+    What is stated twice is settled by `Mapped.changed_at`, so the order of arrival never decides.
     """
 
     resource: Resource  # has resourceType and id
-    mode: Literal["replace", "patch"] = "replace"
+    mode: Literal["replace", "patch", "fill", "union"] = "replace"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The promises of a store of versioned FHIR resources; every backend keeps them alike.
 
 Reads see the last committed state. Writes run as functions inside one transaction: all or nothing, acknowledged only when synced to
-disk. The tables that must change in the same transaction as resources (which journal record had which effect, who is whom, who treats whom) are
-part of the port, so that "exactly one effect" is one commit.
+disk. The tables that must change in the same transaction as resources (which journal record had which effect, who is whom,
+who treats whom) are part of the port, so that "exactly one effect" is one commit.
 """
 
 from __future__ import annotations
@@ -60,8 +60,9 @@ class Saved:
 class Scope:
     """What a reader may see; the store narrows every query by it. The default sees nothing.
 
-    A resource is visible if `everything`; or if its type is in `types` (None: any) and one of these holds: its facility is `facility`;
-    it belongs to no patient and its type is in `shared_types`; its patient's person has a treatment relation with `facility` at `now`.
+    A resource is visible if `everything`; or if its type is in `types` (None: any) and one of these holds: its facility is
+    `facility`; it belongs to no patient and its type is in `shared_types`; its patient's person has a treatment relation
+    with `facility` at `now`.
     """
 
     everything: bool = False

@@ -1,0 +1,26 @@
+"""The one way a resource gets into the store, whether a client sent it or the pipeline mapped it.
+
+Saved, then what follows from it in the same transaction: who treats whom (Encounter, ServiceRequest) and whose it is (Patient).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from hub.settings import Policy
+from hub.store.port import Saved, Transaction
+
+
+def keep(
+    transaction: Transaction,
+    resource: dict[str, Any],
+    *,
+    id: str,
+    facility: str,
+    now: int,
+    policy: Policy,
+    method: Literal["POST", "PUT"] = "PUT",
+    if_match: int | None = None,
+) -> Saved:
+    """Save `resource`, owned by `facility` (tagged in meta), at `now` (UTC ms)."""
+    return transaction.save(resource, id=id, facility=facility, method=method, if_match=if_match)
