@@ -1,0 +1,38 @@
+# make demo   set up, run a small county through the hub, leave it open in the browser
+# make test   set up, check style and types, run every test
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+
+.PHONY: help demo test lint bench kill-campaign lock clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+demo: ## set up, let three facilities' systems flow into a hub, show it (ARGS="--headless --people 200")
+	@scripts/setup.sh run
+	@.venv/bin/yitong demo $(ARGS)
+
+test: ## set up, lint, check types, run all tests (ARGS="-k mllp" narrows them)
+	@scripts/setup.sh test
+	@$(MAKE) --no-print-directory lint
+	@$(PY) -m pytest $(ARGS)
+
+lint: ## ruff and mypy (strict)
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+bench: ## the figures of benchmarks/README.md, into benchmarks/results/ (ARGS="--quick")
+	@scripts/setup.sh test
+	@$(PY) -m benchmarks $(ARGS)
+
+kill-campaign: ## kill -9 the hub at 200 random moments while a LIS sends (ARGS="--kills 200 --seed 1")
+	@scripts/setup.sh test
+	@$(PY) -m tests.end_to_end.kill_campaign $(ARGS)
+
+lock: ## pin the versions anew, with hashes (needs pip-tools beside the project)
+	@scripts/lock.sh
+
+clean: ## remove what was built, installed or cached here
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build hub/web/static/vendor
