@@ -1,0 +1,64 @@
+"""What a hospital's engineer writes of a database in county.toml: how to reach it, and which views to read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+
+# A name as databases allow it, Chinese letters included; it is looked up in the inspected schema before it is ever used.
+Identifier = Annotated[str, StringConstraints(pattern=r"^[^\W\d][\w$#]{0,127}$")]
+QualifiedName = Annotated[str, StringConstraints(pattern=r"^[^\W\d][\w$#]{0,127}(\.[^\W\d][\w$#]{0,127})?$")]
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ViewConfig(Table):
+    name: QualifiedName  # v_patient or schema.v_patient
+    key: tuple[Identifier, ...] = Field(min_length=1)  # the columns that name a row
+    changed_at: Identifier  # when the row was last written: DATETIME, TIMESTAMP, DATE or ISO text
+    columns: tuple[Identifier, ...] = ()  # empty: every column of the view
+    deleted: Identifier | None = None  # a flag column: 1, Y, T, true or 是 mean that the row no longer holds
+    table: str = Field(default="", pattern=r"^[a-z0-9_]*$")  # the declared table that maps it; empty: the view's own name
+
+    @property
+    def kind(self) -> str:
+        return f"row/{self.table or self.name.rpartition('.')[2].lower()}"
+
+
+class SqlConfig(Table):
+    url: SecretStr | None = None  # a SQLAlchemy URL: mariadb+pymysql://reader:…@his/hisdb, postgresql+psycopg://…
+    url_env: str = ""  # or the environment variable …
+    url_file: Path | None = None  # … or the file that holds it, for it holds a password
+    views: tuple[ViewConfig, ...] = Field(min_length=1)
+    batch: int = Field(default=500, ge=1, le=50_000)  # rows a page
+    overlap: float = Field(default=300, ge=0)  # seconds: the longest time between writing changed_at and its commit
+    remember: int = Field(default=5_000, ge=0)  # rows of the overlap known by digest, so that they are not sent again
+    every: float = Field(default=60, gt=0)  # seconds between two polls
+    timeout: int = Field(default=60, ge=1)  # seconds one statement may take, where the driver has a limit
+
+    @model_validator(mode="after")
+    def one_url(self) -> SqlConfig:
+        if sum(map(bool, (self.url, self.url_env, self.url_file))) != 1:
+            raise ValueError("state exactly one of url, url_env and url_file")
+        if len({view.kind for view in self.views}) != len(self.views):
+            raise ValueError("two views of one channel would share a table's name; give one of them another `table`")
+        return self
+
+    def read_url(self) -> str:
+        """The URL itself. Raise LookupError naming the variable or file that is missing, never what it holds."""
+        if self.url is not None:
+            return self.url.get_secret_value()
+        if self.url_file is not None:
+            try:
+                return self.url_file.read_text("utf-8").strip()
+            except OSError as error:
+                raise LookupError(f"url_file {self.url_file}: {error.strerror}") from None
+        url = os.environ.get(self.url_env, "")
+        if not url:
+            raise LookupError(f"url_env {self.url_env}: the variable is not set")
+        return url
