@@ -1,0 +1,173 @@
+"""`yitong doctor`: numbered checks, each with its cause and the exact fix."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import apsw
+import httpx
+from rich.console import Console
+
+from connectors.base import SourceDenied, SourceUnavailable
+from hub.errors import HubError
+from hub.settings import County, load_county
+
+State = Literal["ok", "warning", "broken"]
+SAFE_SQLITE = (3, 51, 3)  # the WAL-reset corruption is fixed from here on
+FEW_GIGABYTES = 5
+MARKS: dict[State, tuple[str, str]] = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "broken": ("✗", "red")}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    check: str
+    state: State
+    found: str
+    fix: str = ""
+
+
+def county_path(data: Path, config: Path | None) -> Path | None:
+    """The county.toml in force: the one named, else the one in the data folder, else none."""
+    own = data / "county.toml"
+    return config or (own if own.is_file() else None)
+
+
+def run_doctor(data: Path, *, config: Path | None, url: str, as_json: bool) -> int:
+    """Print the findings; 0 all well, 1 warnings, 2 something is broken."""
+    findings = list(_findings(data, config, url))
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(f) for f in findings], ensure_ascii=False, indent=2) + "\n")
+    else:
+        _print(findings)
+    return max({"ok": 0, "warning": 1, "broken": 2}[f.state] for f in findings)
+
+
+def _print(findings: list[Finding]) -> None:
+    console = Console()
+    for number, finding in enumerate(findings, 1):
+        mark, style = MARKS[finding.state]
+        console.print(f"{number:2} {mark} {finding.check}: {finding.found}", style=style, markup=False, highlight=False)
+        if finding.fix:
+            console.print(f"     → {finding.fix}", markup=False, highlight=False)
+
+
+def _findings(data: Path, config: Path | None, url: str) -> Iterator[Finding]:
+    yield from (check() for check in (_python, _sqlite, _assets, _clock))
+    yield from _folder(data)
+    county, finding = _county(county_path(data, config))
+    yield finding
+    if url:
+        yield _running(url)
+    elif county is not None:
+        yield from _channels(county)
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    if sys.version_info >= (3, 11):
+        return Finding("Python", "ok", version)
+    return Finding("Python", "broken", version, "install Python 3.11 or later")
+
+
+def _sqlite() -> Finding:
+    version = apsw.sqlite_lib_version()
+    if tuple(map(int, version.split("."))) >= SAFE_SQLITE:
+        return Finding("SQLite", "ok", version)
+    return Finding("SQLite", "broken", f"{version} may corrupt its log", "install apsw 3.51.3 or later")
+
+
+def _assets() -> Finding:
+    script = Path(__file__).parents[1] / "web" / "static" / "vendor" / "htmx-2.min.js"
+    if script.is_file():
+        return Finding("Page assets", "ok", "htmx is there")
+    return Finding(
+        "Page assets", "warning", "htmx is missing: pages work, each click reloads", "install the package anew: pip install ."
+    )
+
+
+def _clock() -> Finding:
+    now = datetime.now().astimezone()
+    if now.year >= 2026:
+        return Finding("Clock", "ok", f"{now:%Y-%m-%d %H:%M %z}")
+    return Finding("Clock", "broken", f"{now:%Y-%m-%d}", "set the machine's clock: windows and audits depend on it")
+
+
+def _folder(data: Path) -> Iterator[Finding]:
+    if not data.is_dir():
+        yield Finding("Data folder", "warning", f"{data} is not there yet", "`yitong serve` makes it")
+        return
+    if not os.access(data, os.W_OK | os.X_OK):
+        yield Finding("Data folder", "broken", f"{data} is not writable", f"chown -R $(id -un) {data}")
+    elif data.stat().st_mode & 0o077:
+        yield Finding("Data folder", "warning", f"others may read {data}", f"chmod 700 {data}")
+    else:
+        yield Finding("Data folder", "ok", str(data))
+    free = shutil.disk_usage(data).free / 2**30
+    fix = "" if free > FEW_GIGABYTES else "free some space: at zero the hub stops acknowledging"
+    yield Finding("Disk", "ok" if free > FEW_GIGABYTES else "warning", f"{free:.0f} GB free", fix)
+    yield from (_file(data / name) for name in ("store.sqlite", "journal.sqlite", "tokens.sqlite") if (data / name).is_file())
+
+
+def _file(path: Path) -> Finding:
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        answer = str(next(iter(connection.execute("pragma quick_check(1)")))[0])
+    except apsw.Error as error:
+        return Finding(path.name, "broken", str(error), "stop the hub, keep a copy of the folder, restore a backup")
+    if answer == "ok":
+        return Finding(path.name, "ok", f"sound, {path.stat().st_size / 2**20:.0f} MB")
+    return Finding(path.name, "broken", answer, "stop the hub, keep a copy of the folder, restore a backup")
+
+
+def _county(path: Path | None) -> tuple[County | None, Finding]:
+    if path is None:
+        return None, Finding("county.toml", "ok", "none: records say whose they are (see docs/guides/first-channel.md)")
+    try:
+        county = load_county(path)
+    except HubError as error:
+        return None, Finding("county.toml", "broken", error.message, "mend the line named")
+    known = {f.code for f in county.facilities}
+    strangers = sorted({c.facility for c in county.channels if c.facility and c.facility not in known})
+    if strangers:
+        fix = "add a [[facility]] for each"
+        return county, Finding("county.toml", "warning", f"channels name unknown facilities: {', '.join(strangers)}", fix)
+    found = f"{len(county.facilities)} facilities, {len(county.channels)} channels"
+    return county, Finding("county.toml", "ok", found)
+
+
+def _channels(county: County) -> Iterator[Finding]:
+    from connectors.registry import build
+
+    for channel in county.channels:
+        name = f"Channel {channel.name}"
+        try:
+            build(channel, lambda *_: ()).check()
+        except SourceDenied as error:
+            yield Finding(name, "broken", f"refused: {error}", "check the account and its rights")
+        except SourceUnavailable as error:
+            yield Finding(name, "broken", f"not reachable: {error}", "check address, port and network; is the hub already running?")
+        except HubError as error:
+            yield Finding(name, "broken", error.message, "mend the channel in county.toml")
+        else:
+            yield Finding(name, "ok", f"{channel.connector} answers")
+
+
+def _running(url: str) -> Finding:
+    try:
+        answer = httpx.get(f"{url.rstrip('/')}/health", timeout=5)
+    except httpx.HTTPError as error:
+        return Finding(
+            "Running hub", "broken", f"{url} does not answer ({type(error).__name__})", "start it: yitong serve --data DIR"
+        )
+    if answer.status_code == httpx.codes.OK:
+        return Finding("Running hub", "ok", url)
+    return Finding("Running hub", "broken", f"{url}/health answers {answer.status_code}", "look at its log")

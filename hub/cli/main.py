@@ -1,0 +1,157 @@
+"""The command `yitong`: each command imports what it needs when it runs, so `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from hub import __version__
+from hub.errors import HubError
+
+app = typer.Typer(
+    name="yitong",
+    help="""Yitong Hub (医通): take in every system's records, give back one FHIR R4 record.
+
+A first walk:  yitong demo
+A real hub:    yitong serve --data /srv/yitong --config county.toml
+An account:    yitong token create --data /srv/yitong --name "Dr Li" --role clinician --facility CTY
+What is wrong: yitong doctor --data /srv/yitong""",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+token_app = typer.Typer(help="Accounts: make, list and revoke bearer tokens.", no_args_is_help=True)
+app.add_typer(token_app, name="token")
+
+Data = Annotated[Path, typer.Option("--data", help="The hub's data folder (made if it is not there).", file_okay=False)]
+Config = Annotated[Path | None, typer.Option("--config", help="county.toml; default: DATA/county.toml if it is there.")]
+
+err = Console(stderr=True)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if show:
+        typer.echo(f"yitong {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def serve(
+    data: Data,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="FHIR and pages; 0 takes any free port.")] = 8000,
+    mllp_port: Annotated[int | None, typer.Option(help="An MLLP listener for any facility (0: any free port).")] = None,
+    dicom_port: Annotated[int | None, typer.Option(help="A DICOM listener for any facility (0: any free port).")] = None,
+    config: Config = None,
+) -> None:
+    """Run the hub: FHIR API, pages, listeners, polling and pipeline, supervised by this one command.
+
+    Without channels in county.toml it listens for MLLP on 2575 and DICOM on 11112 and watches DATA/inbox for files. Ctrl-C or
+    SIGTERM stops it; kill -9 or a power cut loses nothing that was acknowledged.
+    """
+    from hub.cli.serve import run_server
+
+    run_server(data, host=host, port=port, mllp_port=mllp_port, dicom_port=dicom_port, config=config)
+
+
+@app.command()
+def demo(
+    headless: Annotated[bool, typer.Option("--headless", help="Check as a client, print the table, stop.")] = False,
+    people: Annotated[int, typer.Option(min=20, max=20_000, help="How many residents.")] = 200,
+    data: Annotated[Path | None, typer.Option("--data", help="Data folder; default: a new temporary one.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same county.")] = 1,
+) -> None:
+    """Watch three facilities' systems flow into a hub, then look at the shared record in the browser.
+
+    Everything is synthetic and stays on this machine. With --headless: exit 0 only if every line of the table holds.
+    """
+    from demo.run import run_demo
+
+    raise typer.Exit(run_demo(headless=headless, people=people, data=data, seed=seed))
+
+
+@app.command()
+def doctor(
+    data: Data,
+    config: Config = None,
+    url: Annotated[str, typer.Option(help="Also ask a running hub at this address whether it is well.")] = "",
+    json_output: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """Numbered checks with cause and exact fix. Exit 0 all well, 1 warnings, 2 something is broken."""
+    from hub.cli.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(data, config=config, url=url, as_json=json_output))
+
+
+@app.command()
+def replay(
+    data: Data,
+    seq: Annotated[list[int] | None, typer.Option(help="Journal number; may be given several times.")] = None,
+    channel: Annotated[str, typer.Option(help="Only records of this channel, e.g. cty-lis.")] = "",
+    kind: Annotated[str, typer.Option(help="Only this kind: hl7v2, cda, dicom, row/v_patient …")] = "",
+    state: Annotated[str, typer.Option(help="Only records in this state: dead or done.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be replayed.")] = False,
+    config: Config = None,
+) -> None:
+    """Map stored records again, after a map or a setting was mended.
+
+    Safe by construction: ids come from the records' own keys, so a replay is an update and unchanged content makes no new version.
+    Works beside a running hub, which then does the work, or alone.
+
+    Example: yitong replay --data /srv/yitong --channel cty-lis --state dead --dry-run
+    """
+    from hub.cli.replay import run_replay
+
+    raise typer.Exit(
+        run_replay(data, seqs=tuple(seq or ()), channel=channel, kind=kind, state=state, dry_run=dry_run, config=config)
+    )
+
+
+@token_app.command("create")
+def token_create(
+    data: Data,
+    name: Annotated[str, typer.Option(help="Who holds it; the audit names them so.")],
+    role: Annotated[str, typer.Option(help="admin, it, clinician, reader or system.")],
+    facility: Annotated[str, typer.Option(help="Code of the facility the holder works for, as in county.toml.")] = "",
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How long it is valid.")] = 365,
+) -> None:
+    """Make a bearer token. It is shown once, alone on the last line; the hub keeps only its hash.
+
+    A clinician or reader sees persons whom --facility treats; without --facility they see no patients at all.
+    """
+    from hub.cli.tokens import create_token
+
+    create_token(data, name=name, role=role, facility=facility, days=days)
+
+
+@token_app.command("list")
+def token_list(data: Data) -> None:
+    """Who has a token, for which role and facility, until when. Never the tokens."""
+    from hub.cli.tokens import list_tokens
+
+    list_tokens(data)
+
+
+@token_app.command("revoke")
+def token_revoke(data: Data, token_id: Annotated[str, typer.Argument(help="The id that `token list` shows.")]) -> None:
+    """End a token at once."""
+    from hub.cli.tokens import revoke_token
+
+    revoke_token(data, token_id)
+
+
+def main() -> None:
+    """Entry point: an error of ours is one clear line, not a traceback."""
+    try:
+        app()
+    except HubError as error:
+        err.print(f"yitong: {error.message}", style="red", markup=False, highlight=False)
+        sys.exit(2)
