@@ -1,0 +1,92 @@
+"""What the rules of mutual recognition are asked and what they answer.
+
+互认 (国卫医发〔2022〕6号): an outside result that is comparable, recent and of proven quality need not be repeated. The answer
+explains itself: every candidate carries every step. It proposes; the doctor decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from profiles.catalogue import Item
+
+Outcome = Literal["pass", "fail", "not-applicable"]
+Verdict = Literal["recognisable", "reference-only", "none"]
+Duty = Literal["must", "may", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An outside result, reduced to what the rules look at. Times are FHIR dateTimes as the source stated them."""
+
+    reference: str  # Observation/…, ImagingStudy/…
+    facility: str  # code
+    status: str
+    link_certain: bool = True  # the result's patient is certainly this person
+    times: Mapping[str, str] = field(default_factory=dict)  # collected, performed, issued
+    display: str = ""  # the value or the study's title, for a person
+    conclusion: str = ""  # of the report; shown apart, never part of what is recognised
+    has_value: bool = True
+    numeric: bool = False
+    unit: str = ""  # UCUM code; "" where none is stated
+    specimen: str = ""  # serum | plasma | blood | urine …, or the source's own word
+    method: str = ""
+    reference_range: bool = False
+    modality: tuple[str, ...] = ()
+    body_part: tuple[str, ...] = ()
+    laterality: str = ""
+    contrast: str = ""
+    series: int = 0
+    images: Literal["reachable", "unreachable", "none"] = "none"
+    mark: str = ""  # the scope that the report itself claims: 全国, 鄂, national …
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rule applied to one candidate. `detail` is a message key with `params`; see messages.py."""
+
+    number: int
+    rule: str
+    outcome: Outcome
+    detail: str
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    candidate: Candidate
+    verdict: Verdict
+    steps: tuple[Step, ...]
+    duty: Duty  # of the orderer, by tier
+    performed: str  # the time that the item's clock starts from, as stated
+    age_days: int | None  # calendar days in the county's zone
+    mark_claimed: str
+    mark_verified: tuple[str, ...]  # scopes that evidence supports for that day
+    eqa: str = ""  # the scheme and round that decided
+
+    @property
+    def failures(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if step.outcome == "fail")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """For one asked code. `prompt` is how loud a screen may be: an emergency gets one line and no stop."""
+
+    asked_system: str
+    asked_code: str
+    item: Item | None
+    catalogue_id: str
+    catalogue_version: str
+    context: str
+    orderer: str
+    verdict: Verdict
+    reason: str  # message key: recognisable | only-reference | no-candidate | unmapped | context-excluded
+    candidates: tuple[Judged, ...] = ()
+    prompt: Literal["full", "line", "none"] = "none"
+
+    @property
+    def best(self) -> Judged | None:
+        return next((judged for judged in self.candidates if judged.verdict == self.verdict), None)
