@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 # A name as databases allow it, Chinese letters included; it is looked up in the inspected schema before it is ever used.
-Identifier = Annotated[str, StringConstraints(pattern=r"^[^\W\d][\w$#]{0,127}$")]
-QualifiedName = Annotated[str, StringConstraints(pattern=r"^[^\W\d][\w$#]{0,127}(\.[^\W\d][\w$#]{0,127})?$")]
+NAME = re.compile(r"[^\W\d][\w$#]{0,127}")
+
+
+def _identifier(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise ValueError("not the name of a column")
+    return text
+
+
+def _qualified(text: str) -> str:
+    if not all(map(NAME.fullmatch, text.split("."))) or text.count(".") > 1:
+        raise ValueError("not the name of a view: write view or schema.view")
+    return text
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
+QualifiedName = Annotated[str, AfterValidator(_qualified)]
 
 
 class Table(BaseModel):

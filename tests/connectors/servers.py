@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -63,7 +64,7 @@ def _run(command: list[str], folder: Path) -> None:
 
 
 @contextmanager
-def _serving(command: list[str], folder: Path, port: int) -> Iterator[None]:
+def _serving(command: list[str], folder: Path, port: int, stop: signal.Signals = signal.SIGTERM) -> Iterator[None]:
     log = folder.parent / f"{folder.name}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
@@ -73,15 +74,16 @@ def _serving(command: list[str], folder: Path, port: int) -> Iterator[None]:
                 with socket.socket() as probe:
                     if probe.connect_ex(("127.0.0.1", port)) == 0:
                         break
-                assert process.poll() is None and time.monotonic() < deadline, log.read_text("utf-8", "replace")[-3000:]
+                assert process.poll() is None, log.read_text("utf-8", "replace")[-3000:]
+                assert time.monotonic() < deadline, log.read_text("utf-8", "replace")[-3000:]
                 time.sleep(0.05)
             yield
         finally:
-            os.killpg(process.pid, 15)
+            os.killpg(process.pid, stop)
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait(20)
             log.unlink(missing_ok=True)
 
@@ -100,7 +102,7 @@ def postgresql() -> Iterator[str]:
         (data / "pg_hba.conf").write_text(hba)
         options = ["-c", "listen_addresses=127.0.0.1", "-c", f"port={port}", "-c", f"unix_socket_directories={folder}"]
         command = [*prefix, server, "-D", str(data), *options, "-c", "fsync=off", "-c", "shared_buffers=16MB"]
-        with _serving(command, folder, port):
+        with _serving(command, folder, port, signal.SIGINT):  # SIGTERM would wait for every client to leave
             yield f"postgresql+psycopg://owner@127.0.0.1:{port}/postgres"
 
 
