@@ -1,0 +1,368 @@
+"""An HL7 v2 message: decoded, split into segments and fields; deeper levels only when asked for.
+
+HL7 v2.5.1 chapter 2 (2.5 delimiters, 2.7 escape sequences, 2.10 batches). Terminators may be CR, LF, CRLF or mixed, MSH-2 may
+be truncated or anything; no segment is ever lost: what is not understood is still in `Message.all`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+from mappers.base import CannotMap
+from mappers.hl7v2.charset import Decoded, decode
+
+NULL = '""'  # "delete what you hold"; an empty field says nothing
+
+_MSH = re.compile(rb"(?:^|[\r\n])[ \t\x0b]*(?:\xef\xbb\xbf)?(MSH[^A-Za-z0-9\s])")
+_LINE_END = re.compile("\r\n|\r|\n")
+_NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
+_DELIMITED = frozenset({"MSH", "FHS", "BHS"})  # begin with the delimiters themselves
+ENVELOPE = frozenset({"FHS", "BHS", "BTS", "FTS"})
+
+
+class Delimiters(NamedTuple):
+    """MSH-1 and MSH-2. The fifth character (truncation, 2.7) needs no handling: it only ever ends a value."""
+
+    field: str = "|"
+    component: str = "^"
+    repetition: str = "~"
+    escape: str = "\\"
+    subcomponent: str = "&"
+
+
+def delimiters_of(header: str) -> Delimiters:
+    """MSH-1 and MSH-2 of an MSH (or FHS, BHS) segment; what a truncated MSH-2 leaves out is the usual character."""
+    field = header[3]
+    characters = header[4:].split(field, 1)[0]
+    stated: list[str] = []
+    for position, usual in enumerate("^~\\&"):
+        character = characters[position] if position < len(characters) else usual
+        if character.isalnum() or character.isspace() or character == field or character in stated:
+            character = next((c for c in (usual, *"^~\\&") if c not in stated and c != field), usual)
+        stated.append(character)
+    return Delimiters(field, *stated)
+
+
+_ESCAPED = {"F": 0, "S": 1, "R": 2, "E": 3, "T": 4}  # \S\ → the component separator itself
+# Formatting of FT (2.7.2): a new line, or nothing that a plain text could show
+_FORMATTING = {".br": "\n", ".sp": "\n", ".ce": "\n", ".fi": "", ".nf": "", ".in": "", ".ti": "", ".sk": " ", "H": "", "N": ""}
+
+
+@lru_cache(maxsize=64)
+def _escape_pattern(escape: str) -> re.Pattern[str]:
+    mark = re.escape(escape)
+    return re.compile(f"{mark}([^{mark}\r\n]{{1,512}}){mark}")
+
+
+def unescape(text: str, delimiters: Delimiters, charset: str = "utf-8") -> str:
+    """Undo escape sequences; one that is not defined (a Windows path, a lone backslash) stays as written."""
+    if delimiters.escape not in text:
+        return text
+
+    def plain(match: re.Match[str]) -> str:
+        body = match[1]
+        if body in _ESCAPED:
+            return delimiters[_ESCAPED[body]]
+        if body[0] == "X" and re.fullmatch(r"X(?:[0-9A-Fa-f]{2})+", body):
+            return _hexadecimal(body[1:], charset) or match[0]
+        formatting = _FORMATTING.get(body) if body in {"H", "N"} else _FORMATTING.get(body[:3])
+        if formatting is None or (body[0] == "." and not re.fullmatch(r"\.[a-z]{2}[+-]?\d{0,3}", body)):
+            return match[0]
+        return formatting * max(1, int(body[3:] or 1)) if body.startswith(".sp") else formatting
+
+    return _escape_pattern(delimiters.escape).sub(plain, text)
+
+
+def _hexadecimal(digits: str, charset: str) -> str:
+    try:
+        return bytes.fromhex(digits).decode(charset if charset != "ascii" else "utf-8")
+    except UnicodeDecodeError:
+        return ""
+
+
+def escape(text: str, delimiters: Delimiters = Delimiters()) -> str:  # noqa: B008 - a tuple
+    """The other way: a value as a sender must write it."""
+    letters = {delimiters[place]: letter for letter, place in _ESCAPED.items()}
+    return "".join(
+        f"{delimiters.escape}{letters[c]}{delimiters.escape}"
+        if c in letters
+        else f"{delimiters.escape}X{ord(c):02X}{delimiters.escape}"
+        if c in "\r\n"
+        else c
+        for c in text
+    )
+
+
+class Segment:
+    """One segment. `segment[5]` is the raw field, `segment.value(5, 1, 2)` an unescaped part of its first repetition.
+
+    Fields, components, subcomponents and repetitions count from 1, as the standard counts them.
+    """
+
+    __slots__ = ("_message", "fields", "name", "number", "read")
+
+    def __init__(self, message: Message, line: str, number: int) -> None:
+        self._message = message
+        separator = message.delimiters.field
+        self.fields = line.split(separator)
+        self.name = self.fields[0].rstrip()
+        if self.name in _DELIMITED and len(self.fields) > 1:
+            self.fields.insert(1, separator)  # MSH-1 is the separator itself
+        self.number = number  # among the segments of its name, from 1
+        self.read = 0  # bit n: someone asked for field n
+
+    @property
+    def where(self) -> str:
+        return f"{self.name}[{self.number}]"
+
+    def __len__(self) -> int:
+        return len(self.fields) - 1
+
+    def __getitem__(self, field: int) -> str:
+        self.read |= 1 << field
+        return self.fields[field] if field < len(self.fields) else ""
+
+    def has(self, field: int) -> bool:
+        """Whether the field states something, be it a deletion. Does not count as reading it."""
+        return field < len(self.fields) and self.fields[field].strip() != ""
+
+    def deleted(self, field: int) -> bool:
+        """Whether the field holds "" : what is there is to be deleted."""
+        return self.has(field) and self[field].strip() == NULL
+
+    def count(self, field: int) -> int:
+        raw = self[field]
+        return raw.count(self._message.delimiters.repetition) + 1 if raw else 0
+
+    def repetitions(self, field: int) -> list[str]:
+        """Raw repetitions that are not empty."""
+        raw = self[field]
+        return [part for part in raw.split(self._message.delimiters.repetition) if part.strip()] if raw else []
+
+    def components(self, field: int, repetition: int = 1) -> list[str]:
+        """Unescaped components (each its first subcomponent's whole text) of one repetition."""
+        raw = self._repetition(field, repetition)
+        return [self.plain(part) for part in raw.split(self._message.delimiters.component)] if raw else []
+
+    def value(self, field: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str:
+        """One unescaped value without the spaces around it; "" when absent, empty or deleted."""
+        raw = self._repetition(field, repetition)
+        if not raw:
+            return ""
+        delimiters = self._message.delimiters
+        if delimiters.component in raw:
+            parts = raw.split(delimiters.component)
+            raw = parts[component - 1] if component <= len(parts) else ""
+        elif component > 1:
+            return ""
+        if delimiters.subcomponent in raw:
+            parts = raw.split(delimiters.subcomponent)
+            raw = parts[subcomponent - 1] if subcomponent <= len(parts) else ""
+        elif subcomponent > 1:
+            return ""
+        return self.plain(raw)
+
+    def text(self, field: int, repetition: int = 1) -> str:
+        """The whole repetition as text: for ST, TX and FT, whose senders forget to escape ^ and &."""
+        return self.plain(self._repetition(field, repetition), strip=False).rstrip()
+
+    def plain(self, raw: str, *, strip: bool = True) -> str:
+        """Unescape a raw part."""
+        if raw.strip() == NULL:
+            return ""
+        message = self._message
+        text = unescape(raw, message.delimiters, message.charset) if message.delimiters.escape in raw else raw
+        return text.strip() if strip else text
+
+    def stated(self) -> Iterator[int]:
+        """Numbers of the fields that are not empty; MSH-1 and MSH-2 say how, not what."""
+        first = 3 if self.name in _DELIMITED else 1
+        return (number for number in range(first, len(self.fields)) if self.fields[number].strip())
+
+    def _repetition(self, field: int, repetition: int) -> str:
+        raw = self[field]
+        separator = self._message.delimiters.repetition
+        if separator not in raw or (field == 2 and self.name == "MSH"):
+            return raw if repetition == 1 else ""
+        parts = raw.split(separator)
+        return parts[repetition - 1] if repetition <= len(parts) else ""
+
+    def __str__(self) -> str:
+        """The segment as it came."""
+        separator = self._message.delimiters.field
+        fields = [self.fields[0], *self.fields[2:]] if self.name in _DELIMITED else self.fields
+        return separator.join(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Something the splitter set right, for the mapper to report."""
+
+    where: str
+    detail: str
+
+
+class Message:
+    """One message. `all` holds every segment in the order of arrival."""
+
+    __slots__ = ("_by_name", "all", "charset", "declared_charset", "delimiters", "header", "repaired_charset", "repairs")
+
+    def __init__(self, decoded: Decoded) -> None:
+        self.charset = decoded.charset
+        self.declared_charset = decoded.declared
+        self.repaired_charset = decoded.repaired
+        self.repairs: list[Repair] = []
+        lines = list(_lines(decoded.text))
+        start = next((n for n, line in enumerate(lines) if _is_header(line)), None)
+        if start is None:
+            raise CannotMap("no MSH segment")
+        self.delimiters = delimiters_of(lines[start])
+        self._by_name: dict[str, list[Segment]] = {}
+        self.all: list[Segment] = []
+        glue = _glue_pattern(self.delimiters) if _may_be_glued(lines, self.delimiters.field) else None
+        for line in lines:
+            if glue is not None:
+                self._unglue(line, glue)
+            else:
+                self._append(line)
+        self.header = self._by_name["MSH"][0]
+
+    def _unglue(self, line: str, glue: re.Pattern[str]) -> None:
+        start = 0
+        for match in glue.finditer(line):
+            self._append(line[start : match.start()])
+            start = match.start()
+            name = line[start : start + 3]
+            self.repairs.append(Repair(f"{name}[{len(self._by_name.get(name, ())) + 1}]", "the segment break before it is missing"))
+        self._append(line[start:] if start else line)
+
+    def _append(self, line: str) -> None:
+        segment = Segment(self, line, 0)
+        same = self._by_name.setdefault(segment.name, [])
+        same.append(segment)
+        segment.number = len(same)
+        self.all.append(segment)
+
+    def segments(self, name: str) -> list[Segment]:
+        return self._by_name.get(name, [])
+
+    def first(self, name: str) -> Segment | None:
+        return next(iter(self._by_name.get(name, ())), None)
+
+    def __iter__(self) -> Iterator[Segment]:
+        return iter(self.all)
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    @property
+    def control_id(self) -> str:
+        return self.header.value(10)
+
+    @property
+    def code(self) -> str:
+        return self.header.value(9, 1)
+
+    @property
+    def trigger(self) -> str:
+        return self.header.value(9, 2)
+
+
+def _is_header(line: str) -> bool:
+    return line.startswith("MSH") and len(line) > 4 and not line[3].isalnum() and not line[3].isspace()
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Segments as lines. In a message that ends its segments by CR, a lone LF inside OBX or NTE is text, not an end."""
+    text = text.lstrip("﻿ \t\x0b\r\n")
+    first_end = _LINE_END.search(text)
+    by_carriage_return = first_end is not None and first_end[0] == "\r" and "\n" in text
+    if not by_carriage_return:
+        for line in text.replace("\r", "\n").split("\n"):
+            if stripped := line.lstrip(" \t\x1c\x0b﻿"):
+                yield stripped
+        return
+    for line in re.split("\r\n?", text):
+        pieces = [piece for piece in line.split("\n") if piece.strip(" \t\x1c\x0b﻿")]
+        whole = ""
+        for piece in pieces:
+            if whole[:3] in {"OBX", "NTE"} and not _starts_segment(piece, whole[3]):
+                whole = f"{whole}\n{piece}"
+                continue
+            if whole:
+                yield whole
+            whole = piece.lstrip(" \t﻿")
+        if whole:
+            yield whole
+
+
+def _starts_segment(line: str, separator: str) -> bool:
+    return _NAME.match(line) is not None and (len(line) == 3 or line[3] == separator)
+
+
+# Segments that are met in the middle of a line when a terminator is lost, and begin with a number
+_COUNTED = ("OBR", "OBX", "NTE", "SPM", "DG1", "PID", "PV1", "AL1", "TQ1", "NK1", "IN1", "PR1")
+_GLUED = frozenset({*_COUNTED, "ORC"})
+
+
+def _may_be_glued(lines: list[str], separator: str) -> bool:
+    """The cheap question first: does a field end in a segment's name that is not at a line's start?"""
+    ends = {field[-4:] for field in "\n".join(lines).split(separator)}
+    return any(end[1:] in _GLUED and end[0] != "\n" for end in ends)
+
+
+@lru_cache(maxsize=64)
+def _glue_pattern(delimiters: Delimiters) -> re.Pattern[str]:
+    """A segment's beginning in the middle of a line: its name after a value, then a first field of the kind it has."""
+    field = re.escape(delimiters.field)
+    before = rf"(?<=[^A-Za-z\s{''.join(re.escape(c) for c in delimiters)}])"
+    counted = "|".join(_COUNTED)
+    return re.compile(rf"{before}(?:(?:{counted}){field}\d{{1,4}}{field}|ORC{field}[A-Z]{{2}}{field})")
+
+
+def declared_charset(content: bytes) -> str:
+    """MSH-18 read from bytes: before decoding, for it says how to decode."""
+    match = _MSH.search(content)
+    if match is None:
+        return ""
+    header = re.split(rb"[\r\n]", content[match.start(1) :], maxsplit=1)[0]
+    fields = header.split(header[3:4])
+    fields.insert(1, header[3:4])
+    repetition = fields[2][1:2] or b"~" if len(fields) > 2 else b"~"
+    raw = fields[18] if len(fields) > 18 else b""
+    names = [name.strip() for name in raw.split(repetition)]  # the first one; the others are switched to by escape
+    return next((name.decode("ascii", "backslashreplace") for name in names if name), "")
+
+
+def parse(content: bytes, charset: str = "") -> Message:
+    """Decode and split one message; `charset` is the channel's own default. Raise CannotMap: undecodable, no MSH."""
+    return Message(decode(content, declared_charset(content), charset))
+
+
+def split_messages(content: bytes) -> list[bytes]:
+    """A file, block or batch → its messages, byte for byte: joined again they are `content`.
+
+    Envelope segments stay with a message: FHS and BHS before an MSH with the message they announce, BTS and FTS with the one
+    before. Content without any MSH comes back whole.
+    """
+    starts = [match.start(1) for match in _MSH.finditer(content)]
+    if len(starts) < 2:
+        return [content]
+    cuts = [0]
+    for previous, start in pairwise(starts):
+        cuts.append(_envelope_start(content, previous, start))
+    return [content[cut:end] for cut, end in zip(cuts, [*cuts[1:], len(content)], strict=True)]
+
+
+_OPENING = re.compile(rb"[\r\n](?:FHS|BHS)[^A-Za-z0-9\s]")
+
+
+def _envelope_start(content: bytes, previous: int, start: int) -> int:
+    """Where the FHS or BHS that announce the message at `start` begin, or `start` itself."""
+    opening = _OPENING.search(content, previous, start)
+    return opening.start() + 1 if opening else start
