@@ -7,6 +7,7 @@ be truncated or anything; no segment is ever lost: what is not understood is sti
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,7 +39,11 @@ class Delimiters(NamedTuple):
 def delimiters_of(header: str) -> Delimiters:
     """MSH-1 and MSH-2 of an MSH (or FHS, BHS) segment; what a truncated MSH-2 leaves out is the usual character."""
     field = header[3]
-    characters = header[4:].split(field, 1)[0]
+    return _delimiters(field, header[4:].split(field, 1)[0][:5])
+
+
+@lru_cache(maxsize=64)
+def _delimiters(field: str, characters: str) -> Delimiters:
     stated: list[str] = []
     for position, usual in enumerate("^~\\&"):
         character = characters[position] if position < len(characters) else usual
@@ -104,17 +109,24 @@ class Segment:
     Fields, components, subcomponents and repetitions count from 1, as the standard counts them.
     """
 
-    __slots__ = ("_message", "fields", "name", "number", "read")
+    __slots__ = ("_line", "_message", "fields", "name", "number", "read")
+    fields: list[str]  # fields[0] is the name; made when first asked for
 
-    def __init__(self, message: Message, line: str, number: int) -> None:
+    def __init__(self, message: Message, line: str, name: str, number: int) -> None:
         self._message = message
-        separator = message.delimiters.field
-        self.fields = line.split(separator)
-        self.name = self.fields[0].rstrip()
-        if self.name in _DELIMITED and len(self.fields) > 1:
-            self.fields.insert(1, separator)  # MSH-1 is the separator itself
+        self._line = line
+        self.name = name
         self.number = number  # among the segments of its name, from 1
         self.read = 0  # bit n: someone asked for field n
+
+    def __getattr__(self, name: str) -> list[str]:
+        if name != "fields":
+            raise AttributeError(name)
+        separator = self._message.delimiters.field
+        self.fields = fields = self._line.split(separator)
+        if self.name in _DELIMITED and len(fields) > 1:
+            fields.insert(1, separator)  # MSH-1 is the separator itself
+        return fields
 
     @property
     def where(self) -> str:
@@ -194,9 +206,7 @@ class Segment:
 
     def __str__(self) -> str:
         """The segment as it came."""
-        separator = self._message.delimiters.field
-        fields = [self.fields[0], *self.fields[2:]] if self.name in _DELIMITED else self.fields
-        return separator.join(fields)
+        return self._line
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +252,10 @@ class Message:
         self._append(line[start:] if start else line)
 
     def _append(self, line: str) -> None:
-        segment = Segment(self, line, 0)
-        same = self._by_name.setdefault(segment.name, [])
+        name = line[:3] if line[3:4] == self.delimiters.field else line.split(self.delimiters.field, 1)[0].rstrip()
+        same = self._by_name.setdefault(name, [])
+        segment = Segment(self, line, name, len(same) + 1)
         same.append(segment)
-        segment.number = len(same)
         self.all.append(segment)
 
     def segments(self, name: str) -> list[Segment]:
@@ -306,14 +316,14 @@ def _starts_segment(line: str, separator: str) -> bool:
 
 
 # Segments that are met in the middle of a line when a terminator is lost, and begin with a number
-_COUNTED = ("OBR", "OBX", "NTE", "SPM", "DG1", "PID", "PV1", "AL1", "TQ1", "NK1", "IN1", "PR1")
-_GLUED = frozenset({*_COUNTED, "ORC"})
+_COUNTED = ("OBR", "OBX", "NTE", "SPM", "DG1", "PID", "PV1")
 
 
 def _may_be_glued(lines: list[str], separator: str) -> bool:
-    """The cheap question first: does a field end in a segment's name that is not at a line's start?"""
-    ends = {field[-4:] for field in "\n".join(lines).split(separator)}
-    return any(end[1:] in _GLUED and end[0] != "\n" for end in ends)
+    """The cheap question first: does a segment's name with its separator stand anywhere but at a line's start?"""
+    text = "\n".join(lines)
+    names = Counter([line[:4] for line in lines])
+    return any(text.count(name) > names[name] for name in [name + separator for name in (*_COUNTED, "ORC")])
 
 
 @lru_cache(maxsize=64)
