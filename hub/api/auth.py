@@ -1,0 +1,37 @@
+"""Who calls: `Authorization: Bearer`. https://www.rfc-editor.org/rfc/rfc6750"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from starlette.requests import HTTPConnection
+
+from hub.errors import HubError, Kind
+from hub.security.access import Access
+
+if TYPE_CHECKING:
+    from hub.app import Hub
+
+
+class NoToken(HubError):
+    """No token, or one that opens nothing."""
+
+    kind = Kind.LOGIN
+
+
+def hub_of(connection: HTTPConnection) -> Hub:
+    """The hub that answers this request: also as a FastAPI dependency."""
+    hub: Hub = connection.app.state.hub
+    return hub
+
+
+def access_of(connection: HTTPConnection) -> Access:
+    """The caller's access: also as a FastAPI dependency. Raise NoToken (401)."""
+    scheme, _, text = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not text.strip():
+        raise NoToken("a bearer token is needed: Authorization: Bearer …")
+    access = hub_of(connection).tokens.resolve(text.strip())
+    if access is None:
+        raise NoToken("the token is unknown, expired or revoked")
+    return replace(access, address=connection.client.host) if connection.client else access

@@ -1,0 +1,115 @@
+"""One request to the FHIR API, as its interaction sees it: who calls, what of, and what was sent."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+
+from hub import fhir_json
+from hub.api.negotiation import RESOURCE_BYTES, body_of, check_json
+from hub.errors import HubError, Invalid, Kind, NotFound
+from hub.security.access import Access
+from hub.store.port import Key
+from profiles.validate import ValidationIssue, known_type, validate
+
+if TYPE_CHECKING:
+    from hub.app import Hub
+
+ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+LARGE = 64 * 1024  # bodies above this are parsed and checked beside the event loop
+
+
+class NotValid(HubError):
+    """The resource breaks rules of FHIR; each issue names its element."""
+
+    kind = Kind.PROCESSING
+
+    def __init__(self, issues: tuple[ValidationIssue, ...], *, within: str = "") -> None:
+        first = issues[0]
+        super().__init__(first.message, expression=(within + first.expression,), kind=first.kind)
+        self.issues = issues
+        self.within = within
+
+    def outcome(self) -> dict[str, Any]:
+        listed = [
+            {
+                "severity": "error",
+                "code": issue.kind.code,
+                "diagnostics": issue.message,
+                "expression": [self.within + issue.expression],
+            }
+            for issue in self.issues
+        ]
+        return {"resourceType": "OperationOutcome", "issue": listed}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    request: Request
+    hub: Hub
+    access: Access
+
+    @property
+    def type(self) -> str:
+        """Raise NotFound for what is no resource type."""
+        kind: str = self.request.path_params["type"]
+        if not known_type(kind):
+            raise NotFound("this is no resource type of FHIR R4", kind=Kind.NOT_FOUND)
+        return kind
+
+    @property
+    def key(self) -> Key:
+        """Raise NotFound for what can be no id."""
+        id = self.request.path_params["id"]
+        if not ID.fullmatch(id):
+            raise NotFound(f"no {self.type} with this id")
+        return Key(self.type, id)
+
+    @property
+    def base(self) -> str:
+        """The server's own FHIR address, as the client named it."""
+        return f"{str(self.request.base_url).rstrip('/')}/fhir"
+
+    def prefers(self, name: str) -> str:
+        """A preference of the Prefer header: `return`, `handling`; "" where none is stated."""
+        for part in re.split(r"[;,]", self.request.headers.get("prefer", "")):
+            key, _, value = part.strip().partition("=")
+            if key.lower() == name:
+                return value.strip().strip('"')
+        return ""
+
+    @property
+    def if_match(self) -> int | None:
+        return version_of(self.request.headers.get("if-match"))
+
+    async def resource(self, limit: int = RESOURCE_BYTES) -> dict[str, Any]:
+        """The JSON sent, checked against the structure of its type. Raise NotValid."""
+        check_json(self.request)
+        body = await body_of(self.request, limit)
+        return await beside(len(body), lambda: checked(fhir_json.parse(body)))
+
+
+def checked(resource: dict[str, Any], *, within: str = "") -> dict[str, Any]:
+    issues = validate(resource)
+    if issues:
+        raise NotValid(issues, within=within)
+    return resource
+
+
+async def beside(size: int, work: Any) -> Any:
+    """Run small work here and large work in a thread, so that nobody else's answer waits for it."""
+    return work() if size <= LARGE else await asyncio.to_thread(work)
+
+
+def version_of(etag: str | None) -> int | None:
+    """W/"3" → 3. Raise Invalid for what is no version of ours."""
+    if etag is None:
+        return None
+    match = re.fullmatch(r'\s*(?:W/)?"(\d{1,12})"\s*', etag)
+    if match is None:
+        raise Invalid('If-Match states a version so: W/"3"')
+    return int(match[1])

@@ -1,0 +1,43 @@
+"""read, vread. https://hl7.org/fhir/R4/http.html#read"""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+
+from starlette.responses import Response
+
+from hub.api.call import Call
+from hub.api.responses import resource_answer, version_headers
+from hub.api.shape import Shape
+from hub.errors import NotFound
+from hub.store.port import Version
+
+
+async def read(call: Call) -> Response:
+    shape = Shape.of(call.request.query_params)
+    version = await call.hub.door.read(call.access, call.key)
+    if _unchanged(call, version):
+        return Response(None, 304, version_headers(version))
+    return resource_answer(version, shape.body(version))
+
+
+async def vread(call: Call) -> Response:
+    number = call.request.path_params["version"]
+    if not number.isdecimal() or len(number) > 12:
+        raise NotFound(f"no {call.type} with this id")
+    version = await call.hub.door.vread(call.access, call.key, int(number))
+    return resource_answer(version)
+
+
+def _unchanged(call: Call, version: Version) -> bool:
+    """Conditional read. https://hl7.org/fhir/R4/http.html#cread"""
+    etags = call.request.headers.get("if-none-match")
+    if etags is not None:
+        return etags.strip() == "*" or version.etag in (part.strip() for part in etags.split(","))
+    since = call.request.headers.get("if-modified-since")
+    if since is None:
+        return False
+    try:
+        return version.updated // 1000 <= int(parsedate_to_datetime(since).timestamp())
+    except ValueError:
+        return False

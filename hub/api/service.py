@@ -1,0 +1,112 @@
+"""Routes of the FHIR API, and one answer for whatever goes wrong on them: an OperationOutcome without patient data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from hub.api import read
+from hub.api.auth import access_of, hub_of
+from hub.api.call import Call
+from hub.api.negotiation import check_accept
+from hub.api.responses import error_answer, json_answer
+from hub.errors import HubError, operation_outcome
+
+log = logging.getLogger(__name__)
+
+Interaction = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An interaction as an ASGI application: authenticate, negotiate, run, and turn errors into answers."""
+
+    interaction: Interaction
+    any_format: bool = False  # the interaction looks at Accept itself
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        try:
+            if not self.any_format:
+                check_accept(request)
+            answer = await self.interaction(Call(request, hub_of(request), access_of(request)))
+        except HubError as error:
+            answer = error_answer(error)
+        except HTTPException:
+            raise
+        except Exception as error:
+            answer = unexpected(error)
+        await answer(scope, receive, send)
+
+
+def unexpected(error: Exception) -> Response:
+    """Our own fault. The log says which line, never what value."""
+    place, trace = "?", error.__traceback__
+    while trace is not None:
+        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    log.error("%s at %s", type(error).__name__, place)
+    return json_answer(operation_outcome("the server failed; the request was not carried out", code="exception"), 500)
+
+
+def fhir_routes() -> list[BaseRoute]:
+    """What is served under /fhir. The commonest first: routes are tried in order."""
+    resource, kind, base = "/fhir/{type}/{id}", "/fhir/{type}", "/fhir"
+    return [
+        Route(resource, Endpoint(read.read), methods=["GET"]),
+        Route(resource + "/_history/{version}", Endpoint(read.vread), methods=["GET"]),
+    ]
+
+
+def install_fhir(app: FastAPI) -> None:
+    app.router.routes.extend(fhir_routes())
+    app.add_exception_handler(HubError, _hub_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _bad_request)
+    app.add_exception_handler(Exception, _failure)
+
+
+def _is_fhir(request: Request) -> bool:
+    path = request.scope["path"]
+    return path == "/fhir" or path.startswith("/fhir/")
+
+
+async def _hub_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HubError)  # noqa: S101  the table above says so
+    return error_answer(error) if _is_fhir(request) else PlainTextResponse(error.message, error.reason.status)
+
+
+_HTTP_CODES = {401: "login", 403: "forbidden", 404: "not-found", 405: "not-supported", 413: "too-long", 415: "not-supported"}
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    status = error.status_code
+    if not _is_fhir(request):
+        return PlainTextResponse(str(error.detail), status, error.headers)
+    code = _HTTP_CODES.get(status, "processing" if status < 500 else "exception")
+    said = {404: "nothing is served at this address", 405: "this address does not take this method"}
+    message = said.get(status, HTTPStatus(status).phrase)
+    return json_answer(operation_outcome(message, code=code), status, dict(error.headers or {}))
+
+
+async def _bad_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    where = ", ".join(sorted({".".join(map(str, e["loc"])) for e in error.errors()}))
+    if not _is_fhir(request):
+        return JSONResponse({"detail": f"wrong or missing: {where}"}, 422)
+    return json_answer(operation_outcome(f"wrong or missing: {where}", code="invalid"), 400)
+
+
+async def _failure(request: Request, error: Exception) -> Response:
+    return unexpected(error) if _is_fhir(request) else PlainTextResponse("the server failed", 500)

@@ -1,0 +1,110 @@
+"""Wiring: a data folder and a county become a Hub; a Hub becomes a web application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from starlette.middleware import Middleware
+
+from hub.api.headers import SecurityHeaders
+from hub.api.service import install_fhir
+from hub.keep import keep
+from hub.security.door import Door
+from hub.security.links import LinkSigner
+from hub.security.tokens import TokenStore, wall_clock
+from hub.settings import County, Facility
+from hub.store.blobs import BlobStore
+from hub.store.port import ResourceStore, Transaction
+from hub.store.sqlite import SqliteStore
+from mappers.identity_keys import organization_id
+
+ORGANIZATION_TYPE = "http://terminology.hl7.org/CodeSystem/organization-type"
+FACILITY_CODE = "urn:hub:facility-code"
+FACILITY_KIND = "urn:hub:facility-kind"
+
+
+@dataclass(frozen=True)
+class Hub:
+    """What the parts share. The pages and the API reach resources through `door`, the pipeline writes through `hub.keep`."""
+
+    data: Path
+    county: County
+    store: ResourceStore
+    blobs: BlobStore
+    tokens: TokenStore
+    door: Door
+    links: LinkSigner
+    clock: Callable[[], int]  # UTC milliseconds
+
+    def close(self) -> None:
+        self.store.close()
+        self.tokens.close()
+
+
+def open_hub(data: Path, county: County, *, clock: Callable[[], int] = wall_clock) -> Hub:
+    """Open the data folder, or make it; the county's facilities become Organizations."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = SqliteStore(data, clock=clock)
+    try:
+        store.write(lambda transaction: keep_facilities(transaction, county, clock())).result()
+        return Hub(
+            data=data,
+            county=county,
+            store=store,
+            blobs=BlobStore(data / "blobs"),
+            tokens=TokenStore(data, clock=clock),
+            door=Door(store, county, clock),
+            links=LinkSigner.of_folder(data),
+            clock=clock,
+        )
+    except BaseException:
+        store.close()
+        raise
+
+
+def keep_facilities(transaction: Transaction, county: County, now: int) -> None:
+    for facility in county.facilities:
+        resource = organization_of(facility)
+        keep(transaction, resource, id=resource["id"], facility=facility.code, now=now, policy=county.policy)
+
+
+def organization_of(facility: Facility) -> dict[str, Any]:
+    """county.toml [[facility]] → Organization. https://hl7.org/fhir/R4/organization.html"""
+    organization: dict[str, Any] = {
+        "resourceType": "Organization",
+        "id": organization_id(facility.code),
+        "identifier": [{"system": FACILITY_CODE, "value": facility.code}],
+        "active": True,
+        "type": [{"coding": [{"system": ORGANIZATION_TYPE, "code": "prov", "display": "Healthcare Provider"}]}],
+        "name": facility.name,
+    }
+    if facility.kind:
+        organization["type"].append({"coding": [{"system": FACILITY_KIND, "code": facility.kind}]})
+    if facility.name_en:
+        organization["alias"] = [facility.name_en]
+    if facility.parent:
+        organization["partOf"] = {"reference": f"Organization/{organization_id(facility.parent)}"}
+    return organization
+
+
+def create_app(hub: Hub) -> FastAPI:
+    """The hub's web application: `uvicorn` serves it. Docs pages are off, for they load scripts from elsewhere."""
+    app = FastAPI(title="Yitong Hub", openapi_url=None, docs_url=None, redoc_url=None, middleware=[Middleware(SecurityHeaders)])
+    app.state.hub = hub
+
+    @app.get("/health")
+    async def health() -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    mount_parts(app)
+    install_fhir(app)
+    return app
+
+
+def mount_parts(app: FastAPI) -> None:
+    """Operations and pages that other packages bring; each has a `router` that reads `request.app.state.hub`."""

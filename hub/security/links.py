@@ -1,0 +1,55 @@
+"""Page links that only their caller can follow: position and query are signed, so a link outlives a restart and cannot be
+altered, moved to another search or handed to someone else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from hub.errors import HubError, Kind
+from hub.security.access import Access
+
+FILE = "links.key"
+POSITION = "_after"
+SIGNATURE = "_sig"
+
+
+class BadLink(HubError):
+    """A page link that was altered, or that belongs to another caller or another search."""
+
+    kind = Kind.INVALID
+
+
+class LinkSigner:
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> LinkSigner:
+        """The key is made at the first start and stays."""
+        path = folder / FILE
+        try:
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return cls(path.read_bytes())
+        with os.fdopen(file, "wb") as stream:
+            key = secrets.token_bytes(32)
+            stream.write(key)
+            stream.flush()
+            os.fsync(stream.fileno())
+        return cls(key)
+
+    def sign(self, access: Access, query: str, position: str) -> str:
+        """A signature over caller, query (path and parameters, in order) and position."""
+        text = "\x1f".join((access.token_id or access.name, access.facility, query, position))
+        digest = hmac.digest(self._key, text.encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest[:24]).decode()
+
+    def check(self, access: Access, query: str, position: str, signature: str) -> None:
+        """Raise BadLink unless `sign` gave this signature to the same caller for the same query and position."""
+        if not hmac.compare_digest(self.sign(access, query, position).encode(), signature.encode()):
+            raise BadLink("this page link was altered or was given to someone else: search again")

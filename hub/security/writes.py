@@ -1,0 +1,181 @@
+"""One caller's writes inside one transaction: each checked against the policy, all described by one AuditEvent."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from hub import fhir_json
+from hub.errors import HubError, Kind, NotAllowed, NotFound
+from hub.keep import keep
+from hub.search.query import SearchQuery
+from hub.security.access import Access
+from hub.security.audit import Action, audit_event
+from hub.security.policy import check_write, county_wide, is_golden
+from hub.settings import County
+from hub.store.port import Key, Resource, Saved, Transaction, Version
+from profiles.names import FACILITY_TAG
+
+FIND_LIMIT = 200  # matches that a conditional interaction looks at before the policy narrows them
+SUBJECTS = ("subject", "patient", "for", "beneficiary", "individual")
+
+
+def unknown(key: Key) -> NotFound:
+    """One answer for what is not yours and what never was."""
+    return NotFound(f"no {key.type} with this id")
+
+
+def new_id() -> str:
+    """128 random bits in the shape of our derived ids: nobody can guess one."""
+    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
+
+
+class Writes:
+    def __init__(
+        self, transaction: Transaction, access: Access, county: County, now: int, visible: Callable[[Version], bool]
+    ) -> None:
+        self._transaction = transaction
+        self._access = access
+        self._county = county
+        self._now = now
+        self._sees = visible
+        self._touched: list[tuple[Action, str, Key, str]] = []
+        self._subjects: set[str] = set()
+
+    def current(self, key: Key) -> Version | None:
+        """The newest version, a deletion included; None for unknown and foreign alike."""
+        version = self._transaction.current(key)
+        return version if version is not None and self._visible(version) else None
+
+    def find(self, query: SearchQuery) -> list[Key]:
+        """At most two keys that match and that the caller may see."""
+        found = []
+        for key in self._transaction.find(query, limit=2 if county_wide(self._access) else FIND_LIMIT):
+            version = self.current(key)
+            if version is not None and not version.deleted:
+                found.append(key)
+            if len(found) == 2:
+                break
+        return found
+
+    def save(self, resource: Resource, *, id: str = "", if_match: int | None = None) -> Saved:
+        """Create (no id: one is made) or update."""
+        key = Key(resource["resourceType"], id or new_id())
+        current = self._transaction.current(key) if id else None
+        self._check(resource, key, current)
+        saved = keep(
+            self._transaction,
+            without_facility(resource),
+            id=key.id,
+            facility=self._owner(resource, current),
+            now=self._now,
+            policy=self._county.policy,
+            method="PUT" if id else "POST",
+            if_match=if_match,
+        )
+        self._touch("C" if saved.created else "U", "create" if saved.created else "update", saved.version)
+        self._subjects.update(_subjects_of(resource, saved.version))
+        return saved
+
+    def create_unless(self, resource: Resource, query: SearchQuery) -> tuple[Version, bool]:
+        """Conditional create. Raise MULTIPLE_MATCHES when the criteria are not selective enough."""
+        found = self.find(query)
+        if len(found) > 1:
+            raise HubError("several resources match the criteria", kind=Kind.MULTIPLE_MATCHES)
+        if not found:
+            return self.save(resource).version, True
+        check_write(self._access, resource["resourceType"], None, golden=is_golden(resource))
+        version = self._transaction.current(found[0])
+        if version is None:
+            raise unknown(found[0])
+        self._touch("R", "create", version)
+        return version, False
+
+    def delete(self, key: Key, *, if_match: int | None = None) -> Saved | None:
+        """None if there was nothing to delete that this caller may see."""
+        check_write(self._access, key.type, None)
+        current = self.current(key)
+        if current is None:
+            return None
+        check_write(self._access, key.type, current, golden=_golden(current))
+        saved = self._transaction.delete(key, if_match=if_match)
+        self._touch("D", "delete", saved.version)
+        return saved
+
+    def finish(self, interaction: str) -> Resource | None:
+        """Check what can only be checked at the end; the AuditEvent of it all, or None if nothing was touched."""
+        self._check_subjects()
+        if not self._touched:
+            return None
+        action, own, key, _ = self._touched[0]
+        patients = [patient for *_, patient in self._touched if patient]
+        if len(self._touched) == 1 and interaction in ("", own):
+            return audit_event(self._access, action=action, interaction=own, key=key, patients=patients, now=self._now)
+        keys = [key for _, _, key, _ in self._touched]
+        name = interaction or "transaction"
+        return audit_event(self._access, action="E", interaction=name, keys=keys, patients=patients, now=self._now)
+
+    def _check(self, resource: Resource, key: Key, current: Version | None) -> None:
+        check_write(self._access, key.type, None, golden=is_golden(resource))
+        if current is None:
+            return
+        if not self._visible(current):
+            raise unknown(key)
+        check_write(self._access, key.type, current, golden=_golden(current))
+
+    def _check_subjects(self) -> None:
+        """A facility may write about patients it sees, no others: an encounter must not open a stranger's record."""
+        if county_wide(self._access):
+            return
+        for patient in self._subjects:
+            if self.current(Key("Patient", patient)) is None:
+                raise HubError("the patient referred to is not known here", kind=Kind.PROCESSING)
+
+    def _owner(self, resource: Resource, current: Version | None) -> str:
+        """A facility's token writes for its facility. A county-wide one may say whose the record is, by tag."""
+        if not county_wide(self._access):
+            return self._access.facility
+        stated = [str(t.get("code", "")) for t in _tags(resource) if t.get("system") == FACILITY_TAG]
+        if not stated:
+            return current.facility if current is not None else ""
+        if len(stated) > 1 or (self._county.facilities and self._county.facility(stated[0]) is None):
+            raise NotAllowed("the facility tag names no facility of this county")
+        return stated[0]
+
+    def _visible(self, version: Version) -> bool:
+        own = bool(self._access.facility) and version.facility == self._access.facility
+        return own or self._sees(version)
+
+    def _touch(self, action: Action, interaction: str, version: Version) -> None:
+        self._touched.append((action, interaction, Key(version.type, version.id), version.patient))
+
+
+def _golden(version: Version) -> bool:
+    return version.type == "Patient" and not version.facility and not version.deleted and is_golden(fhir_json.load(version.body))
+
+
+def _tags(resource: Resource) -> list[dict[str, Any]]:
+    tags = (resource.get("meta") or {}).get("tag") or []
+    return [tag for tag in tags if isinstance(tag, dict)]
+
+
+def without_facility(resource: Resource) -> Resource:
+    """The resource without the tag that the hub owns; `keep` sets it. The caller's object stays as it is."""
+    tags = _tags(resource)
+    others = [tag for tag in tags if tag.get("system") != FACILITY_TAG]
+    if len(others) == len(tags):
+        return resource
+    meta = {name: value for name, value in resource["meta"].items() if name != "tag"}
+    return {**resource, "meta": {**meta, "tag": others} if others else meta}
+
+
+def _subjects_of(resource: Resource, version: Version) -> set[str]:
+    """Ids of the Patients that the resource is about."""
+    if resource["resourceType"] == "Patient":
+        return set()
+    references = (resource.get(name) for name in SUBJECTS)
+    stated = {str(r.get("reference", "")) for r in references if isinstance(r, dict)}
+    ids = {s.split("/")[1] for s in stated if s.startswith("Patient/")}
+    return ids | ({version.patient} if version.patient else set())
