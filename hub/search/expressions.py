@@ -91,7 +91,7 @@ Node = Name | Dot | Call | Index | As | Is | Binary | Literal
 
 _TOKEN = re.compile(r"\s*(?:('(?:[^'\\]|\\.)*')|(%?[A-Za-z_]\w*)|(\d+)|(!=|[|.()\[\]=]))")
 _PRECEDENCE = (("and",), ("=", "!="), ("|",))  # loosest first
-_TYPE_FUNCTIONS = {"as": As, "ofType": As, "is": Is}
+_TYPE_FUNCTIONS: dict[str, Callable[[Node, str], Node]] = {"as": As, "ofType": As, "is": Is}
 
 
 def parse(expression: str) -> Node:
@@ -156,18 +156,18 @@ class _Parser:
         return node
 
     def term(self) -> Node:
-        token = self.take()
-        if token == "(":
+        word = self.take()
+        if word == "(":
             node = self.binary(0)
             self.take(")")
             return node
-        if token.startswith("'"):
-            return Literal(token[1:-1])
-        if token in ("true", "false"):
-            return Literal(token == "true")
-        if not re.match(r"[%A-Za-z_]", token):
-            raise CannotCompile(f"{self._expression!r}: {token!r} cannot start a term")
-        return self.member(None, token)
+        if word.startswith("'"):
+            return Literal(word[1:-1])
+        if word in ("true", "false"):
+            return Literal(word == "true")
+        if not re.match(r"[%A-Za-z_]", word):
+            raise CannotCompile(f"{self._expression!r}: {word!r} cannot start a term")
+        return self.member(None, word)
 
 
 def _tokens(expression: str) -> Iterator[str]:
@@ -344,7 +344,12 @@ class _Resolver:
         if element is None:
             raise CannotCompile(f"{path.type} has no element {name}")
         return [
-            replace(path, type=found, steps=(*path.steps, Step(choice_name(name, found) if element.choice else name)), system=element.system)
+            replace(
+                path,
+                type=found,
+                steps=(*path.steps, Step(choice_name(name, found) if element.choice else name)),
+                system=element.system,
+            )
             for found in element.types
         ]
 

@@ -1,0 +1,223 @@
+"""A resource → its index entries, in one walk over the elements that it has.
+
+All paths of a type's search parameters are joined into one tree, so an element that no parameter reaches costs one look-up
+and an element that five parameters reach is read once. Left out: composites, which `composite_matches` answers; `_id` and
+`_lastUpdated`, which are columns of the store; contained resources; special parameters.
+https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from hub.search.convert import Converter, converter, reference
+from hub.search.entries import Entry, Reference, Value
+from hub.search.expressions import Path, Step, Test, compiled, select
+from hub.search.match import matches
+from hub.search.parameters import STORED, SearchParameter, patient_compartment, registry
+from hub.search.query import CompositeValue
+
+Resource = dict[str, Any]
+Found = dict[Entry, None]  # an ordered set
+
+# What a broken element raises while it is read. It is then not searchable; whether it may be stored is the profile check's.
+BROKEN = (AttributeError, TypeError, ValueError, KeyError, IndexError, ArithmeticError)
+
+
+@dataclass(slots=True)
+class Node:
+    """What is wanted of one element: values for parameters, and what lies below."""
+
+    wanted: dict[tuple[Converter, str], list[str]] = field(default_factory=dict)  # (converter, system) → codes
+    below: dict[str, Node] = field(default_factory=dict)
+    filtered: dict[tuple[tuple[Test, ...], bool], Node] = field(default_factory=dict)  # where(…), [0]
+
+    def at(self, step: Step) -> Node:
+        node = self.below.setdefault(step.name, Node())
+        return node.filtered.setdefault((step.tests, step.first), Node()) if step.tests or step.first else node
+
+
+@dataclass(slots=True)
+class Plan:
+    root: Node = field(default_factory=Node)
+    computed: list[tuple[str, Path, Converter]] = field(default_factory=list)  # booleans, not places
+
+
+@cache
+def _plan(resource_type: str) -> Plan:
+    plan = Plan()
+    for parameter in registry().of(resource_type).values():
+        if parameter.type not in ("composite", "special") and parameter.code not in STORED:
+            for path in compiled(parameter.expression, resource_type):
+                _add(plan, parameter, path)
+    return plan
+
+
+def _add(plan: Plan, parameter: SearchParameter, path: Path) -> None:
+    convert = converter(parameter, path.type)
+    if convert is None:
+        return
+    if path.truth:
+        plan.computed.append((parameter.code, path, convert))
+        return
+    node = plan.root
+    for step in path.steps:
+        node = node.at(step)
+    node.wanted.setdefault((convert, path.system), []).append(parameter.code)
+
+
+def extract(resource: Resource) -> list[Entry]:
+    """Every index entry of the resource, none twice. An element of the wrong shape yields none."""
+    plan = _plan(resource.get("resourceType", ""))
+    found: Found = {}
+    _below(plan.root, resource, found)
+    for code, path, convert in plan.computed:
+        for value, _, system in select((path,), resource, resource):
+            _keep(convert, value, system, [code], found)
+    return list(found)
+
+
+def _below(node: Node, element: dict[str, Any], found: Found) -> None:
+    wanted = node.below
+    for name, value in element.items():
+        below = wanted.get(name)
+        if below is not None:
+            if type(value) is list:
+                for position, each in enumerate(value):
+                    if each is not None:
+                        _visit(below, each, position, found)
+            elif value is not None:
+                _visit(below, value, 0, found)
+
+
+def _visit(node: Node, value: Any, position: int, found: Found) -> None:
+    for (convert, system), codes in node.wanted.items():
+        _keep(convert, value, system, codes, found)
+    if node.below and type(value) is dict:
+        _below(node, value, found)
+    if node.filtered:
+        for (tests, first), below in node.filtered.items():
+            if not (first and position) and _holds(tests, value):
+                _visit(below, value, position, found)
+
+
+def _holds(tests: tuple[Test, ...], value: Any) -> bool:
+    try:
+        return all(test.holds(value) for test in tests)
+    except BROKEN:
+        return False
+
+
+def _keep(convert: Converter, value: Any, system: str, codes: list[str], found: Found) -> None:
+    try:
+        for each in convert(value, system):
+            for code in codes:
+                found[Entry(code, each)] = None
+    except BROKEN:
+        return
+
+
+def values_of(resource: Resource, parameter: SearchParameter) -> list[Value]:
+    """The values of one parameter alone."""
+    return [entry.value for entry in extract(resource) if entry.parameter == parameter.code]
+
+
+# -- composites
+
+
+@cache
+def _composite(parameter: SearchParameter) -> tuple[tuple[Path, tuple[Callable[[Any, Resource], Iterator[Value]], ...]], ...]:
+    """Where the composite's elements stand, and for each how its components are read."""
+    return tuple(
+        (path, tuple(_component(parameter, number, path.type) for number in range(len(parameter.components))))
+        for path in compiled(parameter.expression, parameter.resource_type)
+    )
+
+
+def _component(parameter: SearchParameter, number: int, context: str) -> Callable[[Any, Resource], Iterator[Value]]:
+    component = parameter.components[number]
+    paths = compiled(component.expression, context, parameter.resource_type)
+    like = registry().get(parameter.resource_type, component.code)
+    stated = SearchParameter(
+        parameter.resource_type, component.code, component.type, component.expression, like.target if like else ()
+    )
+
+    def values(element: Any, resource: Resource) -> Iterator[Value]:
+        for value, data_type, system in select(paths, element, resource):
+            convert = converter(stated, data_type)
+            if convert:
+                try:
+                    yield from convert(value, system)
+                except BROKEN:
+                    continue
+
+    return values
+
+
+def composite_matches(resource: Resource, parameter: SearchParameter, value: CompositeValue) -> bool:
+    """Whether one element of the resource fulfils every part of the value: code and quantity of the same component."""
+    for path, components in _composite(parameter):
+        for element, _, _ in select((path,), resource, resource):
+            pairs = zip(components, value.parts, strict=True)
+            if all(any(matches(each, part) for each in read(element, resource)) for read, part in pairs):
+                return True
+    return False
+
+
+# -- whose is it
+
+FIRST = ("patient", "subject")  # what a resource is about, before who else took part
+
+# Beyond the compartment: what names a patient as its subject is about that patient, and is kept as closely.
+SUBJECT_BEYOND = {
+    "Contract": ("patient", "subject"),
+    "Device": ("patient",),
+    "GuidanceResponse": ("patient", "subject"),
+    "Task": ("patient",),
+}
+
+
+@cache
+def _owners(resource_type: str) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Paths to the subject, and to everyone else whose compartment it may be in."""
+    known = registry().of(resource_type)
+    named = (*patient_compartment().get(resource_type, ()), *SUBJECT_BEYOND.get(resource_type, ()))
+    first = [code for code in FIRST if code in known and named]
+    others = [code for code in named if code in known and code not in first]
+    return _paths(resource_type, first), _paths(resource_type, others)
+
+
+def _paths(resource_type: str, codes: list[str]) -> tuple[Path, ...]:
+    return tuple(path for code in codes for path in compiled(registry().of(resource_type)[code].expression, resource_type))
+
+
+def patient_of(resource: Resource) -> str:
+    """Id of the one Patient whose compartment it lies in; '' for none, or for several where no subject decides.
+
+    https://hl7.org/fhir/R4/compartmentdefinition-patient.html
+    """
+    resource_type = resource.get("resourceType", "")
+    if resource_type == "Patient":
+        return str(resource.get("id", ""))
+    if resource_type == "Binary":
+        return _only(_patients((Path("Reference", (Step("securityContext"),)),), resource))
+    subject, others = _owners(resource_type)
+    explicit = _patients(subject, resource)
+    return _only(explicit or _patients(others, resource))
+
+
+def _only(patients: set[str]) -> str:
+    return next(iter(patients)) if len(patients) == 1 else ""
+
+
+def _patients(paths: tuple[Path, ...], resource: Resource) -> set[str]:
+    return {found.id for found in _references(paths, resource) if found.type == "Patient"}
+
+
+def _references(paths: tuple[Path, ...], resource: Resource) -> Iterator[Reference]:
+    for value, data_type, _ in select(paths, resource, resource):
+        if data_type == "Reference" and isinstance(value, dict):
+            yield from reference(value, "")
