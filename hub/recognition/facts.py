@@ -1,0 +1,35 @@
+"""The county's recognition facts, read once for a running hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hub.recognition.service import RecognitionService
+from profiles.catalogue import load_catalogue, load_concept_maps, load_evidence
+
+if TYPE_CHECKING:
+    from hub.app import Hub
+
+
+def recognition_service(hub: Hub, beside: Path | None = None) -> RecognitionService:
+    """Catalogue and evidence named in county.toml; `beside` is its folder. Raise Invalid naming the wrong file."""
+    name = hub.county.catalogue
+    return RecognitionService(
+        county=hub.county,
+        catalogue=load_catalogue(name, beside),
+        evidence=load_evidence(name, beside),
+        concept_maps=load_concept_maps(beside=beside),
+        blobs=hub.blobs,
+    )
+
+
+def recognition_of(state: Any) -> RecognitionService:
+    """The service of an application: made at its first question, kept in `app.state.recognition`.
+
+    `app.state.county_folder` (a Path) says where county.toml lies; without it the data folder is looked in.
+    """
+    service: RecognitionService | None = getattr(state, "recognition", None)
+    if service is None:
+        service = state.recognition = recognition_service(state.hub, getattr(state, "county_folder", None) or state.hub.data)
+    return service

@@ -1,0 +1,69 @@
+"""GET Patient/{id}/$recognizable-results: what of a person's earlier results need not be repeated, and why.
+
+An extended operation on an instance, https://hl7.org/fhir/R4/operations.html: `code` (`[system|]code`, repeatable, comma-separated),
+`context` (a setting of the catalogue), `orderer` (`Organization/CODE`; a facility's token may leave it out).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from hub.api.auth import access_of
+from hub.errors import Invalid, NotFound
+from hub.fhir_json import dump
+from hub.recognition.facts import recognition_of
+from hub.recognition.parameters import parameters
+from hub.recognition.service import Question
+from hub.records.reader import Reader
+from hub.security.access import Access
+from hub.settings import County
+from mappers.identity_keys import organization_id
+
+router = APIRouter()
+
+MOST_CODES = 100
+
+
+@router.get("/Patient/{id}/$recognizable-results")
+async def recognizable_results(
+    request: Request,
+    id: str,
+    access: Annotated[Access, Depends(access_of)],
+    code: Annotated[list[str], Query()] = [],  # noqa: B006  FastAPI copies it
+    context: str = "outpatient",
+    orderer: str = "",
+) -> Response:
+    hub = request.app.state.hub
+    question = Question(codes_of(code), context, facility_of(orderer, hub.county, access))
+    service = recognition_of(request.app.state)
+    service.check(question)
+    reader = Reader(hub.door, access, id)
+    if not await reader.patients():
+        raise NotFound("no Patient with this id")
+    answers = await service.answers(reader, question, datetime.fromtimestamp(hub.clock() / 1000, UTC))
+    language = "en" if request.headers.get("accept-language", "").lower().startswith("en") else "zh"
+    return Response(dump(parameters(answers, language=language)), media_type="application/fhir+json")
+
+
+def codes_of(values: list[str]) -> tuple[str, ...]:
+    """Repeated and comma-separated; the same code twice is asked once."""
+    codes = tuple(dict.fromkeys(code.strip() for value in values for code in value.split(",") if code.strip()))
+    if len(codes) > MOST_CODES:
+        raise Invalid(f"at most {MOST_CODES} codes at once")
+    return codes
+
+
+def facility_of(orderer: str, county: County, access: Access) -> str:
+    """`Organization/CODE` → facility code; absent: the caller's own. Raise Invalid for one that is no facility here."""
+    if not orderer:
+        if not access.facility:
+            raise Invalid("orderer is missing: Organization/ and the code of the ordering facility")
+        return access.facility
+    wanted = orderer.removeprefix("Organization/")
+    facility = next((f.code for f in county.facilities if wanted in (f.code, organization_id(f.code))), None)
+    if facility is None:
+        raise Invalid("orderer must be Organization/ and the code of a facility of this county")
+    return facility

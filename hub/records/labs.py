@@ -1,0 +1,183 @@
+"""Laboratory results over time: a grid of test × collection, and one test's series.
+
+Every value keeps its source's own unit and reference range. Points are joined by a line only within one UCUM unit and one method;
+a result without a UCUM quantity is in the table and never in the drawing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
+from typing import Any
+
+from hub.recognition.rules import moment_of
+from hub.recognition.service import mark_scope, value_text
+from hub.records.reader import Found, code_text
+from hub.records.timeline import date_of, flag_of
+from profiles.names import LOINC, UCUM
+
+COLUMNS = 6
+USABLE = frozenset({"final", "amended", "corrected", "preliminary"})
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    id: str
+    facility: str
+    at: str  # as stated
+    name: str
+    value: str  # as stated, without the unit
+    unit: str  # as stated
+    number: Decimal | None  # only of a UCUM quantity without a comparator
+    ucum: str
+    low: Decimal | None
+    high: Decimal | None
+    range_text: str
+    flag: str  # the source's own: H, L, HH, LL, A …
+    mark: str
+    method: str
+    status: str
+
+    @property
+    def series(self) -> tuple[str, str]:
+        return (self.ucum, self.method)
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One row of the grid. `key` is `system|code`: LOINC where the result is mapped, else the facility's own code."""
+
+    key: str
+    name: str
+    loinc: str
+    results: tuple[Result, ...]  # newest first
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    at: str
+    facility: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    columns: tuple[Column, ...]  # newest first
+    rows: tuple[tuple[Test, tuple[Result | None, ...]], ...]
+    more: bool  # older collections exist
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What may be joined by one line: one unit, one method. Oldest first."""
+
+    unit: str
+    method: str
+    results: tuple[Result, ...]
+
+
+def is_laboratory(observation: Mapping[str, Any]) -> bool:
+    codes = {str(c.get("code")) for category in observation.get("category", ()) for c in category.get("coding", ())}
+    return "laboratory" in codes
+
+
+def tests(observations: Iterable[Found]) -> tuple[Test, ...]:
+    """Rows in the order of their newest result, then by name."""
+    groups: dict[str, list[Found]] = {}
+    for found in observations:
+        if is_laboratory(found.resource) and found.resource.get("status") in USABLE:
+            groups.setdefault(key_of(found), []).append(found)
+    made = [_test(key, group) for key, group in groups.items()]
+    return tuple(sorted(made, key=lambda t: (t.loinc == "", t.loinc, t.name)))
+
+
+def key_of(found: Found) -> str:
+    codings = found.resource.get("code", {}).get("coding", ())
+    loinc = next((c for c in codings if c.get("system") == LOINC and c.get("code")), None)
+    coding = loinc or next((c for c in codings if c.get("code")), None)
+    if coding is None:
+        return f"{found.facility}|{code_text(found.resource.get('code'))}"
+    return f"{coding.get('system', '')}|{coding['code']}"
+
+
+def _test(key: str, group: list[Found]) -> Test:
+    results = sorted((result_of(found) for found in group), key=lambda r: (instant(r.at), r.id), reverse=True)
+    system, _, code = key.rpartition("|")
+    return Test(key, results[0].name, code if system == LOINC else "", tuple(results))
+
+
+def result_of(found: Found) -> Result:
+    resource = found.resource
+    stated = resource.get("valueQuantity")
+    is_quantity = isinstance(stated, Mapping)
+    quantity: Mapping[str, Any] = stated if isinstance(stated, Mapping) else {}
+    ucum = str(quantity.get("code", "")) if is_quantity and quantity.get("system") == UCUM else ""
+    unit = str(quantity.get("unit") or quantity.get("code") or "") if is_quantity else ""
+    low, high, text = _range(resource)
+    return Result(
+        id=found.id,
+        facility=found.facility,
+        at=date_of(found),
+        name=code_text(resource.get("code")),
+        value=f"{quantity.get('comparator', '')}{quantity.get('value', '')}" if is_quantity else value_text(resource),
+        unit=unit,
+        number=Decimal(quantity["value"]) if ucum and "value" in quantity and not quantity.get("comparator") else None,
+        ucum=ucum,
+        low=low,
+        high=high,
+        range_text=text,
+        flag=flag_of(resource),
+        mark=mark_scope(resource),
+        method=code_text(resource.get("method")),
+        status=str(resource.get("status", "")),
+    )
+
+
+def _range(resource: Mapping[str, Any]) -> tuple[Decimal | None, Decimal | None, str]:
+    stated: Mapping[str, Any] = next(iter(resource.get("referenceRange", ())), {})
+    low, high = (stated.get(end, {}).get("value") for end in ("low", "high"))
+    text = str(stated.get("text", ""))
+    if not text:
+        text = (
+            f"{low}–{high}"
+            if low is not None and high is not None
+            else f"≤{high}"
+            if high is not None
+            else f"≥{low}"
+            if low is not None
+            else ""
+        )
+    return (None if low is None else Decimal(low)), (None if high is None else Decimal(high)), text
+
+
+def grid(all_tests: Iterable[Test], columns: int = COLUMNS) -> Grid:
+    """The newest `columns` collections; a test without a result in them is left out."""
+    rows = tuple(all_tests)
+    seen = {Column(result.at, result.facility) for test in rows for result in test.results}
+    ordered = sorted(seen, key=lambda c: (instant(c.at), c.facility), reverse=True)
+    shown = tuple(ordered[:columns])
+    cells = [(test, tuple(_cell(test, column) for column in shown)) for test in rows]
+    return Grid(shown, tuple((test, row) for test, row in cells if any(row)), len(ordered) > columns)
+
+
+def _cell(test: Test, column: Column) -> Result | None:
+    return next((r for r in test.results if (r.at, r.facility) == (column.at, column.facility)), None)
+
+
+def series_of(test: Test) -> tuple[Series, ...]:
+    """The drawable results, apart by unit and method."""
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for result in reversed(test.results):
+        if result.number is not None and len(result.at) >= 10:
+            groups.setdefault(result.series, []).append(result)
+    return tuple(Series(unit, method, tuple(results)) for (unit, method), results in groups.items())
+
+
+def instant(stated: str, zone: tzinfo = UTC) -> float:
+    """For order only: a time without a usable day comes first."""
+    moment = moment_of(stated, zone)
+    if moment is None:
+        return float("-inf")
+    at = moment.at or datetime(moment.day.year, moment.day.month, moment.day.day, tzinfo=zone)
+    return at.timestamp()

@@ -1,0 +1,297 @@
+"""The person's story by visit: each encounter with what was ordered, found, written and prescribed in it, from every facility.
+
+What names no encounter stands under its facility and day. Nothing is guessed into a visit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hub.recognition.service import modalities, study_title, value_text
+from hub.records.reader import Found, Reader, Withheld, code_text, reference_id
+
+Kind = Literal["result", "report", "image", "ecg", "document", "order", "medicine", "diagnosis"]
+
+ENCOUNTER_CLASS = {
+    "AMB": "outpatient",
+    "EMER": "emergency",
+    "IMP": "inpatient",
+    "ACUTE": "inpatient",
+    "NONAC": "inpatient",
+    "HH": "home",
+}
+
+TYPES = (
+    "Encounter",
+    "DiagnosticReport",
+    "Observation",
+    "ImagingStudy",
+    "DocumentReference",
+    "Composition",
+    "ServiceRequest",
+    "MedicationRequest",
+    "Condition",
+)
+
+DATES: Mapping[str, tuple[str, ...]] = {
+    "Observation": ("effectiveDateTime", "effectivePeriod", "issued"),
+    "DiagnosticReport": ("effectiveDateTime", "effectivePeriod", "issued"),
+    "ImagingStudy": ("started",),
+    "DocumentReference": ("date", "context.period"),
+    "Composition": ("date",),
+    "ServiceRequest": ("authoredOn", "occurrenceDateTime"),
+    "MedicationRequest": ("authoredOn",),
+    "Condition": ("recordedDate", "onsetDateTime"),
+    "Encounter": ("period",),
+}
+"""Where each type says when; the first that is there."""
+
+WITHDRAWN = frozenset({"entered-in-error", "cancelled", "unknown"})
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    kind: Kind
+    type: str
+    id: str
+    facility: str
+    at: str  # FHIR dateTime as stated; "" for none
+    title: str
+    detail: str = ""
+    status: str = ""
+    abnormal: int = 0  # results outside their range, of a report
+    resource: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """`id` is the Encounter's; "" for a day on which a facility recorded something outside any encounter."""
+
+    id: str
+    facility: str
+    kind: str  # outpatient | emergency | inpatient | home | other
+    start: str
+    end: str
+    status: str
+    reason: str
+    events: tuple[Event, ...]
+
+    @property
+    def day(self) -> str:
+        return self.start[:10]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Everything a page shows of one person, read once. `withheld`: types that the caller's role may not see."""
+
+    by_type: Mapping[str, tuple[Found, ...]]
+    withheld: tuple[str, ...]
+
+    def of(self, type: str) -> tuple[Found, ...]:
+        return self.by_type.get(type, ())
+
+
+async def record_of(reader: Reader, types: Iterable[str] = TYPES) -> Record:
+    """Read the types at the same time; each read is audited on its own."""
+    names = tuple(types)
+
+    async def one(type: str) -> tuple[Found, ...] | None:
+        try:
+            return await reader.search(type)
+        except Withheld:
+            return None
+
+    results = await asyncio.gather(*(one(name) for name in names))
+    read = {name: result for name, result in zip(names, results, strict=True) if result is not None}
+    return Record(read, tuple(name for name in names if name not in read))
+
+
+def visits(record: Record) -> tuple[Visit, ...]:
+    """Newest first."""
+    encounters = {e.id: e for e in record.of("Encounter") if e.resource.get("status") not in WITHDRAWN}
+    groups: dict[tuple[str, str, str], list[Event]] = {("", e.facility, e.id): [] for e in encounters.values()}
+    for event, encounter in events(record):
+        key = ("", event.facility, encounter) if encounter in encounters else (event.at[:10], event.facility, "")
+        if key[2]:
+            key = ("", encounters[encounter].facility, encounter)
+        groups.setdefault(key, []).append(event)
+    made = [_visit(encounters.get(id), facility, day, found) for (day, facility, id), found in groups.items()]
+    return tuple(sorted(made, key=lambda v: (v.start or "0", v.facility), reverse=True))
+
+
+def _visit(encounter: Found | None, facility: str, day: str, found: list[Event]) -> Visit:
+    ordered = tuple(sorted(found, key=lambda e: (e.at, e.kind, e.id), reverse=True))
+    if encounter is None:
+        return Visit("", facility, "other", day, "", "", "", ordered)
+    resource = encounter.resource
+    period = resource.get("period", {})
+    reasons = [code_text(r) for r in resource.get("reasonCode", ())] or [e.title for e in ordered if e.kind == "diagnosis"]
+    kind = ENCOUNTER_CLASS.get(str(resource.get("class", {}).get("code", "")), "other")
+    return Visit(
+        encounter.id,
+        facility,
+        kind,
+        str(period.get("start", "") or (min((e.at for e in ordered if e.at), default=""))),
+        str(period.get("end", "")),
+        str(resource.get("status", "")),
+        "、".join(dict.fromkeys(filter(None, reasons))),
+        ordered,
+    )
+
+
+def events(record: Record) -> list[tuple[Event, str]]:
+    """Every event with its encounter's id; "" where it names none. Results inside a report stand in the report."""
+    reports = [r for r in record.of("DiagnosticReport") if r.resource.get("status") not in WITHDRAWN]
+    observations = {o.id: o for o in record.of("Observation") if o.resource.get("status") not in WITHDRAWN}
+    reported = {reference_id(ref, "Observation") for report in reports for ref in report.resource.get("result", ())}
+    made = [(_report(r, observations), _encounter(r)) for r in reports]
+    made += [(_observation(o), _encounter(o)) for o in observations.values() if o.id not in reported]
+    for type, build in BUILDERS.items():
+        made += [(build(found), _encounter(found)) for found in record.of(type) if found.resource.get("status") not in WITHDRAWN]
+    return made
+
+
+def _encounter(found: Found) -> str:
+    context = found.resource.get("context")
+    direct = reference_id(found.resource.get("encounter"), "Encounter")
+    if direct or not isinstance(context, Mapping):
+        return direct
+    return next((reference_id(e, "Encounter") for e in context.get("encounter", ())), "")
+
+
+def date_of(found: Found) -> str:
+    for path in DATES.get(found.type, ()):
+        value: Any = found.resource
+        for part in path.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if isinstance(value, Mapping):
+            value = value.get("start")
+        if value:
+            return str(value)
+    return ""
+
+
+def is_ecg(report: Mapping[str, Any]) -> bool:
+    codes = {str(c.get("code", "")) for category in report.get("category", ()) for c in category.get("coding", ())}
+    return "EC" in codes
+
+
+def _report(found: Found, observations: Mapping[str, Found]) -> Event:
+    resource = found.resource
+    results = [observations[i] for i in (reference_id(r, "Observation") for r in resource.get("result", ())) if i in observations]
+    abnormal = [r for r in results if flag_of(r.resource) not in ("", "N")]
+    detail = str(resource.get("conclusion", "")) or "，".join(_brief(r.resource) for r in (abnormal or results)[:6])
+    kind: Kind = "ecg" if is_ecg(resource) else "report"
+    return Event(
+        kind, found.type, found.id, found.facility, date_of(found), code_text(resource.get("code")), detail,
+        str(resource.get("status", "")), len(abnormal), resource,
+    )  # fmt: skip
+
+
+def _brief(observation: Mapping[str, Any]) -> str:
+    return f"{code_text(observation.get('code'))} {value_text(observation)} {ARROW.get(flag_of(observation), '')}".strip()
+
+
+ARROW = {"H": "↑", "HH": "↑↑", "L": "↓", "LL": "↓↓", "A": "!", "AA": "!!", "POS": "+"}
+
+
+def flag_of(observation: Mapping[str, Any]) -> str:
+    """The source's own interpretation code; never ours."""
+    codings = [c for i in observation.get("interpretation", ()) for c in i.get("coding", ())]
+    return next((str(c["code"]) for c in codings if c.get("code")), "")
+
+
+def _observation(found: Found) -> Event:
+    resource = found.resource
+    flag = flag_of(resource)
+    return Event(
+        "result", found.type, found.id, found.facility, date_of(found), code_text(resource.get("code")),
+        f"{value_text(resource)} {ARROW.get(flag, '')}".strip(), str(resource.get("status", "")), int(flag not in ("", "N")), resource,
+    )  # fmt: skip
+
+
+def _study(found: Found) -> Event:
+    resource = found.resource
+    kind: Kind = "ecg" if "ECG" in modalities(resource) else "image"
+    return _event(kind, found, study_title(resource), f"{resource.get('numberOfInstances', '')}")
+
+
+def _document(found: Found) -> Event:
+    resource = found.resource
+    return _event("document", found, str(resource.get("description") or "") or code_text(resource.get("type")))
+
+
+def _composition(found: Found) -> Event:
+    resource = found.resource
+    return _event("document", found, str(resource.get("title") or "") or code_text(resource.get("type")))
+
+
+def _order(found: Found) -> Event:
+    return _event("order", found, code_text(found.resource.get("code")))
+
+
+def _medicine(found: Found) -> Event:
+    resource = found.resource
+    name = code_text(resource.get("medicationCodeableConcept")) or str(resource.get("medicationReference", {}).get("display", ""))
+    return _event("medicine", found, name, dosage_text(resource))
+
+
+def dosage_text(request: Mapping[str, Any]) -> str:
+    texts = []
+    for dosage in request.get("dosageInstruction", ()):
+        quantity: Mapping[str, Any] = next((d["doseQuantity"] for d in dosage.get("doseAndRate", ()) if "doseQuantity" in d), {})
+        amount = f"{quantity.get('value', '')}{quantity.get('unit', '')}"
+        parts = (amount, code_text(dosage.get("route")), code_text(dosage.get("timing", {}).get("code")))
+        texts.append(str(dosage.get("text") or " ".join(part for part in parts if part)))
+    return "；".join(text for text in texts if text)
+
+
+def _condition(found: Found) -> Event:
+    return _event("diagnosis", found, code_text(found.resource.get("code")))
+
+
+def _event(kind: Kind, found: Found, title: str, detail: str = "") -> Event:
+    status = str(found.resource.get("status", ""))
+    return Event(kind, found.type, found.id, found.facility, date_of(found), title, detail, status, 0, found.resource)
+
+
+BUILDERS = {
+    "ImagingStudy": _study,
+    "DocumentReference": _document,
+    "Composition": _composition,
+    "ServiceRequest": _order,
+    "MedicationRequest": _medicine,
+    "Condition": _condition,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    title: str
+    facilities: tuple[str, ...]
+    latest: str
+
+
+def problems(record: Record) -> tuple[Problem, ...]:
+    """Conditions by name, each once, with who stated it; inactive and withdrawn ones left out."""
+    found: dict[str, list[Found]] = {}
+    for condition in record.of("Condition"):
+        status = {str(c.get("code")) for c in condition.resource.get("clinicalStatus", {}).get("coding", ())}
+        verification = {str(c.get("code")) for c in condition.resource.get("verificationStatus", {}).get("coding", ())}
+        if status & {"inactive", "resolved", "remission"} or verification & {"entered-in-error", "refuted"}:
+            continue
+        title = code_text(condition.resource.get("code"))
+        if title:
+            found.setdefault(title, []).append(condition)
+    made = [Problem(t, tuple(dict.fromkeys(c.facility for c in cs)), max(date_of(c) for c in cs)) for t, cs in found.items()]
+    return tuple(sorted(made, key=lambda p: p.latest, reverse=True))
+
+
+def medicines(record: Record) -> tuple[Event, ...]:
+    """Running prescriptions, newest first."""
+    running = [m for m in record.of("MedicationRequest") if m.resource.get("status") in ("active", "on-hold")]
+    return tuple(sorted((_medicine(m) for m in running), key=lambda e: e.at, reverse=True))

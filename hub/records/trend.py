@@ -1,0 +1,132 @@
+"""One test's course as an SVG drawing without script: points by source, its own reference band, a line only within one series.
+
+Each facility has its own shape, so that colour is never the only sign; every point has a title; the page puts a table beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from markupsafe import Markup, escape
+
+from hub.records.labs import Result, Series, instant
+
+WIDTH, HEIGHT = 640, 240
+LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 34
+SVG = "http://www.w3.org/2000/svg"
+SHAPES = ("circle", "square", "triangle", "diamond")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A value's place on an axis of `length` starting at `start`."""
+
+    low: float
+    high: float
+    start: float
+    length: float
+    upward: bool = False
+
+    def __call__(self, value: float) -> float:
+        share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+        return round(self.start + self.length * (1 - share if self.upward else share), 1)
+
+
+def trend_svg(series: Series, facility_name: Callable[[str], str], *, title: str) -> Markup:
+    """A drawing of one unit and one method; `title` is its name for a screen reader."""
+    results = [r for r in series.results if r.number is not None]
+    facilities = list(dict.fromkeys(r.facility for r in results))
+    x = _time_scale(results)
+    y = _value_scale(results)
+    parts = [
+        *_bands(results, facilities, y),
+        *_value_axis(y),
+        *_time_axis(results, x),
+        _line(results, x, y),
+        *(_point(r, x, y, SHAPES[facilities.index(r.facility) % len(SHAPES)], facility_name) for r in results),
+    ]
+    head = f'<svg class="trend" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}" xmlns="{SVG}">'
+    return Markup(f"{head}{''.join(parts)}</svg>")  # noqa: S704  numbers of ours, and text escaped where it enters
+
+
+def shape_svg(number: int) -> Markup:
+    """The legend's sign of the n-th facility."""
+    sign = _shape(SHAPES[number % len(SHAPES)], 6, 6)
+    return Markup(f'<svg class="sign" viewBox="0 0 12 12" aria-hidden="true">{sign}</svg>')  # noqa: S704
+
+
+def facilities_of(series: Series) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(r.facility for r in series.results))
+
+
+def _time_scale(results: Sequence[Result]) -> Scale:
+    times = [instant(r.at) for r in results]
+    return Scale(min(times), max(times), LEFT + 12, WIDTH - LEFT - RIGHT - 24)
+
+
+def _value_scale(results: Sequence[Result]) -> Scale:
+    values = [float(v) for r in results for v in (r.number, r.low, r.high) if v is not None]
+    low, high = min(values), max(values)
+    margin = (high - low) * 0.12 or abs(high) * 0.1 or 1.0
+    return Scale(low - margin, high + margin, TOP, HEIGHT - TOP - BOTTOM, upward=True)
+
+
+def _bands(results: Sequence[Result], facilities: Sequence[str], y: Scale) -> Iterable[str]:
+    """Each distinct reference interval once, in the tone of the facility that stated it first."""
+    seen: dict[tuple[Decimal | None, Decimal | None], int] = {}
+    for result in results:
+        if result.low is not None or result.high is not None:
+            seen.setdefault((result.low, result.high), facilities.index(result.facility))
+    for (low, high), number in seen.items():
+        top = y(float(high)) if high is not None else TOP
+        bottom = y(float(low)) if low is not None else HEIGHT - BOTTOM
+        yield (
+            f'<rect class="band band-{number % len(SHAPES)}" x="{LEFT}" y="{top}" width="{WIDTH - LEFT - RIGHT}" '
+            f'height="{round(max(0.0, bottom - top), 1)}"/>'
+        )
+
+
+def _value_axis(y: Scale) -> Iterable[str]:
+    for step in range(5):
+        value = y.low + (y.high - y.low) * step / 4
+        yield f'<line class="gridline" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value)}" y2="{y(value)}"/>'
+        yield f'<text class="tick" x="{LEFT - 6}" y="{y(value) + 4}" text-anchor="end">{_tick(value, y.high - y.low)}</text>'
+
+
+def _tick(value: float, span: float) -> str:
+    return f"{value:.0f}" if span >= 20 else f"{value:.1f}" if span >= 1 else f"{value:.2f}"
+
+
+def _time_axis(results: Sequence[Result], x: Scale) -> Iterable[str]:
+    """First and last day, and those between that leave room."""
+    taken: list[float] = []
+    ordered = [results[0], results[-1], *results[1:-1]]
+    for result in ordered:
+        place = x(instant(result.at))
+        if all(abs(place - other) >= 78 for other in taken):
+            taken.append(place)
+            yield f'<text class="tick" x="{place}" y="{HEIGHT - 12}" text-anchor="middle">{escape(result.at[:10])}</text>'
+
+
+def _line(results: Sequence[Result], x: Scale, y: Scale) -> str:
+    points = " ".join(f"{x(instant(r.at))},{y(float(r.number or 0))}" for r in results)
+    return f'<polyline class="line" points="{points}"/>' if len(results) > 1 else ""
+
+
+def _point(result: Result, x: Scale, y: Scale, shape: str, facility_name: Callable[[str], str]) -> str:
+    label = f"{result.at[:10]} {result.value} {result.unit} {facility_name(result.facility)}"
+    out = " out" if result.flag not in ("", "N") else ""
+    place = _shape(shape, x(instant(result.at)), y(float(result.number or 0)))
+    return f'<g class="point{out}"><title>{escape(label)}</title>{place}</g>'
+
+
+def _shape(shape: str, x: float, y: float) -> str:
+    if shape == "circle":
+        return f'<circle cx="{x}" cy="{y}" r="4.5"/>'
+    if shape == "square":
+        return f'<rect x="{x - 4}" y="{y - 4}" width="8" height="8"/>'
+    if shape == "triangle":
+        return f'<polygon points="{x},{y - 5.5} {x + 5},{y + 4} {x - 5},{y + 4}"/>'
+    return f'<polygon points="{x},{y - 5.5} {x + 5.5},{y} {x},{y + 5.5} {x - 5.5},{y}"/>'
