@@ -79,10 +79,7 @@ def instant(milliseconds: int) -> str:
 def _user(access: Access, action: Action) -> dict[str, Any]:
     """Who asked: 110153 is the sender of a request, 110152 its destination; for a read the data flow to the one who asked."""
     kind = {"system": PARTICIPATION, "code": "IRCP"} if action in "RE" else {"system": DICOM, "code": "110153"}
-    who: dict[str, Any] = {
-        "identifier": {"system": "urn:hub:token", "value": access.token_id or access.name},
-        "display": access.name,
-    }
+    identifier: dict[str, Any] = {"system": "urn:hub:token", "value": access.token_id or access.name}
     agent: dict[str, Any] = {
         "type": {"coding": [kind]},
         "role": [{"coding": [{"system": SECURITY_ROLE, "code": access.role}]}],
