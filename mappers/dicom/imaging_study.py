@@ -309,7 +309,6 @@ def _ledger(header: Header) -> dict[str, int]:
 
 def _extra(sop_class: str) -> Extra | None:
     """What an object of this class says beyond being an instance."""
-    return None
     from mappers.ecg.dicom_waveform import ECG_CLASSES
     from mappers.ecg.resources import resources_from_instance
 
