@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from hub.identity import link_patient
+from hub.security.policy import is_golden, relations
 from hub.settings import Policy
 from hub.store.port import Saved, Transaction
 
@@ -23,4 +25,10 @@ def keep(
     if_match: int | None = None,
 ) -> Saved:
     """Save `resource`, owned by `facility` (tagged in meta), at `now` (UTC ms)."""
-    return transaction.save(resource, id=id, facility=facility, method=method, if_match=if_match)
+    saved = transaction.save(resource, id=id, facility=facility, method=method, if_match=if_match)
+    if saved.changed:
+        for treating, patient, until in relations(resource, facility, now, policy):
+            transaction.relate(treating, patient, until)
+        if resource["resourceType"] == "Patient" and not is_golden(resource):
+            link_patient(transaction, {**resource, "id": id}, now, created=saved.created)
+    return saved

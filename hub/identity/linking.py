@@ -1,0 +1,78 @@
+"""A Patient was created or changed → who is one person now.
+
+Everything happens in the transaction that saved the Patient: links, golden Patients and doubts are never behind the records.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hub.identity.candidates import Neighbourhood
+from hub.identity.clusters import persons
+from hub.identity.doubts import close_doubts, raise_doubts
+from hub.identity.golden import golden_patient, retired
+from hub.store.port import Key, Transaction
+from mappers.identity_keys import resource_id
+
+Resource = dict[str, Any]
+
+
+def link_patient(transaction: Transaction, patient: Resource, now: int, *, created: bool = False) -> None:  # noqa: ARG001
+    """Settle anew who is one person among the Patients that hang together with `patient`, a facility's own, just saved."""
+    near = Neighbourhood(transaction, patient)
+    if not near.complete or (created and len(near.patients) == 1):
+        return
+    found = persons(near.facts, near.merged)
+    assigned = _assign(transaction, found.clusters, near.patients)
+    raise_doubts(transaction, found.doubts)
+    known = set(near.patients) - ({str(patient["id"])} if created else set())
+    close_doubts(transaction, known, found.doubts, assigned)
+
+
+def _assign(transaction: Transaction, clusters: tuple[frozenset[str], ...], patients: dict[str, Resource]) -> dict[str, str]:
+    """Every Patient's person. A golden Patient stays with the cluster of its first member; one without members goes."""
+    former = {id: transaction.person_of(id) for id in patients}
+    goldens = {person for id, person in former.items() if person != id}
+    assigned: dict[str, str] = {}
+    kept: set[str] = set()
+    for cluster in sorted(clusters, key=min):
+        person = _person(transaction, cluster, former, kept)
+        kept.add(person)
+        for id in sorted(cluster):
+            assigned[id] = person
+            if former[id] != person:
+                transaction.assign_person(id, person)
+        if len(cluster) > 1:
+            transaction.save(golden_patient(person, [patients[id] for id in sorted(cluster)]), id=person)
+    for golden in sorted(goldens - kept):
+        _retire(transaction, golden, {assigned[id] for id in patients if former[id] == golden})
+    return assigned
+
+
+def _person(transaction: Transaction, cluster: frozenset[str], former: dict[str, str], kept: set[str]) -> str:
+    if len(cluster) == 1:
+        return next(iter(cluster))
+    for id in sorted(cluster):
+        if former[id] != id and former[id] not in kept:
+            return former[id]
+    return _new_golden(transaction, min(cluster), kept)
+
+
+def _new_golden(transaction: Transaction, first: str, kept: set[str]) -> str:
+    """An id from the smallest member's; a later one if a former golden Patient of that member went on with others."""
+    number = 1
+    while True:
+        id = resource_id("Patient", "golden", first, *([str(number)] if number > 1 else []))
+        version = transaction.current(Key("Patient", id))
+        if id not in kept and (version is None or version.deleted):
+            return id
+        number += 1
+
+
+def _retire(transaction: Transaction, golden: str, successors: set[str]) -> None:
+    """Its members went on as one person: point there. Otherwise there is nobody it stands for."""
+    if len(successors) == 1 and (successor := successors.pop()) != golden:
+        transaction.save(retired(golden, successor), id=golden)
+        transaction.assign_person(golden, successor)
+    else:
+        transaction.delete(Key("Patient", golden))

@@ -1,0 +1,168 @@
+"""What one journal record changes in the store: resources, audit and outcome in one transaction, so it happens once or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from hub.fhir_json import load
+from hub.ingest.journal import Entry
+from hub.ingest.mapping import Attempt, invalid
+from hub.ingest.settle import Origin, settle, union_stamp
+from hub.keep import keep
+from hub.security.access import PIPELINE
+from hub.security.audit import FAILED, SUCCESS, audit_event
+from hub.security.trail import save_event
+from hub.settings import County
+from hub.store.port import Key, Outcome, Resource, Saved, Transaction, Version
+from mappers.base import Change, Issue, Mapped
+from mappers.identity_keys import organization_id
+from profiles.names import FACILITY_TAG
+
+Unite = Callable[[Resource | None, Resource], Resource]
+FACILITY_CODE = "urn:hub:facility-code"  # as the Organizations of county.toml carry it
+
+
+def unions() -> Mapping[str, Unite]:
+    """The types that many records state together, each with the function that unites two of its states."""
+    from mappers.dicom.union import unite_studies
+
+    return {"ImagingStudy": unite_studies}
+
+
+class Effect:
+    """Applies attempts; one instance a pipeline."""
+
+    def __init__(self, county: County, clock: Callable[[], int]) -> None:
+        self._county = county
+        self._clock = clock
+        self._known: set[str] = set()  # facilities whose Organization was seen committed
+
+    def apply(self, transaction: Transaction, entry: Entry, attempt: Attempt, *, again: bool = False) -> Outcome:
+        """The record's outcome. A record that has one is left alone, unless it is done `again` on request."""
+        former = transaction.outcome(entry.seq)
+        if former and not again:
+            return former
+        now = self._clock()
+        tries = attempt.tries + (former.attempts if former else 0)
+        if attempt.mapped is None:
+            return self.bury(transaction, entry, attempt.reason, tries)
+        self._organization(transaction, entry.record.facility, now)
+        changed, found, issues = self._changes(transaction, entry, attempt.mapped, now)
+        outcome = self._outcome(
+            entry,
+            state="done",
+            attempts=tries,
+            resources=tuple(f"{key.type}/{key.id}" for key in (*changed, *found)),
+            issues=tuple(_issue(issue) for issue in (*attempt.mapped.issues, *issues)),
+            ledger=dict(attempt.mapped.ledger),
+        )
+        self._audit(transaction, entry, SUCCESS, changed or found)
+        transaction.record_outcome(outcome)
+        return outcome
+
+    def bury(self, transaction: Transaction, entry: Entry, reason: str, tries: int) -> Outcome:
+        """Dead, with its reason; the bytes stay in the journal and can be replayed."""
+        outcome = self._outcome(entry, state="dead", reason=reason, attempts=tries)
+        self._audit(transaction, entry, FAILED, ())
+        transaction.record_outcome(outcome)
+        return outcome
+
+    def forget(self) -> None:
+        """A transaction was rolled back: what it made known may not be there."""
+        self._known.clear()
+
+    def _outcome(self, entry: Entry, **facts: Any) -> Outcome:
+        record = entry.record
+        return Outcome(entry.seq, finished=self._clock(), source=record.source, facility=record.facility, kind=record.kind, **facts)
+
+    def _organization(self, transaction: Transaction, facility: str, now: int) -> None:
+        if not facility or facility in self._known:
+            return
+        key = Key("Organization", organization_id(facility))
+        if transaction.current(key) is None:
+            keep(transaction, _organization(facility, key), id=key.id, facility=facility, now=now, policy=self._county.policy)
+        self._known.add(facility)
+
+    def _changes(
+        self, transaction: Transaction, entry: Entry, mapped: Mapped, now: int
+    ) -> tuple[list[Key], list[Key], list[Issue]]:
+        origin = Origin.of(mapped.changed_at or entry.record.changed_at, entry.record.received_at, entry.sha256)
+        changed: list[Key] = []
+        found: list[Key] = []
+        issues: list[Issue] = []
+        for change in mapped.changes:
+            key = Key(change.resource["resourceType"], change.resource["id"])
+            problem, saved = self._change(transaction, key, change, origin, entry.record.facility, now)
+            if problem:
+                issues.append(problem)
+            else:
+                (changed if saved and saved.changed else found).append(key)
+        return list(dict.fromkeys(changed)), [key for key in dict.fromkeys(found) if key not in changed], issues
+
+    def _change(
+        self, transaction: Transaction, key: Key, change: Change, origin: Origin, facility: str, now: int
+    ) -> tuple[Issue | None, Saved | None]:
+        current = transaction.current(key)
+        stamps = transaction.stamps(key) if current else {}
+        settled, marks = _settled(key, change, current, stamps, origin)
+        if current and marks == stamps and (settled is None or current.deleted):
+            return None, None
+        if settled is not None:
+            problem = invalid(Change(settled)) if change.mode != "replace" else None
+            if problem:
+                return problem, None
+        transaction.set_stamps(key, marks)
+        if settled is None:
+            return None, None
+        return None, keep(transaction, settled, id=key.id, facility=facility, now=now, policy=self._county.policy)
+
+    def _audit(self, transaction: Transaction, entry: Entry, outcome: str, keys: Iterable[Key]) -> None:
+        touched = list(keys)
+        patients = [key.id for key in touched if key.type == "Patient"]
+        now = self._clock()
+        event = audit_event(
+            PIPELINE,
+            action="C",
+            interaction="create",
+            outcome=outcome,
+            keys=[key for key in touched if key.type != "Patient"],
+            type="" if touched else entry.record.kind.partition("/")[0],
+            patients=patients,
+            now=now,
+        )
+        save_event(transaction, event, entry.record.facility, now)
+
+
+def _organization(facility: str, key: Key) -> Resource:
+    """A facility that county.toml does not name: its code is all that is known."""
+    identifier = {"system": FACILITY_CODE, "value": facility}
+    return {"resourceType": key.type, "id": key.id, "identifier": [identifier], "active": True, "name": facility}
+
+
+def _settled(
+    key: Key, change: Change, current: Version | None, stamps: dict[str, str], origin: Origin
+) -> tuple[Resource | None, dict[str, str]]:
+    """The new state, None when it is the old one; and the stamps."""
+    before = _body(current)
+    if change.mode == "union":
+        marks = union_stamp(stamps, origin)
+        united = unions()[key.type](before, change.resource)
+        return (None if united == before else united), marks
+    result = settle(before, stamps, change.resource, change.mode, origin)
+    return (result.resource if result.changed else None), result.stamps
+
+
+def _body(version: Version | None) -> Resource | None:
+    if version is None or version.deleted:
+        return None
+    body = load(version.body)
+    meta = {name: value for name, value in body.pop("meta", {}).items() if name not in ("versionId", "lastUpdated")}
+    tags = [tag for tag in meta.pop("tag", []) if tag.get("system") != FACILITY_TAG]
+    meta |= {"tag": tags} if tags else {}
+    return {**body, "meta": meta} if meta else body
+
+
+def _issue(issue: Issue) -> dict[str, str]:
+    members = ("code", "where", "detail", "severity", "system", "value", "display")
+    return {name: value for name in members if (value := getattr(issue, name))}

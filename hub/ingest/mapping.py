@@ -1,0 +1,217 @@
+"""One journal entry → what its mapper says of it, or the reason why nothing can be said.
+
+A mapper is code fed with what strangers wrote: it may raise, loop or eat memory. So it runs in a process of its own, with a time
+limit a record and a memory limit; a worker that dies or does not answer is replaced, its record is tried once more alone and then
+set aside, and the records behind it go on.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Pipe
+from pathlib import Path
+from typing import Protocol
+
+from hub.ingest.journal import Blobs, Entry
+from mappers.base import CannotMap, Change, Issue, Mapped, MappingContext
+from mappers.registry import map_record
+from profiles.validate import validate
+
+TRIES = 2
+SECONDS = 10.0  # one record
+STARTING = 60.0  # a worker importing the mappers on a slow disk
+MEMORY = 1024 * 1024 * 1024  # on top of what a fresh worker takes
+CHUNK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """`mapped` is None when the record is dead for `reason`, which names a class and a place, never what the record holds."""
+
+    seq: int
+    mapped: Mapped | None
+    reason: str = ""
+    tries: int = 1
+
+
+class RecordMapper(Protocol):
+    def map(self, entries: Sequence[Entry]) -> Iterator[Attempt]:
+        """One attempt an entry, in order."""
+
+    def close(self) -> None: ...
+
+
+def attempt(entry: Entry, context: MappingContext, blobs: Blobs) -> Attempt:
+    """Map and check one record; its attachments are kept, synced, before anything may refer to them."""
+    try:
+        record = entry.record
+        if entry.in_blobs:
+            record = replace(record, content=blobs.get(entry.sha256))
+        mapped = _checked(map_record(record, context))
+        for attachment in mapped.attachments:
+            if not (entry.in_blobs and attachment.sha256 == entry.sha256):
+                blobs.put(attachment.content)
+        stripped = tuple(replace(attachment, content=b"") for attachment in mapped.attachments)
+        return Attempt(entry.seq, replace(mapped, attachments=stripped))
+    except CannotMap as error:
+        return Attempt(entry.seq, None, str(error))
+    except Exception as error:  # whatever a mapper does with what a stranger wrote
+        return Attempt(entry.seq, None, f"{type(error).__name__} at {_place(error)}")
+
+
+def _place(error: BaseException) -> str:
+    """File and line inside our own tree: the message of an exception may quote the record, so it is not kept."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return "an unknown place"
+    root = Path(__file__).parents[2]
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(root) and ".venv" not in frame.filename]
+    last = (ours or list(frames))[-1]
+    path = Path(last.filename)
+    return f"{path.relative_to(root) if path.is_relative_to(root) else path.name}:{last.lineno}"
+
+
+def _checked(mapped: Mapped) -> Mapped:
+    """A resource that is stated whole and is not FHIR is left out and named; the rest of the record goes on."""
+    changes: list[Change] = []
+    issues: list[Issue] = []
+    for change in mapped.changes:
+        problem = invalid(change) if change.mode == "replace" else None
+        if problem is None:
+            changes.append(change)
+        else:
+            issues.append(problem)
+    if issues and not changes:
+        raise CannotMap(f"no resource of it is valid: {issues[0].where} {issues[0].detail}")
+    return replace(mapped, changes=tuple(changes), issues=(*mapped.issues, *issues)) if issues else mapped
+
+
+def invalid(change: Change) -> Issue | None:
+    problems = validate(change.resource)
+    if not problems:
+        return None
+    return Issue("invalid-value", problems[0].expression, f"left out: {problems[0].message}", "error")
+
+
+class MapperHere:
+    """Maps in the calling thread: for tests and tools that map a few records."""
+
+    def __init__(self, contexts: Mapping[str, MappingContext], blobs: Blobs) -> None:
+        self._contexts, self._blobs = contexts, blobs
+
+    def map(self, entries: Sequence[Entry]) -> Iterator[Attempt]:
+        for entry in entries:
+            yield attempt(entry, self._contexts.get(entry.record.source, MappingContext()), self._blobs)
+
+    def close(self) -> None:
+        """Nothing runs between two calls."""
+
+
+class MapperPool:
+    """Maps in a worker process that is replaced when it dies or does not answer in time."""
+
+    def __init__(
+        self,
+        contexts: Mapping[str, MappingContext],
+        blobs_folder: Path,
+        *,
+        seconds: float = SECONDS,
+        memory: int = MEMORY,
+        modules: Sequence[str] = (),
+    ) -> None:
+        self._contexts = dict(contexts)
+        self._folder = blobs_folder
+        self._seconds = seconds
+        self._memory = memory
+        self._modules = tuple(modules)  # imported by a fresh worker
+        self._worker: _Worker | None = None
+
+    def map(self, entries: Sequence[Entry]) -> Iterator[Attempt]:
+        waiting = list(entries)
+        try:
+            yield from self._in_turn(waiting)
+        finally:
+            if waiting:  # given up half-way: the worker's remaining answers would be taken for those of the next call
+                self.close()
+
+    def _in_turn(self, waiting: list[Entry]) -> Iterator[Attempt]:
+        tries: dict[int, int] = {}
+        while waiting:
+            alone = waiting[0].seq in tries
+            chunk = waiting[: 1 if alone else CHUNK]
+            failure = ""
+            for result in self._answers(chunk):
+                if isinstance(result, str):
+                    failure = result
+                    break
+                waiting.pop(0)
+                yield replace(result, tries=tries.get(result.seq, 0) + 1)
+            if failure:
+                culprit = waiting[0].seq
+                tries[culprit] = tries.get(culprit, 0) + 1
+                if tries[culprit] >= TRIES:
+                    waiting.pop(0)
+                    yield Attempt(culprit, None, failure, tries[culprit])
+
+    def close(self) -> None:
+        if self._worker:
+            self._worker.end()
+            self._worker = None
+
+    def _answers(self, chunk: Sequence[Entry]) -> Iterator[Attempt | str]:
+        """Attempts in order; a text instead of the next one says why the worker is gone."""
+        try:
+            worker = self._worker or self._start()
+            worker.connection.send(chunk)
+            for _ in chunk:
+                if not worker.connection.poll(self._seconds):
+                    self.close()
+                    yield f"the mapper did not end within {self._seconds:g} s"
+                    return
+                yield worker.connection.recv()
+        except (EOFError, OSError) as error:
+            code = self._worker.exit_code() if self._worker else None
+            self.close()
+            yield f"the mapper's process died: {_how(code) or type(error).__name__}"
+
+    def _start(self) -> _Worker:
+        self._worker = _Worker(self._contexts, self._folder, self._memory, self._modules)
+        return self._worker
+
+
+class _Worker:
+    def __init__(self, contexts: Mapping[str, MappingContext], folder: Path, memory: int, modules: Sequence[str]) -> None:
+        ours, theirs = Pipe()
+        self.connection = ours
+        with theirs:
+            handle = theirs.fileno()
+            arguments = [sys.executable, "-m", "hub.ingest.worker", str(handle)]
+            self._process = subprocess.Popen(arguments, pass_fds=(handle,), stdin=subprocess.DEVNULL, start_new_session=True)
+        ours.send((dict(contexts), folder, memory, tuple(modules)))
+        if not ours.poll(STARTING):
+            self.end()
+            raise EOFError
+        ours.recv()
+
+    def exit_code(self) -> int | None:
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(1)
+        return None
+
+    def end(self) -> None:
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        self._process.wait()
+        self.connection.close()
+
+
+def _how(code: int | None) -> str:
+    if code is None:
+        return ""
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit {code}"

@@ -1,0 +1,136 @@
+"""Doing records again from their stored bytes: after a mapper was mended, or for those set aside.
+
+A request is a row in the journal's file, so the command works whether the hub runs or not: a running pipeline picks it up,
+otherwise the next start does. What was mapped as before makes no new version.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from hub.ingest.journal import Journal, Selection
+from hub.store.port import ResourceStore
+
+PAGE = 64
+State = Literal["", "done", "dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which records to do again: by number, or by what they are and what became of them."""
+
+    seqs: tuple[int, ...] = ()
+    state: State = ""
+    selection: Selection = field(default_factory=Selection)
+    up_to: int = 0  # records after it came when the request was made; 0: none yet
+
+    def text(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_text(cls, text: str) -> Filter:
+        values = json.loads(text)
+        return cls(tuple(values["seqs"]), values["state"], Selection(**values["selection"]), values["up_to"])
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    id: int
+    filter: Filter
+    position: int
+    replayed: int
+    finished: str = ""
+
+
+class Replays:
+    def __init__(self, journal: Journal, store: ResourceStore) -> None:
+        self._journal = journal
+        self._store = store
+
+    def count(self, wanted: Filter) -> int:
+        """How many records a request would do: look before you leap."""
+        if not wanted.seqs and not wanted.state:
+            return self._journal.count(wanted.selection)
+        return sum(len(page) for page in self._pages(wanted))
+
+    def request(self, wanted: Filter) -> int:
+        """Ask for it; returns the request's number. Done by the running hub, or by the next start."""
+        number = ask(self._journal, wanted)
+        self._journal.wake()
+        return number
+
+    def open(self) -> Request | None:
+        """The oldest request that is not finished."""
+        rows = self._journal.file.query("SELECT id, filter, position, replayed FROM replay_request WHERE finished IS NULL LIMIT 1")
+        return Request(rows[0][0], Filter.from_text(rows[0][1]), rows[0][2], rows[0][3]) if rows else None
+
+    def status(self, number: int) -> Request | None:
+        sql = "SELECT id, filter, position, replayed, finished FROM replay_request WHERE id = ?"
+        rows = self._journal.file.query(sql, number)
+        if not rows:
+            return None
+        return Request(rows[0][0], Filter.from_text(rows[0][1]), rows[0][2], rows[0][3], rows[0][4] or "")
+
+    def next(self, request: Request) -> list[int]:
+        """The request's next records; [] at its end."""
+        return self._page(request.filter, request.position)[0]
+
+    def advance(self, request: Request, numbers: Sequence[int]) -> None:
+        """These are done. A kill before this line only repeats work."""
+        position, done = (max(numbers), "") if numbers else (request.position, datetime.now(UTC).isoformat(timespec="seconds"))
+        self._journal.file.write(
+            lambda connection: connection.execute(
+                "UPDATE replay_request SET position = ?, replayed = replayed + ?, finished = nullif(?, '') WHERE id = ?",
+                (position, len(numbers), done, request.id),
+            )
+        )
+
+    def _pages(self, wanted: Filter) -> Iterator[list[int]]:
+        position = 0
+        while True:
+            numbers, position = self._page(wanted, position)
+            if not numbers:
+                return
+            yield numbers
+
+    def _page(self, wanted: Filter, after: int) -> tuple[list[int], int]:
+        """The next numbers and how far was looked; numbers that do not match are passed over until some do."""
+        limit = wanted.up_to or self._journal.newest()
+        if wanted.seqs:
+            numbers = [n for n in sorted(set(wanted.seqs)) if after < n <= limit][:PAGE]
+            return numbers, max(numbers, default=after)
+        if not wanted.state:
+            numbers = [n for n in self._journal.select(wanted.selection, after=after, limit=PAGE) if n <= limit]
+            return numbers, max(numbers, default=after)
+        while outcomes := self._store.outcomes(state=wanted.state, source=wanted.selection.source, after=after, limit=PAGE):
+            after = outcomes[-1].seq
+            numbers = [outcome.seq for outcome in outcomes if outcome.seq <= limit]
+            chosen = self._chosen(numbers, wanted.selection)
+            if chosen:
+                return chosen, after
+        return [], after
+
+    def _chosen(self, numbers: list[int], selection: Selection) -> list[int]:
+        if not numbers:
+            return []
+        first, last = min(numbers), max(numbers)
+        matching = set(self._journal.select(selection, after=first - 1, limit=last - first + 1))
+        return [number for number in numbers if number in matching]
+
+
+def ask(journal: Journal, wanted: Filter) -> int:
+    """Write the request; it covers what is in the journal now."""
+    fixed = Filter(wanted.seqs, wanted.state, wanted.selection, wanted.up_to or journal.newest())
+
+    def work(connection: object) -> int:
+        connection.execute(  # type: ignore[attr-defined]
+            "INSERT INTO replay_request(filter, requested) VALUES (?, ?)",
+            (fixed.text(), datetime.now(UTC).isoformat(timespec="seconds")),
+        )
+        return int(connection.last_insert_rowid())  # type: ignore[attr-defined]
+
+    return journal.file.write(work)

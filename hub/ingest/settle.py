@@ -1,0 +1,191 @@
+"""Many statements about one resource become one state that does not depend on the order in which they arrived.
+
+Every statement has a stamp (rank, source time, status, digest of the record it came from). Each top-level element keeps the stamp
+of its last statement, and a statement wins an element only with a higher one: a last-writer-wins map, which is commutative,
+associative and idempotent. `Patient.link` is a set of that kind, so two merges of one survivor stand side by side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+from mappers.base import Resource
+
+Mode = Literal["replace", "patch", "fill"]
+Stamps = Mapping[str, str]
+
+WHOLE = "*"  # the stamp of the last statement of the whole resource
+NOT_STATED = frozenset({"resourceType", "id", "meta"})
+UNITED = {("Patient", "link")}  # lists whose entries are stated one by one
+FUTURE = timedelta(days=1)  # a source clock further ahead than this is wrong and would win for ever
+
+# A choice element is one element whatever its type is: effectivePeriod takes the place of effectiveDateTime.
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "AllergyIntolerance": ("onset",),
+    "Condition": ("abatement", "onset"),
+    "DiagnosticReport": ("effective",),
+    "Immunization": ("occurrence",),
+    "Media": ("created",),
+    "MedicationAdministration": ("effective", "medication"),
+    "MedicationDispense": ("medication", "statusReason"),
+    "MedicationRequest": ("medication", "reported"),
+    "MedicationStatement": ("effective", "medication"),
+    "Observation": ("effective", "value"),
+    "Patient": ("deceased", "multipleBirth"),
+    "Procedure": ("performed",),
+    "ServiceRequest": ("asNeeded", "occurrence", "quantity"),
+    "Specimen": (),
+}
+# Of two statements of the same second the further one is the later one: preliminary, then final, then corrected.
+PROGRESS = {
+    "registered": 1, "unknown": 1, "planned": 1, "draft": 1,
+    "partial": 2, "preliminary": 2, "arrived": 2, "active": 2,
+    "in-progress": 3,
+    "final": 4, "completed": 4, "finished": 4,
+    "amended": 5, "appended": 5,
+    "corrected": 6, "revoked": 6, "cancelled": 6, "stopped": 6,
+    "entered-in-error": 7,
+}  # fmt: skip
+
+
+class Settled(NamedTuple):
+    resource: Resource
+    stamps: dict[str, str]
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """When the source said it, and the record's own digest: what orders two statements of the same moment."""
+
+    time: datetime
+    digest: str
+
+    @classmethod
+    def of(cls, changed_at: datetime | None, received_at: datetime, content_sha256: str) -> Origin:
+        time = changed_at or received_at
+        return cls(min(time, received_at + FUTURE).astimezone(UTC), content_sha256[:16])
+
+    def stamp(self, mode: Mode, resource: Resource) -> str:
+        """Sorts as text. The digest is the record's, not the mapping's: a mapper that was mended wins over its own former word."""
+        rank = "0" if mode == "fill" else "1"
+        progress = PROGRESS.get(str(resource.get("status", "")), 0) if mode == "replace" else 0
+        return f"{rank}|{self.time:%Y-%m-%dT%H:%M:%S.%fZ}|{progress}|{self.digest}"
+
+
+def settle(current: Resource | None, stamps: Stamps, stated: Resource, mode: Mode, origin: Origin) -> Settled:
+    """`current` with what `stated` wins of it. `changed` is False when nothing was won and nothing differs."""
+    kind, stamp = str(stated["resourceType"]), origin.stamp(mode, stated)
+    before = _elements(current or {}, kind)
+    after, marks = dict(before), dict(stamps)
+    statement = _elements(stated, kind)
+    if mode == "replace":
+        _replace(kind, after, marks, statement, stamp)
+    else:
+        for name, members in statement.items():
+            _state(kind, after, marks, name, members, stamp)
+    resource = _resource(stated, current, after)
+    return Settled(resource, marks, after != before or current is None)
+
+
+def union_stamp(stamps: Stamps, origin: Origin) -> dict[str, str]:
+    """For parts of a whole that a function of their own unites: only remember the newest."""
+    stamp = origin.stamp("patch", {})
+    return {**stamps, WHOLE: max(stamps.get(WHOLE, ""), stamp)}
+
+
+Members = dict[str, Any]  # one element: itself, its `_` companion, or the type that a choice has
+
+
+def _elements(resource: Resource, kind: str) -> dict[str, Members]:
+    elements: dict[str, Members] = {}
+    for member, value in resource.items():
+        if member not in NOT_STATED:
+            elements.setdefault(_element_name(kind, member), {})[member] = value
+    return elements
+
+
+def _element_name(kind: str, member: str) -> str:
+    name = member.removeprefix("_")
+    for stem in CHOICES.get(kind, ()):
+        if name.startswith(stem) and name[len(stem) : len(stem) + 1].isupper():
+            return stem
+    return name
+
+
+def _wins(stamp: str, other: str) -> bool:
+    """Equal records state again what they stated (a replay); otherwise the higher stamp."""
+    if not other:
+        return True
+    mine, its = stamp.split("|"), other.split("|")
+    same_record = mine[1] == its[1] and mine[3] == its[3]
+    return mine[0] >= its[0] if same_record else stamp > other
+
+
+def _state(kind: str, after: dict[str, Members], marks: dict[str, str], name: str, members: Members, stamp: str) -> None:
+    if (kind, name) in UNITED:
+        _unite(after, marks, name, members, stamp)
+        return
+    if not _wins(stamp, max(marks.get(name, ""), marks.get(WHOLE, ""))):
+        return
+    marks[name] = stamp
+    kept = {member: value for member, value in members.items() if value is not None}
+    if kept:
+        after[name] = kept
+    else:
+        after.pop(name, None)  # deleted, and stamped so: an older value does not come back
+
+
+def _replace(kind: str, after: dict[str, Members], marks: dict[str, str], statement: dict[str, Members], stamp: str) -> None:
+    whole = marks.get(WHOLE, "")
+    united = {name for its_kind, name in UNITED if its_kind == kind}  # cleared even if nobody has stated one yet
+    for name in {*after, *statement, *united, *(mark for mark in marks if mark != WHOLE and ":" not in mark)}:
+        if (kind, name) in UNITED:
+            _unite(after, marks, name, {name: None}, stamp)
+            _unite(after, marks, name, statement.get(name, {}), stamp)
+        elif _wins(stamp, max(marks.get(name, ""), whole)):
+            marks.pop(name, None)
+            after.pop(name, None)
+            if name in statement:
+                after[name] = {member: value for member, value in statement[name].items() if value is not None}
+    if _wins(stamp, whole):
+        marks[WHOLE] = stamp
+
+
+def _unite(after: dict[str, Members], marks: dict[str, str], name: str, members: Members, stamp: str) -> None:
+    """A last-writer-wins set: an entry is there when it was stated at or after the last clearing (an element of None)."""
+    entries = {_entry_mark(name, entry): entry for entry in after.get(name, {}).get(name, ())}
+    stated = members.get(name, ())
+    if stated is None:
+        if _wins(stamp, marks.get(name, "")):
+            marks[name] = stamp
+    else:
+        for entry in stated:
+            mark = _entry_mark(name, entry)
+            if _wins(stamp, marks.get(mark, "")):
+                marks[mark] = stamp
+                entries[mark] = entry
+    cleared = marks.get(name, "")
+    kept = [entry for mark, entry in sorted(entries.items()) if marks.get(mark, "") >= cleared]
+    if kept:
+        after[name] = {name: kept}
+    else:
+        after.pop(name, None)
+
+
+def _entry_mark(name: str, entry: Mapping[str, Any]) -> str:
+    other = str((entry.get("other") or {}).get("reference", ""))
+    digest = hashlib.sha256(f"{other}\x1f{entry.get('type', '')}".encode()).hexdigest()[:16]
+    return f"{name}:{digest}"
+
+
+def _resource(stated: Resource, current: Resource | None, elements: dict[str, Members]) -> Resource:
+    """Elements in one order, so that equal states are equal bytes."""
+    meta = {**(stated.get("meta") or {}), **((current or {}).get("meta") or {})}
+    members = {member: value for name in sorted(elements) for member, value in sorted(elements[name].items())}
+    head: Resource = {"resourceType": stated["resourceType"], "id": stated["id"]}
+    return {**head, **({"meta": meta} if meta else {}), **members}

@@ -1,0 +1,52 @@
+"""The process that maps: started by `MapperPool`, ended with it or with the hub."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from importlib import import_module
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from hub.ingest.mapping import attempt
+from hub.store.blobs import BlobStore
+from mappers.base import MappingContext
+
+
+def serve(connection: Connection) -> None:
+    """The worker: contexts once, then lists of entries; an answer an entry. Ends when the hub does."""
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    with suppress(EOFError, ConnectionError, KeyboardInterrupt):
+        contexts, folder, memory, modules = connection.recv()
+        for module in modules:
+            import_module(module)
+        _limit_memory(memory)
+        blobs = BlobStore(folder)
+        connection.send("ready")
+        while True:
+            for entry in connection.recv():
+                connection.send(attempt(entry, contexts.get(entry.record.source, MappingContext()), blobs))
+
+
+def _end_with_parent(parent: int) -> None:
+    """A worker whose hub was killed while it mapped must not go on alone."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(0)
+
+
+def _limit_memory(more: int) -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
+    if pages:
+        limit = pages * os.sysconf("SC_PAGE_SIZE") + more
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    serve(Connection(int(sys.argv[1])))
