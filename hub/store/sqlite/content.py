@@ -1,0 +1,35 @@
+"""What the store itself writes into a resource: id, meta.versionId, meta.lastUpdated and the facility's tag.
+
+https://hl7.org/fhir/R4/resource.html#Meta
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hub.clock import instant
+from hub.fhir_json import dump
+from profiles.names import FACILITY_TAG
+
+Resource = dict[str, Any]
+OWNED = ("versionId", "lastUpdated")
+
+
+def owned(resource: Resource, *, id: str, facility: str) -> Resource:
+    """The resource without a version, its `meta` in place: a facility tag from outside is nobody's statement and goes."""
+    meta = resource.get("meta") or {}
+    tags = [tag for tag in meta.get("tag", ()) if tag.get("system") != FACILITY_TAG]
+    if facility:
+        tags.append({"system": FACILITY_TAG, "code": facility})
+    kept = {name: value for name, value in meta.items() if name not in OWNED}
+    kept["tag"] = tags
+    if not tags:
+        del kept["tag"]
+    head = {"resourceType": resource["resourceType"], "id": id, "meta": kept}
+    return {**head, **{name: value for name, value in resource.items() if name not in head}}
+
+
+def stamped(resource: Resource, version: int, updated: int) -> bytes:
+    """JSON of the owned resource as this version; the same content, version and time give the same bytes."""
+    meta = {"versionId": str(version), "lastUpdated": instant(updated), **resource["meta"]}
+    return dump({**resource, "meta": meta})

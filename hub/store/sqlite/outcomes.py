@@ -1,0 +1,85 @@
+"""What became of each journal record, and how far the journal is finished without a gap."""
+
+# ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+import msgspec
+
+from hub.store.port import Outcome
+
+_COLUMNS = "seq, state, source, facility, kind, finished, attempts, detail"
+
+
+class Detail(msgspec.Struct):
+    reason: str
+    resources: tuple[str, ...]
+    issues: tuple[dict[str, str], ...]
+    ledger: dict[str, int]
+
+
+def record(connection: apsw.Connection, outcome: Outcome) -> None:
+    detail = Detail(outcome.reason, outcome.resources, tuple(map(dict, outcome.issues)), dict(outcome.ledger))
+    row = (
+        *(outcome.seq, outcome.state, outcome.source, outcome.facility, outcome.kind, outcome.finished, outcome.attempts),
+        msgspec.json.encode(detail),
+    )
+    connection.execute(f"INSERT OR REPLACE INTO outcome ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    _finish(connection, outcome.seq)
+
+
+def _finish(connection: apsw.Connection, seq: int) -> None:
+    """Join the number to its neighbours' runs."""
+    first, last = _run_at(connection, seq) or (seq, seq - 1)
+    if last >= seq:
+        return
+    before = _run_at(connection, seq - 1)
+    after = _run_at(connection, seq + 1)
+    if after:
+        connection.execute("DELETE FROM finished WHERE first = ?", (after[0],))
+    first, last = (before or (seq, seq))[0], (after or (seq, seq))[1]
+    connection.execute("INSERT OR REPLACE INTO finished VALUES (?, ?)", (first, last))
+
+
+def _run_at(connection: apsw.Connection, seq: int) -> tuple[int, int] | None:
+    select = "SELECT first, last FROM finished WHERE first <= ? ORDER BY first DESC LIMIT 1"
+    row = connection.execute(select, (seq,)).get
+    return row if row and row[1] >= seq else None
+
+
+def finished_after(connection: apsw.Connection, seq: int) -> int:
+    run = _run_at(connection, seq + 1)
+    return run[1] if run else seq
+
+
+def read(connection: apsw.Connection, seq: int) -> Outcome | None:
+    row = connection.execute(f"SELECT {_COLUMNS} FROM outcome WHERE seq = ?", (seq,)).get
+    return _outcome(row) if row else None
+
+
+def listed(connection: apsw.Connection, *, state: str, source: str, after: int, limit: int) -> list[Outcome]:
+    wanted = {"state": state, "source": source}
+    conditions = [f"{name} = :{name}" for name, value in wanted.items() if value]
+    where = " AND ".join([*conditions, "seq > :after"])
+    select = f"SELECT {_COLUMNS} FROM outcome WHERE {where} ORDER BY seq LIMIT :limit"
+    return [_outcome(row) for row in connection.execute(select, {**wanted, "after": after, "limit": limit})]
+
+
+def _outcome(row: tuple[Any, ...]) -> Outcome:
+    seq, state, source, facility, kind, finished, attempts, text = row
+    detail = msgspec.json.decode(text, type=Detail)
+    return Outcome(
+        seq=seq,
+        state=state,
+        reason=detail.reason,
+        attempts=attempts,
+        resources=detail.resources,
+        issues=detail.issues,
+        ledger=detail.ledger,
+        finished=finished,
+        source=source,
+        facility=facility,
+        kind=kind,
+    )

@@ -1,0 +1,88 @@
+"""A pool of reading connections, each used by one thread at a time, and the limit on what one search may take."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from hub.errors import Unavailable
+from hub.store.port import TooCostly
+from hub.store.sqlite.schema import connect
+
+STEPS_BETWEEN_LOOKS = 20_000  # of SQLite's virtual machine: below a millisecond of work
+
+Prepare = Callable[[apsw.Connection], Any]
+
+
+class Readers:
+    """The connection used last is lent first: its cache is warm."""
+
+    def __init__(self, path: Path, prepare: Prepare) -> None:
+        self._path = path
+        self._prepare = prepare
+        self._idle: deque[apsw.Connection] = deque()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @contextmanager
+    def borrow(self) -> Iterator[apsw.Connection]:
+        connection = self._take()
+        try:
+            yield connection
+        finally:
+            self._give_back(connection)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[apsw.Connection]:
+        """Every statement inside sees the same state."""
+        with self.borrow() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            idle = list(self._idle)
+            self._idle.clear()
+        for connection in idle:
+            connection.close()
+
+    def _take(self) -> apsw.Connection:
+        if self._closed:
+            raise Unavailable("the store is closed")
+        try:
+            return self._idle.pop()
+        except IndexError:
+            connection = connect(self._path, writing=False)
+            self._prepare(connection)
+            return connection
+
+    def _give_back(self, connection: apsw.Connection) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+
+@contextmanager
+def limited(connection: apsw.Connection, seconds: float) -> Iterator[None]:
+    """Raise TooCostly when the statements inside run longer than this."""
+    end = time.monotonic() + seconds
+    connection.set_progress_handler(lambda: time.monotonic() > end, STEPS_BETWEEN_LOOKS)
+    try:
+        yield
+    except apsw.InterruptError:
+        raise TooCostly(f"the search was stopped after {seconds:g} s; narrow it") from None
+    finally:
+        connection.set_progress_handler(None)

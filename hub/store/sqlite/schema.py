@@ -1,0 +1,141 @@
+"""The tables, and how a connection is set up.
+
+`resource` is thin so that walking and probing it touches few pages; the JSON lies in `body`. A `rid` is given once and never
+changes, so newest-created-first is `rid DESC` and an update moves no row between pages. Index tables are WITHOUT ROWID in the
+order in which they are searched: one equality on (parameter, value) yields ascending rids, and (parameter, value, rid) probes
+one resource. Those searched by range can also be reached by rid. Resource types, code systems and units are numbers of `word`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+
+from hub.errors import Unavailable
+
+VERSION = 1
+PAGE_CACHE_KIB = 65_536
+MMAP_BYTES = 8 << 30
+WAL_BYTES = 64 << 20  # past this the writer checkpoints, idle or not
+BUSY_MS = 5_000
+
+TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE word (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE parameter (id INTEGER PRIMARY KEY, type INTEGER NOT NULL, code TEXT NOT NULL, UNIQUE (type, code));
+
+CREATE TABLE resource (
+    rid INTEGER PRIMARY KEY,
+    type INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    method TEXT NOT NULL,
+    facility TEXT NOT NULL,
+    patient TEXT NOT NULL,
+    present TEXT NOT NULL, -- ',3,17,': the parameters that have an entry, for :missing
+    UNIQUE (type, id)
+);
+CREATE INDEX resource_created ON resource (type) WHERE deleted = 0;
+CREATE INDEX resource_updated ON resource (type, updated) WHERE deleted = 0;
+CREATE TABLE body (rid INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE history (
+    rid INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    method TEXT NOT NULL,
+    facility TEXT NOT NULL,
+    patient TEXT NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (rid, version)
+);
+
+CREATE TABLE token (
+    param INTEGER, code TEXT, rid INTEGER, system INTEGER,
+    PRIMARY KEY (param, code, rid, system)
+) WITHOUT ROWID;
+CREATE TABLE reference (
+    param INTEGER, id TEXT, rid INTEGER, type INTEGER,
+    PRIMARY KEY (param, id, rid, type)
+) WITHOUT ROWID;
+CREATE TABLE uri (param INTEGER, value TEXT, rid INTEGER, PRIMARY KEY (param, value, rid)) WITHOUT ROWID;
+CREATE TABLE string (
+    param INTEGER, folded TEXT, rid INTEGER, exact TEXT,
+    PRIMARY KEY (param, folded, rid, exact)
+) WITHOUT ROWID;
+CREATE INDEX string_of ON string (rid, param);
+CREATE TABLE date (
+    param INTEGER, low INTEGER, rid INTEGER, high INTEGER,
+    PRIMARY KEY (param, low, rid, high)
+) WITHOUT ROWID;
+CREATE INDEX date_of ON date (rid, param);
+CREATE INDEX date_end ON date (param, high);
+CREATE TABLE number ( -- value: the middle of [low, high), by which all but :ap compare
+    param INTEGER, value REAL, rid INTEGER, low REAL, high REAL,
+    PRIMARY KEY (param, value, rid, low, high)
+) WITHOUT ROWID;
+CREATE INDEX number_of ON number (rid, param);
+CREATE TABLE quantity (
+    param INTEGER, value REAL, rid INTEGER, low REAL, high REAL, system INTEGER, code INTEGER,
+    PRIMARY KEY (param, value, rid, low, high, system, code)
+) WITHOUT ROWID;
+CREATE INDEX quantity_of ON quantity (rid, param);
+
+CREATE TABLE person (patient TEXT PRIMARY KEY, person TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX person_patients ON person (person);
+CREATE TABLE relation (
+    facility TEXT, patient TEXT, until INTEGER NOT NULL,
+    PRIMARY KEY (facility, patient)
+) WITHOUT ROWID;
+
+CREATE TABLE outcome (
+    seq INTEGER PRIMARY KEY,
+    state TEXT NOT NULL,
+    source TEXT NOT NULL,
+    facility TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    finished INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    detail BLOB NOT NULL -- JSON: reason, resources, issues, ledger
+);
+CREATE INDEX outcome_state ON outcome (state);
+CREATE INDEX outcome_source ON outcome (source, state);
+CREATE TABLE finished (first INTEGER PRIMARY KEY, last INTEGER NOT NULL); -- runs of journal numbers without a gap
+CREATE TABLE stamp (type TEXT, id TEXT, stamps BLOB NOT NULL, PRIMARY KEY (type, id)) WITHOUT ROWID;
+"""
+
+
+def connect(path: Path, *, writing: bool) -> apsw.Connection:
+    """The writing connection creates and checkpoints; a reading one can do neither."""
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOMUTEX | (apsw.SQLITE_OPEN_CREATE if writing else 0)
+    connection = apsw.Connection(str(path), flags=flags, statementcachesize=200)
+    connection.set_busy_timeout(BUSY_MS)
+    connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB if writing else PAGE_CACHE_KIB // 8}")
+    connection.execute(f"PRAGMA mmap_size = {MMAP_BYTES if not writing else 0}")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.wal_autocheckpoint(0)
+    if writing:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+    else:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def prepare(connection: apsw.Connection) -> None:
+    """Create the tables in a new file. Raise Unavailable for a file that a newer or foreign program wrote."""
+    with connection:
+        if connection.execute("SELECT count(*) FROM sqlite_schema").get == 0:
+            connection.execute(TABLES)
+            connection.execute("INSERT INTO meta VALUES ('schema', ?)", (str(VERSION),))
+            return
+    try:
+        found = connection.execute("SELECT value FROM meta WHERE name = 'schema'").get
+    except apsw.SQLError:
+        raise Unavailable("store.sqlite is a database, but not of this hub") from None
+    if found != str(VERSION):
+        raise Unavailable(f"store.sqlite has schema {found}; this program reads schema {VERSION}")

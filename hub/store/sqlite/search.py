@@ -1,0 +1,240 @@
+"""One search: choose how to go, walk until the page is full, fetch what is included.
+
+SQLite's own planner averages over parameters that have nothing in common, so the order of the join is decided here, by counting
+(up to a cap) what each criterion finds, and is fixed with CROSS JOIN. Three ways to go:
+
+- *gather*: the rids of the most selective criterion, each probed, then sorted;
+- *stream*: one equality of a common value already yields rids in the default order, probed until the page is full;
+- *walk*: all resources of the type in the order asked for, probed until the page is full.
+"""
+
+# ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import apsw
+
+from hub.search.query import SearchQuery
+from hub.store.port import Key, Scope, SearchPage, Version
+from hub.store.sqlite import versions
+from hub.store.sqlite.criteria import Compiler, Condition
+from hub.store.sqlite.includes import Includes
+from hub.store.sqlite.indexer import Indexer
+from hub.store.sqlite.limits import hidden_condition
+from hub.store.sqlite.names import Names
+from hub.store.sqlite.order import SortKey, behind, decode, encode, names, order_by, sort_key
+from hub.store.sqlite.people import scope_condition
+
+FEW = 1_000  # a criterion that finds fewer is gathered without further thought
+MANY = 30_000  # beyond this, counting costs more than it tells
+SELECTIVE = 50  # stop comparing: nothing can be much better
+
+
+class Match(NamedTuple):
+    rid: int
+    values: tuple[Any, ...]  # of the sort keys
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to go; `lead` is the criterion whose sources are followed, None on a walk."""
+
+    kind: Literal["gather", "stream", "walk"]
+    lead: Condition | None = None
+
+
+class Search:
+    """One query under one scope, on one connection inside one read transaction."""
+
+    def __init__(self, connection: apsw.Connection, known: Names, indexer: Indexer, query: SearchQuery, scope: Scope) -> None:
+        self._connection = connection
+        self._names = known
+        self._indexer = indexer
+        self._query = query
+        self._scope = scope
+        number = known.word(connection, query.type)
+        self._compiler = Compiler(connection, known, indexer, query.type, -1 if number is None else number)
+        self._compiler.bindings |= {"type": number, "scope_facility": scope.facility, "scope_now": scope.now}
+        self._conditions = [self._compiler.condition(criterion) for criterion in query.criteria]
+        self._keys = [sort_key(self._compiler, sort) for sort in query.sort]
+        self._limits = [
+            text
+            for text in (scope_condition(scope, query.type), hidden_condition(self._compiler, query.hidden_tags))
+            if text != "1"
+        ]
+
+    # -- what is asked for
+    def page(self) -> SearchPage:
+        way = self._way()
+        found = self._matches(way, self._query.count + 1)
+        here = found[: self._query.count]
+        more = len(found) > len(here)
+        matches = tuple(self._version(match.rid) for match in here)
+        includes = Includes(self._connection, self._names, self._indexer, self._query, self._scope)
+        included, truncated = includes.of(matches, {match.rid for match in here})
+        return SearchPage(
+            matches=matches,
+            included=included,
+            next=encode(here[-1].values, here[-1].rid) if more and here else None,
+            total=self._total(way, len(here), more),
+            truncated_includes=truncated,
+        )
+
+    def keys(self, limit: int) -> list[Key]:
+        return [self._key(match.rid) for match in self._matches(self._way(), limit)]
+
+    def _total(self, way: Way, here: int, more: bool) -> int | None:
+        if self._query.after is None and not more:
+            return here
+        return self._count(way) if self._query.total == "accurate" else None
+
+    def _key(self, rid: int) -> Key:
+        return Key(self._query.type, str(self._connection.execute("SELECT id FROM resource WHERE rid = ?", (rid,)).get))
+
+    def _version(self, rid: int) -> Version:
+        return versions.by_rid(self._connection, self._names, rid)
+
+    # -- how to go
+    def _way(self) -> Way:
+        candidates = sorted((c for c in self._conditions if c.sources), key=lambda c: c.rank)
+        counts: list[tuple[int, Condition]] = []
+        for condition in candidates:
+            counts.append((self._capped(condition, FEW), condition))
+            if counts[-1][0] < SELECTIVE:
+                break
+        if not counts:
+            return Way("walk")
+        count, lead = min(counts, key=lambda pair: pair[0])
+        if count < FEW:
+            return Way("gather", lead)
+        return self._weigh([(self._capped(condition, MANY), condition) for condition in candidates])
+
+    def _weigh(self, counts: list[tuple[int, Condition]]) -> Way:
+        """Expected number of resources looked at, as if criteria were independent of each other."""
+        everything = max(int(self._connection.execute("SELECT max(rid) FROM resource").get or 1), MANY)
+        share = 1.0
+        for count, _ in counts:
+            share *= count / everything
+        needed = min((self._query.count + 1) / max(share, 1e-12), everything)
+        costs: list[tuple[float, Way]] = [(2 * needed, Way("walk"))]
+        for count, condition in counts:
+            if condition.keyed and not self._keys:
+                costs.append((needed * count / everything, Way("stream", condition)))
+            elif count < MANY:
+                costs.append((3.0 * count, Way("gather", condition)))
+        return min(costs, key=lambda pair: pair[0])[1]
+
+    def _capped(self, condition: Condition, cap: int) -> int:
+        total = 0
+        for source in condition.sources:
+            if source.shape == "scan":
+                return cap
+            count = f"SELECT count(*) FROM ({source.select()} LIMIT {cap})"
+            total += int(self._connection.execute(count, self._compiler.bindings).get)
+            if total >= cap:
+                return cap
+        return total
+
+    # -- going
+    def _matches(self, way: Way, limit: int) -> list[Match]:
+        if "0" in self._limits or self._compiler.type_number < 0:
+            return []
+        if way.kind == "gather" or (way.kind == "walk" and not self._walkable()):
+            return self._run(self._gathered(way.lead), limit)
+        if way.kind == "stream" or not self._keys:
+            return self._run(self._streamed(way.lead), limit)
+        return self._walked(limit)
+
+    def _run(self, select: str, limit: int) -> list[Match]:
+        """Take rows as they come until there are enough; one resource may come by several entries, one after another."""
+        found: dict[int, Match] = {}
+        for rid, *values in self._connection.execute(select, self._compiler.bindings):
+            found.setdefault(rid, Match(rid, tuple(values)))
+            if len(found) == limit:
+                break
+        return list(found.values())
+
+    def _where(self, *more: str, lead: Condition | None = None) -> str:
+        probes = [c.probe for c in self._conditions if not (c is lead and c.exact)]
+        return " AND ".join([*more, *probes, *self._limits]) or "1"
+
+    def _position(self) -> list[Any] | None:
+        return None if self._query.after is None else decode(self._query.after, len(self._keys))
+
+    def _candidates(self, lead: Condition | None) -> str:
+        """FROM … WHERE …: every match once."""
+        if lead is None:
+            return f"FROM resource r WHERE {self._where('r.type = :type', 'r.deleted = 0')}"
+        rids = " UNION ALL ".join(source.select() for source in lead.sources)
+        distinct = f"(SELECT DISTINCT rid FROM ({rids}))"
+        return f"FROM {distinct} c CROSS JOIN resource r ON r.rid = c.rid WHERE {self._where(lead=lead)}"
+
+    def _gathered(self, lead: Condition | None) -> str:
+        values = [key.expression for key in self._keys]
+        return self._ordered("r.rid", values, self._candidates(lead), self._position())
+
+    def _ordered(
+        self, rid: str, values: Sequence[str], candidates: str, position: Sequence[Any] | None, *, walked: bool = False
+    ) -> str:
+        """Candidates with their sort values, from the position on."""
+        named = "".join(f", {value} AS k{number}" for number, value in enumerate(values))
+        after = f" WHERE {behind(self._compiler, self._keys, position)}" if position is not None else ""
+        inner = f"SELECT {rid} AS rid{named} {candidates}"
+        return f"SELECT rid{names(self._keys)} FROM ({inner}){after} ORDER BY {order_by(self._keys, walked=walked)}"
+
+    def _count(self, way: Way) -> int:
+        if "0" in self._limits or self._compiler.type_number < 0:
+            return 0
+        return int(self._connection.execute(f"SELECT count(*) {self._candidates(way.lead)}", self._compiler.bindings).get)
+
+    def _streamed(self, lead: Condition | None) -> str:
+        """In the default order, newest created first."""
+        position = self._position()
+        if lead is None:
+            after = [f"r.rid < {self._compiler.bind(position[-1])}"] if position else []
+            where = self._where("r.type = :type", "r.deleted = 0", *after)
+            return f"SELECT r.rid FROM resource r INDEXED BY resource_created WHERE {where} ORDER BY r.rid DESC"
+        source = lead.sources[0]
+        after = [f"d.rid < {self._compiler.bind(position[-1])}"] if position else []
+        where = self._where(source.where.format(t="d."), *after, lead=lead)
+        joined = f"{source.table} d CROSS JOIN resource r ON r.rid = d.rid"
+        return f"SELECT d.rid FROM {joined} WHERE {where} ORDER BY d.rid DESC"
+
+    # -- walking an index in the order of the first sort key
+    def _walkable(self) -> bool:
+        return not self._keys or bool(self._keys[0].column)
+
+    def _walked(self, limit: int) -> list[Match]:
+        position = self._position()
+        first = self._keys[0]
+        found: list[Match] = []
+        if position is None or position[0] is not None:
+            found = self._run(self._walk(first, position), limit)
+        if len(found) < limit and first.param is not None:
+            rest = self._rest(first, position if position and position[0] is None else None)
+            found += self._run(rest, limit - len(found))
+        return found
+
+    def _walk(self, first: SortKey, position: Sequence[Any] | None) -> str:
+        """An entry counts only if it is the one by which its resource is sorted; asked last, of what passed."""
+        if first.param is None:
+            table, value, rid = "resource r", f"r.{first.column}", "r.rid"
+            own, last = ["r.type = :type", "r.deleted = 0"], []
+        else:
+            table, value, rid = f"{first.table} d CROSS JOIN resource r ON r.rid = d.rid", f"d.{first.column}", "d.rid"
+            own, last = [f"d.param = {first.param}"], [f"{value} = {first.expression}"]
+        if position is not None:
+            own.append(f"{value} {'<=' if first.descending else '>='} {self._compiler.bind(position[0])}")
+        values = [value, *(key.expression for key in self._keys[1:])]
+        where = " AND ".join([self._where(*own), *last])
+        return self._ordered(rid, values, f"FROM {table} WHERE {where}", position, walked=True)
+
+    def _rest(self, first: SortKey, position: Sequence[Any] | None) -> str:
+        """Resources without a value of the first key: they come after all others."""
+        absent = "1" if first.param is None else f"NOT ({self._compiler.present(first.param)})"
+        values = ["NULL", *(key.expression for key in self._keys[1:])]
+        where = self._where("r.type = :type", "r.deleted = 0", absent)
+        return self._ordered("r.rid", values, f"FROM resource r WHERE {where}", position)

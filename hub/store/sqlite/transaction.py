@@ -1,0 +1,170 @@
+"""What a write may do; every change of it is in the writer's open savepoint."""
+
+# ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
+
+import apsw
+import msgspec
+
+from hub.errors import NotFound, VersionConflict
+from hub.fhir_json import load
+from hub.search.query import SearchQuery
+from hub.store.port import Key, Outcome, Resource, Saved, Version
+from hub.store.sqlite import outcomes, people, rows, versions
+from hub.store.sqlite.content import owned, stamped
+from hub.store.sqlite.indexer import Indexer
+from hub.store.sqlite.names import NewNames
+from hub.store.sqlite.rows import Row
+
+Find = Callable[[apsw.Connection, SearchQuery, int], list[Key]]
+
+_HEAD = """SELECT rid, version, updated, deleted, method, facility, patient FROM resource
+WHERE type = (SELECT id FROM word WHERE text = ?) AND id = ?"""
+
+
+Method = Literal["POST", "PUT", "DELETE"]
+State = tuple[int, int, int, Method, str, str]  # of a Head, without the rid
+
+
+class Head(NamedTuple):
+    """The row of a resource, without its body."""
+
+    rid: int
+    version: int
+    updated: int
+    deleted: int
+    method: Method
+    facility: str
+    patient: str
+
+
+class SqliteTransaction:
+    """The port's Transaction over the writing connection."""
+
+    def __init__(
+        self, connection: apsw.Connection, *, clock: Callable[[], int], indexer: Indexer, names: NewNames, find: Find
+    ) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._indexer = indexer
+        self._names = names
+        self._find = find
+
+    def current(self, key: Key) -> Version | None:
+        return versions.current(self._connection, key)
+
+    def save(
+        self,
+        resource: Resource,
+        *,
+        id: str,
+        facility: str = "",
+        method: Literal["POST", "PUT"] = "PUT",
+        if_match: int | None = None,
+    ) -> Saved:
+        key = Key(resource["resourceType"], id)
+        head = self._head(key)
+        _check_match(key, head, if_match)
+        content = owned(resource, id=id, facility=facility)
+        former = self._body(head) if head and not head.deleted else None
+        if head and former is not None and stamped(content, head.version, head.updated) == former:
+            return Saved(_version(key, head, former), created=False, changed=False)
+        patient = self._indexer.patient_of(content)
+        version, updated = (head.version + 1, max(self._clock(), head.updated)) if head else (1, self._clock())
+        body = stamped(content, version, updated)
+        index = self._rows(content)
+        state: State = (version, updated, 0, method, facility, patient)
+        if head is None:
+            head = Head(self._insert(key, state, rows.present(index)), *state)
+            rows.replace(self._connection, head.rid, set(), index)
+        else:
+            self._retire(head, former)
+            head = Head(head.rid, *state)
+            rows.replace(self._connection, head.rid, self._rows(load(former)) if former is not None else set(), index)
+            self._set(head, rows.present(index))
+        self._connection.execute("INSERT OR REPLACE INTO body VALUES (?, ?)", (head.rid, body))
+        return Saved(_version(key, head, body), created=former is None, changed=True)
+
+    def delete(self, key: Key, *, if_match: int | None = None) -> Saved:
+        head = self._head(key)
+        if head is None:
+            raise NotFound(f"{key.type}/{key.id} is not here")
+        _check_match(key, head, if_match)
+        if head.deleted:
+            return Saved(_version(key, head, b""), created=False, changed=False)
+        former = self._body(head)
+        self._retire(head, former)
+        rows.replace(self._connection, head.rid, self._rows(load(former)), set())
+        head = head._replace(version=head.version + 1, updated=max(self._clock(), head.updated), deleted=1, method="DELETE")
+        self._set(head, "")
+        self._connection.execute("DELETE FROM body WHERE rid = ?", (head.rid,))
+        return Saved(_version(key, head, b""), created=False, changed=True)
+
+    def find(self, query: SearchQuery, *, limit: int = 2) -> list[Key]:
+        return self._find(self._connection, query, limit)
+
+    # -- whose is it
+    def person_of(self, patient: str) -> str:
+        return people.person_of(self._connection, patient)
+
+    def patients_of(self, person: str) -> tuple[str, ...]:
+        return people.patients_of(self._connection, person)
+
+    def assign_person(self, patient: str, person: str) -> None:
+        people.assign_person(self._connection, patient, person)
+
+    def relate(self, facility: str, patient: str, until: int) -> None:
+        people.relate(self._connection, facility, patient, until)
+
+    # -- what became of a journal record
+    def outcome(self, seq: int) -> Outcome | None:
+        return outcomes.read(self._connection, seq)
+
+    def record_outcome(self, outcome: Outcome) -> None:
+        outcomes.record(self._connection, outcome)
+
+    def stamps(self, key: Key) -> dict[str, str]:
+        text = self._connection.execute("SELECT stamps FROM stamp WHERE type = ? AND id = ?", key).get
+        return msgspec.json.decode(text, type=dict[str, str]) if text else {}
+
+    def set_stamps(self, key: Key, stamps: Mapping[str, str]) -> None:
+        row = (*key, msgspec.json.encode(dict(stamps)))
+        self._connection.execute("INSERT OR REPLACE INTO stamp VALUES (?, ?, ?)", row)
+
+    # -- rows
+    def _head(self, key: Key) -> Head | None:
+        row = self._connection.execute(_HEAD, key).get
+        return Head._make(row) if row else None
+
+    def _body(self, head: Head) -> bytes:
+        body: bytes = self._connection.execute("SELECT body FROM body WHERE rid = ?", (head.rid,)).get
+        return body
+
+    def _rows(self, resource: Resource) -> set[Row]:
+        entries = self._indexer.extract(resource)
+        return rows.rows_of(self._connection, self._names, resource["resourceType"], entries)
+
+    def _insert(self, key: Key, state: State, present: str) -> int:
+        row = (self._names.number(self._connection, key.type), key.id, *state, present)
+        self._connection.execute("INSERT INTO resource VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        return self._connection.last_insert_rowid()
+
+    def _set(self, head: Head, present: str) -> None:
+        columns = "version = ?, updated = ?, deleted = ?, method = ?, facility = ?, patient = ?, present = ?"
+        self._connection.execute(f"UPDATE resource SET {columns} WHERE rid = ?", (*head[1:], present, head.rid))
+
+    def _retire(self, head: Head, body: bytes | None) -> None:
+        """Keep what was current as history."""
+        self._connection.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*head, body or b""))
+
+
+def _check_match(key: Key, head: Head | None, if_match: int | None) -> None:
+    if if_match is not None and (head is None or head.version != if_match):
+        raise VersionConflict(f"the current version of {key.type}/{key.id} is not {if_match}")
+
+
+def _version(key: Key, head: Head, body: bytes) -> Version:
+    return Version(key.type, key.id, head.version, head.updated, bool(head.deleted), body, head.method, head.facility, head.patient)

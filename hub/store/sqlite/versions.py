@@ -1,0 +1,74 @@
+"""Reading versions: the current one from `resource` and `body`, former ones from `history`."""
+
+# ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import apsw
+
+from hub.errors import Gone, NotFound
+from hub.store.port import Key, Version
+from hub.store.sqlite.names import Names
+
+_KEY = "r.type = (SELECT id FROM word WHERE text = :type) AND r.id = :id"
+_CURRENT = "r.version, r.updated, r.deleted, coalesce(b.body, x''), r.method, r.facility, r.patient"
+_FROM = "FROM resource r LEFT JOIN body b ON b.rid = r.rid"
+_FORMER = "h.version, h.updated, h.deleted, h.body, h.method, h.facility, h.patient"
+
+CURRENT = f"SELECT {_CURRENT} {_FROM} WHERE {_KEY}"
+BY_RID = f"SELECT r.type, r.id, {_CURRENT} {_FROM} WHERE r.rid = ?"
+FORMER = f"SELECT {_FORMER} FROM resource r JOIN history h ON h.rid = r.rid WHERE {_KEY}"
+
+
+def version_of(key: Key, row: tuple[Any, ...]) -> Version:
+    number, updated, deleted, body, method, facility, patient = row
+    return Version(key.type, key.id, number, updated, bool(deleted), body, method, facility, patient)
+
+
+def current(connection: apsw.Connection, key: Key) -> Version | None:
+    row = connection.execute(CURRENT, key._asdict()).get
+    return version_of(key, row) if row else None
+
+
+def by_rid(connection: apsw.Connection, names: Names, rid: int) -> Version:
+    kind, identity, *row = connection.execute(BY_RID, (rid,)).get
+    return version_of(Key(names.text(connection, kind), identity), tuple(row))
+
+
+def read(connection: apsw.Connection, key: Key) -> Version:
+    found = current(connection, key)
+    if found is None:
+        raise NotFound(f"{key.type}/{key.id} is not here")
+    if found.deleted:
+        raise Gone(f"{key.type}/{key.id} was deleted")
+    return found
+
+
+def read_many(connection: apsw.Connection, keys: Iterable[Key]) -> list[Version]:
+    found = (current(connection, key) for key in keys)
+    return [version for version in found if version is not None and not version.deleted]
+
+
+def vread(connection: apsw.Connection, key: Key, number: int) -> Version:
+    found = current(connection, key)
+    if found is None or found.version != number:
+        row = connection.execute(f"{FORMER} AND h.version = :version", {**key._asdict(), "version": number}).get
+        found = version_of(key, row) if row else None
+    if found is None:
+        raise NotFound(f"{key.type}/{key.id} has no version {number}")
+    if found.deleted:
+        raise Gone(f"version {number} of {key.type}/{key.id} is its deletion")
+    return found
+
+
+def history(connection: apsw.Connection, key: Key, *, count: int, before: int | None) -> list[Version]:
+    newest = current(connection, key)
+    if newest is None:
+        raise NotFound(f"{key.type}/{key.id} is not here")
+    below = newest.version + 1 if before is None else before
+    page = [newest] if newest.version < below else []
+    bindings = {**key._asdict(), "below": below, "count": max(count - len(page), 0)}
+    rows = connection.execute(f"{FORMER} AND h.version < :below ORDER BY h.version DESC LIMIT :count", bindings)
+    return [*page, *(version_of(key, row) for row in rows)][:count]
