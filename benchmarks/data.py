@@ -8,7 +8,9 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
-from demo.story import ITEMS
+from demo.lis import LaboratorySystem
+from demo.people import FACILITIES, make_people
+from demo.story import ITEMS, make_visits
 from profiles.names import LOINC, OBSERVATION_CATEGORY, UCUM
 
 CHINA = timezone(timedelta(hours=8))
@@ -76,3 +78,17 @@ def resources(count: int, seed: int = 1) -> Iterator[dict[str, Any]]:
         yield patient(number)
     for number in range(count - patients):
         yield observation(number, patients, rng)
+
+
+def messages(count: int, seed: int = 1) -> list[bytes]:
+    """HL7 v2 as a county's LIS sends it: registrations, orders and results in GB18030 and UTF-8, mixed."""
+    now = START + timedelta(days=200)
+    people = make_people(max(20, count // 8), seed, now.date())
+    visits = make_visits(people, seed, now)
+    every: list[bytes] = []
+    for facility in FACILITIES:
+        system = LaboratorySystem(facility)
+        every += (m.content for m in system.registrations(people, now - timedelta(days=90)))
+        every += (m.content for m in system.orders_and_results(visits))
+    random.Random(seed).shuffle(every)
+    return every[:count]

@@ -1,4 +1,4 @@
-"""What the demo looks at, as a client over HTTP: one person of three facilities, a recognised result and a refused one, an image, an ECG."""
+"""What the demo looks at, as a client over HTTP: one person of three facilities, two recognition answers, an image, an ECG."""
 
 from __future__ import annotations
 

@@ -1,0 +1,192 @@
+"""One function a figure: each returns the value and what else was seen."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import psutil
+from connectors.hl7v2_mllp.client import MllpClient
+from pydicom import dcmread
+from pydicom.uid import generate_uid
+
+from benchmarks.data import bundle, messages, resources
+from benchmarks.hub import BenchHub
+from benchmarks.load import Load, Request, run_load
+from connectors.base import SourceRecord
+from connectors.dicom.sender import send
+from demo.pacs_objects import Exam, head_ct
+from hub import fhir_json
+from mappers.base import CannotMap, MappingContext
+from mappers.hl7v2 import map_message
+from mappers.hl7v2.message import parse_message
+
+SECONDS = 5.0
+BUNDLE = 500
+LANES = 8  # MLLP connections
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def cores() -> int:
+    return os.cpu_count() or 1
+
+
+def memory(hub: BenchHub) -> float:
+    """Resident MB of the hub process and its children."""
+    process = psutil.Process(hub.pid)
+    return sum(p.memory_info().rss for p in (process, *process.children(recursive=True))) / 2**20
+
+
+def start(folder: Path) -> tuple[float, str]:
+    """Seconds from the command to the first answer, in a folder that has been used before."""
+    started = time.perf_counter()
+    with BenchHub(folder):
+        return time.perf_counter() - started, ""
+
+
+def load(hub: BenchHub, count: int) -> tuple[float, str]:
+    """Transaction bundles over two connections, one bundle after the other on each."""
+    every = list(resources(count))
+    bodies = [fhir_json.dump(bundle(every[i : i + BUNDLE])) for i in range(0, count, BUNDLE)]
+    shared = iter(bodies)
+
+    def take(_: int) -> Iterator[Request]:
+        return (Request("POST", "/fhir", body) for body in shared)
+
+    seen = run_load(hub.port, hub.token, take, clients=2, seconds=3600)
+    if seen.failed:
+        raise RuntimeError(f"{seen.failed} bundles failed")
+    return count / seen.seconds, f"p99 {seen.p99:.0f} ms a bundle"
+
+
+def size(hub: BenchHub, count: int) -> float:
+    return sum(p.stat().st_size for p in hub.folder.glob("store.sqlite*")) / count
+
+
+def _seen(load: Load) -> tuple[float, str]:
+    failed = f", {load.failed} failed" if load.failed else ""
+    return load.rate, f"p50 {load.p50:.1f} ms, p99 {load.p99:.1f} ms{failed}"
+
+
+def create(hub: BenchHub) -> tuple[float, str]:
+    every = [fhir_json.dump({k: v for k, v in r.items() if k != "id"}) for r in itertools.islice(resources(60_000), 700, 3_000)]
+
+    def make(client: int) -> Iterator[Request]:
+        return (Request("POST", "/fhir/Observation", body) for body in itertools.cycle(every[client::8]))
+
+    return _seen(run_load(hub.port, hub.token, make, clients=8, seconds=SECONDS))
+
+
+def read(hub: BenchHub, count: int) -> tuple[float, str]:
+    patients = max(1, count // 100)
+
+    def make(client: int) -> Iterator[Request]:
+        rng = random.Random(client)
+        return (Request("GET", f"/fhir/Patient/p{rng.randrange(patients)}") for _ in itertools.count())
+
+    return _seen(run_load(hub.port, hub.token, make, clients=16, seconds=SECONDS))
+
+
+def search(hub: BenchHub, count: int) -> tuple[float, str]:
+    patients = max(1, count // 100)
+
+    def make(client: int) -> Iterator[Request]:
+        rng = random.Random(client)
+        code = quote("http://loinc.org|2823-3")
+        while True:
+            patient = f"Patient/p{rng.randrange(patients)}"
+            yield Request("GET", f"/fhir/Observation?code={code}&subject={patient}&date=ge2026-02-01&_sort=-date&_count=20")
+
+    return _seen(run_load(hub.port, hub.token, make, clients=8, seconds=SECONDS))
+
+
+def hl7_split() -> tuple[float, str]:
+    """Split every message and touch every field of every segment."""
+    corpus = messages(200)
+    done, started = 0, time.perf_counter()
+    while time.perf_counter() - started < 2:
+        for content in corpus:
+            message = parse_message(content)
+            for segment in message.segments():
+                for number in range(1, len(segment)):
+                    segment.value(number)
+            done += 1
+    return done / (time.perf_counter() - started), f"mean {statistics.mean(map(len, corpus)):.0f} bytes"
+
+
+def hl7_map() -> tuple[float, str]:
+    corpus = messages(200)
+    records = [SourceRecord("bench", "BEN", "hl7v2", str(i), content, NOW) for i, content in enumerate(corpus)]
+    done, made, started = 0, 0, time.perf_counter()
+    while time.perf_counter() - started < 2:
+        for record in records:
+            try:
+                made += len(map_message(record, MappingContext()).changes)
+            except CannotMap:
+                continue
+            done += 1
+    return done / (time.perf_counter() - started), f"{made / max(1, done):.1f} resources a message"
+
+
+def end_to_end(hub: BenchHub) -> tuple[float, str]:
+    """Messages a second from the first byte sent to the last record done; ACK after sync."""
+    corpus = messages(3_000)
+    latencies: list[float] = []
+
+    def lane(number: int) -> None:
+        with MllpClient("127.0.0.1", hub.mllp_port) as client:
+            for content in corpus[number::LANES]:
+                started = time.perf_counter()
+                if b"MSA|AA" not in client.send(content):
+                    raise RuntimeError("a message was not accepted")
+                latencies.append((time.perf_counter() - started) * 1000)
+
+    started = time.perf_counter()
+    threads = [threading.Thread(target=lane, args=(i,)) for i in range(LANES)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    acknowledged = time.perf_counter() - started
+    _wait_until_done(hub, len(corpus))
+    seconds = time.perf_counter() - started
+    latencies.sort()
+    p99 = latencies[len(latencies) * 99 // 100]
+    return len(corpus) / seconds, f"acknowledged {len(corpus) / acknowledged:.0f}/s, ACK p99 {p99:.1f} ms"
+
+
+def _wait_until_done(hub: BenchHub, count: int) -> None:
+    headers = {"Authorization": f"Bearer {hub.token}"}
+    while True:
+        channels = httpx.get(f"{hub.url}/ops/status", headers=headers, timeout=60).json()["channels"]
+        if sum(c["done"] + c["dead"] for c in channels) >= count:
+            return
+        time.sleep(0.05)
+
+
+def c_store(hub: BenchHub) -> tuple[float, str]:
+    """200 CT slices of 512 × 512 in one association."""
+    exam = Exam("B1", "测试^影像", "M", NOW.date(), f"A{time.time_ns()}", generate_uid(), NOW - timedelta(days=1))
+    slice_ = dcmread(BytesIO(head_ct(exam, slices=1, size=512)[0]))
+    datasets = []
+    for _ in range(200):
+        slice_.SOPInstanceUID = slice_.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        buffer = BytesIO()
+        slice_.save_as(buffer)
+        datasets.append(buffer.getvalue())
+    started = time.perf_counter()
+    statuses = send("127.0.0.1", hub.dicom_port, datasets, "BENCH")
+    seconds = time.perf_counter() - started
+    if any(statuses):
+        raise RuntimeError("a C-STORE was refused")
+    return len(datasets) / seconds, f"{len(datasets[0]) // 1024} KB each"
