@@ -1,0 +1,79 @@
+"""What one message has yielded so far: changes, issues, attachments. The parts of the mapper write into it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mappers.base import Attachment, Change, Issue, MappingContext, Resource, Severity
+from mappers.datatypes import fhir_date, fhir_datetime, fhir_instant
+from mappers.hl7v2.message import Message, Segment
+from mappers.identity_keys import local_system, organization_id
+
+Mode = Literal["replace", "patch", "fill", "union"]
+
+
+@dataclass(slots=True)
+class Draft:
+    message: Message
+    facility: str
+    context: MappingContext
+    trigger: str = ""
+    mode: Mode = "fill"  # how the message states its patient and its visit
+    changes: list[Change] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
+    attachments: dict[str, Attachment] = field(default_factory=dict)
+    patient: dict[str, Any] = field(default_factory=dict)  # reference to whom the message is about
+    patient_key: tuple[str, ...] = ()
+    encounter: dict[str, Any] | None = None
+    visit_key: tuple[str, ...] = ()
+
+    @property
+    def organization(self) -> dict[str, Any]:
+        return {"reference": f"Organization/{organization_id(self.facility)}"}
+
+    def state(self, resource: Resource, mode: Mode = "replace") -> None:
+        self.changes.append(Change(resource, mode))
+
+    def note(self, code: str, where: str, detail: str = "", severity: Severity = "warning", **coded: str) -> None:
+        self.issues.append(Issue(code, where, detail, severity, **coded))
+
+    def attach(self, content: bytes, content_type: str) -> str:
+        """Keep bytes as a blob behind a Binary of this patient; → its name, `Binary/{sha256}`."""
+        name = hashlib.sha256(content).hexdigest()
+        if name not in self.attachments:
+            self.attachments[name] = Attachment(name, content_type, content)
+            self.state({"resourceType": "Binary", "id": name, "contentType": content_type, "securityContext": self.patient})
+        return f"Binary/{name}"
+
+    # -------------------------------------------------- values that are checked where they are read
+
+    def datetime(self, segment: Segment, number: int, component: int = 1) -> str | None:
+        text = segment.value(number, component)
+        return self._checked(text, fhir_datetime(text, self.context.zone) if text else None, segment, number)
+
+    def instant(self, segment: Segment, number: int) -> str | None:
+        text = segment.value(number)
+        if text and fhir_datetime(text, self.context.zone) is None:
+            self.note("invalid-value", f"{segment.where}-{number}", "not a time")
+        return fhir_instant(text, self.context.zone) if text else None
+
+    def date(self, segment: Segment, number: int) -> str | None:
+        text = segment.value(number)
+        return self._checked(text, fhir_date(text) if text else None, segment, number)
+
+    def _checked(self, text: str, result: str | None, segment: Segment, number: int) -> str | None:
+        if text and result is None:
+            self.note("invalid-value", f"{segment.where}-{number}", f"not a date: {len(text)} characters")
+        return result
+
+    def translate(self, table: dict[str, str], code: str, where: str, system: str) -> str | None:
+        """A code through a table of the standard; one that is not in it is left out and noted."""
+        result = table.get(code) or table.get(code.upper())
+        if code and result is None:
+            self.note("unmapped-code", where, f"not in {system}", system=system, value=code[:64])
+        return result
+
+    def local(self, kind: str) -> str:
+        return local_system(self.facility, kind)

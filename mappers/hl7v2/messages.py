@@ -1,0 +1,211 @@
+"""Which message does what: MSH-9 → the parts of the mapper that its structure needs.
+
+https://build.fhir.org/ig/HL7/v2-to-fhir/message_maps.html. A structure without a map is kept whole and named, never half-mapped.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+
+from connectors.base import SourceRecord
+from mappers.base import CannotMap, Change, Mapped, MappingContext
+from mappers.datatypes import instant
+from mappers.hl7v2.draft import Draft
+from mappers.hl7v2.encounter import state_allergies, state_encounter
+from mappers.hl7v2.groups import group_orders
+from mappers.hl7v2.message import ENVELOPE, Message, Segment, parse, split_messages
+from mappers.hl7v2.order import state_orders
+from mappers.hl7v2.patient import state_merge, state_patient
+from mappers.hl7v2.report import state_report
+
+# Segments that carry the message and not the patient: they stay in the raw record
+TRANSPORT = ENVELOPE | {"MSH", "EVN", "SFT", "UAC", "MSA", "DSC", "ADD", "ARV"}
+# Segments whose first field only counts them
+COUNTED = {"PID", "PV1", "OBR", "OBX", "NTE", "SPM", "DG1", "AL1", "NK1", "TQ1", "IN1", "GT1", "PR1"}
+QUALITY = {"1": "calibration results", "2": "quality control results"}  # MSH-16 of analyzers: 0 is a patient's
+
+
+def _patient_segment(message: Message) -> Segment:
+    pid = message.first("PID")
+    if pid is None:
+        raise CannotMap("no PID segment")
+    return pid
+
+
+def map_admission(draft: Draft) -> None:
+    """ADT A01 … A31: Patient and Encounter by patch, allergies and diagnoses."""
+    state_patient(draft, _patient_segment(draft.message))
+    state_encounter(draft)
+    state_allergies(draft)
+
+
+def map_merge(draft: Draft) -> None:
+    """Each PID with the MRG that follows it."""
+    merges, pid = 0, None
+    for segment in draft.message:
+        if segment.name == "PID":
+            pid = segment
+        elif segment.name == "MRG":
+            if pid is None:
+                raise CannotMap("MRG before PID: who survives is not certain")
+            state_patient(draft, pid)
+            state_merge(draft, pid, segment)
+            merges += 1
+    if not merges:
+        raise CannotMap("a merge without MRG")
+
+
+def map_results(draft: Draft) -> None:
+    """ORU, OUL: a report a group."""
+    kind = draft.message.header.value(16)
+    if kind in QUALITY:
+        raise CannotMap(f"MSH-16 = {kind}: {QUALITY[kind]}, not a patient's")
+    _one_patient(draft.message)
+    state_patient(draft, _patient_segment(draft.message))
+    state_encounter(draft)
+    groups = [group for group in group_orders(draft) if group.obr is not None or group.results]
+    if not groups:
+        raise CannotMap("neither OBR nor OBX")
+    for group in groups:
+        state_report(draft, group)
+
+
+def map_orders(draft: Draft) -> None:
+    """ORM, OML, OMG, OMI: a ServiceRequest a group."""
+    _one_patient(draft.message)
+    state_patient(draft, _patient_segment(draft.message))
+    state_encounter(draft)
+    state_orders(draft, group_orders(draft))
+
+
+def _one_patient(message: Message) -> None:
+    if len(message.segments("PID")) > 1:
+        raise CannotMap("several PID segments in one message: whose results they are is not certain")
+
+
+Map = Callable[[Draft], None]
+
+ADMISSIONS = ("A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A11", "A12", "A13", "A28", "A31")
+MERGES = ("A18", "A34", "A36", "A39", "A40", "A41", "A42")
+# (message code, trigger) → the map
+MAPS: dict[tuple[str, str], Map] = {
+    **{("ADT", trigger): map_admission for trigger in ADMISSIONS},
+    **{("ADT", trigger): map_merge for trigger in MERGES},
+    ("ORU", "R01"): map_results,
+    **{("OUL", trigger): map_results for trigger in ("R21", "R22", "R23", "R24")},
+    ("ORM", "O01"): map_orders,
+    **{("OML", trigger): map_orders for trigger in ("O21", "O33", "O35")},
+    ("OMG", "O19"): map_orders,
+    ("OMI", "O23"): map_orders,
+}
+USUAL_TRIGGER = {"ORU": "R01", "ORM": "O01", "OML": "O21", "OMG": "O19", "OMI": "O23", "OUL": "R22"}  # where MSH-9.2 is empty
+
+
+def kind_of(message: Message) -> tuple[str, str]:
+    """Message code and trigger: MSH-9, for ADT else EVN-1."""
+    code, trigger = message.code.upper(), message.trigger.upper()
+    if "_" in code and not trigger:  # ORU_R01 written into one component
+        code, trigger = code.split("_", 1)
+    event = message.first("EVN")
+    if not trigger and code == "ADT" and event is not None:
+        trigger = event.value(1).upper()
+    return code, trigger or USUAL_TRIGGER.get(code, "")
+
+
+def stated_at(message: Message, zone: str) -> datetime | None:
+    """When the source said so: EVN-2 of an ADT, else MSH-7."""
+    event = message.first("EVN")
+    for segment, field in ((event, 2), (message.header, 7)):
+        if segment is not None and (moment := instant(segment.value(field), zone)):
+            return moment
+    return None
+
+
+def _check_header(draft: Draft) -> None:
+    header = draft.message.header
+    version = header.value(12)
+    if version and not version.startswith("2"):
+        raise CannotMap(f"version {version[:8]!r} is not HL7 v2")
+    if header.value(11) in {"T", "D"}:
+        draft.note("conflict", "MSH-11", f"processing id {header.value(11)}: not declared as production data")
+    if draft.message.repaired_charset:
+        detail = f"declared {draft.message.declared_charset[:32]!r}, used {draft.message.charset}"
+        draft.note("charset-repaired", "MSH-18", detail)
+    for repair in draft.message.repairs:
+        draft.note("moved", repair.where, repair.detail)
+
+
+def ledger_of(draft: Draft) -> dict[str, int]:
+    """Every stated field is mapped (a part of the mapper read it), kept (transport, counters) or unmapped."""
+    ledger = {"mapped": 0, "kept": 0, "unmapped": 0}
+    unread: Counter[str] = Counter()
+    for segment in draft.message:
+        stated = list(segment.stated())
+        if segment.name in TRANSPORT:
+            ledger["kept"] += len(stated)
+            continue
+        counters = [number for number in stated if number == 1 and segment.name in COUNTED]
+        read = [number for number in stated if segment.read >> number & 1 and number not in counters]
+        ledger["kept"] += len(counters)
+        ledger["mapped"] += len(read)
+        ledger["unmapped"] += len(stated) - len(read) - len(counters)
+        if not read and len(stated) > len(counters):
+            unread[segment.name[:8]] += 1
+    for name, count in unread.items():
+        where = name if name.isascii() and name.isalnum() and len(name) <= 8 else "a line without a segment name"
+        draft.note("not-mapped", where, f"{count} segment{'s' if count > 1 else ''}: kept in the raw record", "information")
+    return ledger
+
+
+def _gathered(changes: list[Change]) -> tuple[Change, ...]:
+    """Patches of one resource in one message are one statement."""
+    found: dict[tuple[str, str, str], Change] = {}
+    for change in changes:
+        key = (change.resource["resourceType"], change.resource["id"], change.mode)
+        earlier = found.get(key)
+        if earlier is None or change.mode == "replace":
+            found[key] = change
+        else:
+            found[key] = Change({**earlier.resource, **change.resource}, change.mode)
+    return tuple(found.values())
+
+
+def _map_one(content: bytes, record: SourceRecord, context: MappingContext) -> Mapped:
+    message = parse(content, context.charset or record.hints.get("charset", ""))
+    code, trigger = kind_of(message)
+    map_structure = MAPS.get((code, trigger))
+    if map_structure is None:
+        raise CannotMap(f"no map for this structure {code[:8]}^{trigger[:8]}")
+    draft = Draft(message, record.facility, context, trigger, mode="patch" if code == "ADT" else "fill")
+    _check_header(draft)
+    map_structure(draft)
+    return Mapped(
+        changes=_gathered(draft.changes),
+        ledger=ledger_of(draft),
+        issues=tuple(draft.issues),
+        attachments=tuple(draft.attachments.values()),
+        changed_at=stated_at(message, context.zone) or record.changed_at,
+    )
+
+
+def map_message(record: SourceRecord, context: MappingContext) -> Mapped:
+    """A record of kind "hl7v2" → what it states. Raise CannotMap with a reason when nothing of it can be used.
+
+    A connector hands over one message a record. Where a record holds several, all are mapped or none is.
+    """
+    parts = [_map_one(content, record, context) for content in split_messages(record.content)]
+    if len(parts) == 1:
+        return parts[0]
+    times = [part.changed_at for part in parts if part.changed_at]
+    ledger: Counter[str] = Counter()
+    for part in parts:
+        ledger.update(part.ledger)
+    return Mapped(
+        changes=_gathered([change for part in parts for change in part.changes]),
+        issues=tuple(issue for part in parts for issue in part.issues),
+        attachments=tuple(attachment for part in parts for attachment in part.attachments),
+        changed_at=max(times, default=None),
+        ledger=dict(ledger),
+    )

@@ -1,0 +1,231 @@
+"""HL7 v2 OBX (with its NTE) → Observation; documents inside OBX → Binary.
+
+https://build.fhir.org/ig/HL7/v2-to-fhir/ConceptMap-segment-obx-to-observation.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mappers.base import Resource
+from mappers.datatypes import Mark, fold_unit, recognition_mark, reference_range, split_mark
+from mappers.hl7v2.draft import Draft
+from mappers.hl7v2.groups import Result
+from mappers.hl7v2.message import Segment
+from mappers.hl7v2.types import codings, concept, staff
+from mappers.hl7v2.values import TEXT_KINDS, Value, read_values, unit_of
+from mappers.identity_keys import resource_id
+from profiles.names import LOINC, OBSERVATION_CATEGORY, OBSERVATION_INTERPRETATION
+
+# HL7 table 0085 (OBX-11) → Observation.status. Never "final" by default.
+OBSERVATION_STATUS = {
+    "F": "final",
+    "P": "preliminary",
+    "C": "corrected",
+    "A": "amended",
+    "B": "amended",
+    "V": "final",
+    "U": "final",
+    "X": "cancelled",
+    "D": "entered-in-error",
+    "W": "entered-in-error",
+    "I": "registered",
+    "O": "registered",
+    "R": "preliminary",
+    "S": "preliminary",
+    "N": "unknown",
+}
+
+# HL7 table 0078 and what Chinese LIS print → v3-ObservationInterpretation
+INTERPRETATION = {
+    **{code: code for code in ("L", "LL", "H", "HH", "N", "A", "AA", "U", "D", "B", "W", "S", "R", "I", "MS", "VS", "POS", "NEG")},
+    **{code: code for code in ("IND", "ND", "DET", "RR", "NR", "WR", "HU", "LU", "SDD", "NS", "SYN-R", "SYN-S", "E")},
+    "<": "<",
+    ">": ">",
+    "↑": "H",
+    "↓": "L",
+    "↑↑": "HH",
+    "↓↓": "LL",
+    "高": "H",
+    "低": "L",
+    "偏高": "H",
+    "偏低": "L",
+    "正常": "N",
+    "异常": "A",
+    "阳性": "POS",
+    "阴性": "NEG",
+    "+": "POS",
+    "-": "NEG",
+}
+INTERPRETATION_DISPLAY = {
+    "L": "Low",
+    "LL": "Critical low",
+    "H": "High",
+    "HH": "Critical high",
+    "N": "Normal",
+    "A": "Abnormal",
+    "AA": "Critical abnormal",
+    "POS": "Positive",
+    "NEG": "Negative",
+    "<": "Off scale low",
+    ">": "Off scale high",
+}
+NORMAL_WORDS = {"", '""', "NULL"}
+
+ABSENT = {"X": "not-performed", "I": "temp-unknown", "O": "temp-unknown"}  # OBX-11 of an empty OBX-5 → data-absent-reason
+
+
+@dataclass(slots=True)
+class Report:
+    """What the results of one OBR share."""
+
+    key: tuple[str, ...]
+    effective: str | None
+    issued: str | None
+    category: str
+    specimen: dict[str, Any] | None
+    status_code: str  # OBR-25, when an OBX states none
+    seen: dict[tuple[str, str], int] = field(default_factory=dict)  # how often a code came with the same OBX-4
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """OBX-8 and OBX-11, wherever the source put them."""
+
+    flags: tuple[str, ...]
+    status: str
+
+
+def flags_of(draft: Draft, obx: Segment) -> Flags:
+    """Some sources shift by one: the flag in OBX-9, the status in OBX-10."""
+    flags = tuple(flag for n in range(1, obx.count(8) + 1) if (flag := obx.value(8, 1, 1, n)))
+    status = obx.value(11)
+    if not status and obx.value(10) in OBSERVATION_STATUS and (not flags or obx.has(9)):
+        draft.note("moved", f"{obx.where}-10", "the status stands where OBX-10 is", "information")
+        status = obx.value(10)
+    if not flags and obx.value(9) in INTERPRETATION:
+        draft.note("moved", f"{obx.where}-9", "the flag stands where OBX-9 is", "information")
+        flags = (obx.value(9),)
+    return Flags(flags, status)
+
+
+def status_of(draft: Draft, obx: Segment, code: str, report: Report) -> str:
+    if not code:
+        draft.note("missing", f"{obx.where}-11", "no result status", "information")
+        return "final" if report.status_code == "F" else "unknown"
+    return draft.translate(OBSERVATION_STATUS, code, f"{obx.where}-11", "HL7 table 0085") or "unknown"
+
+
+def interpretation_of(draft: Draft, obx: Segment, flags: tuple[str, ...]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for flag in flags:
+        if flag in NORMAL_WORDS:
+            continue
+        code = INTERPRETATION.get(flag) or INTERPRETATION.get(flag.upper())
+        if code is None:
+            draft.note("unmapped-code", f"{obx.where}-8", "not in HL7 table 0078", system="HL7 table 0078", value=flag[:16])
+            found.append({"text": flag})
+            continue
+        coding = {"system": OBSERVATION_INTERPRETATION, "code": code}
+        if display := INTERPRETATION_DISPLAY.get(code):
+            coding["display"] = display
+        entry: dict[str, Any] = {"coding": [coding]}
+        found.append({**entry, "text": flag} if flag != code else entry)
+    return found
+
+
+def item_code(draft: Draft, segment: Segment, number: int) -> tuple[dict[str, Any] | None, Mark | None]:
+    """OBX-3 or OBR-4 → CodeableConcept with the name freed from its recognition mark, and the mark."""
+    name, mark = split_mark(segment.value(number, 2) or segment.value(number, 5) or segment.value(number, 1))
+    coding = codings(draft, segment, number, "item")
+    for entry in coding:
+        if "display" in entry:
+            entry["display"] = split_mark(entry["display"])[0]
+    code = concept(draft, coding, name)
+    local = next((entry for entry in coding if entry["system"] != LOINC), None)
+    if code and local and all(entry["system"] != LOINC for entry in code["coding"]):
+        draft.note(
+            "unmapped-code",
+            f"{segment.where}-{number}",
+            "no LOINC code",
+            system=local["system"],
+            value=local["code"][:64],
+            display=name,
+        )
+    return code, mark
+
+
+def note_text(notes: list[Segment]) -> str:
+    """NTE-3 of several segments and repetitions as one text."""
+    return "\n".join(text for nte in notes for n in range(1, nte.count(3) + 1) if (text := nte.text(3, n)).strip())
+
+
+def observation_key(result: Result, report: Report) -> tuple[str, ...]:
+    """Report, code, OBX-4, and how often this code came before: the same for a message that repeats or corrects this one."""
+    code = result.obx.value(3) or result.obx.value(3, 2) or result.obx.value(3, 4) or "-"
+    same = (code, result.obx.value(4))
+    report.seen[same] = report.seen.get(same, 0) + 1
+    return (*report.key, code, same[1] or "-", str(report.seen[same]))
+
+
+def _put_value(draft: Draft, result: Result, observation: Resource, status_code: str, unit: str) -> None:
+    values = read_values(draft, result.obx, unit)
+    for more in result.more:
+        values += read_values(draft, more, "")
+    if result.more or (result.obx.value(2).upper() in TEXT_KINDS and len(values) > 1):
+        text = "\n".join(value["valueString"] for value in values if "valueString" in value)
+        values = [{"valueString": text}] if text else []
+    if not values:
+        absent = ABSENT.get(status_code, "unknown")
+        system = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+        observation["dataAbsentReason"] = {"coding": [{"system": system, "code": absent}]}
+    elif len(values) == 1:
+        observation |= values[0]
+    else:
+        observation["component"] = [_component(observation, value) for value in values]
+
+
+def _component(observation: Resource, value: Value) -> dict[str, Any]:
+    return {"code": observation["code"], **value}
+
+
+def observation_from_obx(draft: Draft, result: Result, report: Report) -> Resource:
+    """One result. Never dropped: an empty OBX-5 is a result whose value is absent."""
+    obx = result.obx
+    flags = flags_of(draft, obx)
+    code, mark = item_code(draft, obx, 3)
+    if code is None:
+        draft.note("missing", f"{obx.where}-3", "a result without a code")
+    observation: Resource = {"resourceType": "Observation", "id": resource_id("Observation", *observation_key(result, report))}
+    if mark:
+        observation["extension"] = [recognition_mark(mark)]
+    observation["status"] = status_of(draft, obx, flags.status, report)
+    observation["category"] = [{"coding": [{"system": OBSERVATION_CATEGORY, "code": report.category}]}]
+    observation["code"] = code or {"text": "unnamed"}
+    observation["subject"] = draft.patient
+    if draft.encounter:
+        observation["encounter"] = draft.encounter
+    if when := draft.datetime(obx, 14) or report.effective:
+        observation["effectiveDateTime"] = when
+    if report.issued:
+        observation["issued"] = report.issued
+    observer = staff(draft, obx, 16)
+    observation["performer"] = [draft.organization, observer] if observer else [draft.organization]
+    unit = unit_of(draft, obx)
+    _put_value(draft, result, observation, flags.status, unit)
+    if unit and "valueQuantity" in observation and fold_unit(unit)[1] is None:
+        draft.note("unmapped-code", f"{obx.where}-6", "unit is not one we fold to UCUM", system="unit", value=unit[:32])
+    if interpretation := interpretation_of(draft, obx, flags.flags):
+        observation["interpretation"] = interpretation
+    if text := note_text(result.notes):
+        observation["note"] = [{"text": text}]
+    if method := obx.value(17, 2) or obx.value(17):
+        observation["method"] = {"text": method}
+    if report.specimen:
+        observation["specimen"] = report.specimen
+    if instrument := obx.value(18):
+        observation["device"] = {"display": instrument}
+    if limits := reference_range(obx.text(7), unit):
+        observation["referenceRange"] = [limits]
+    return observation
