@@ -1,0 +1,156 @@
+"""A channel under supervision: started, watched, started again; its state says what a person at the screen needs to know.
+
+What goes away is logged once, and once when it is back: a source that is down for a night writes two lines.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from connectors.base import (
+    Checkpoints,
+    Intake,
+    JournalUnavailable,
+    Listening,
+    Page,
+    Polling,
+    SourceDenied,
+    SourceRecord,
+    SourceUnavailable,
+)
+from connectors.registry import Built
+
+log = logging.getLogger(__name__)
+
+BACKOFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+EXPECTED = (SourceUnavailable, SourceDenied, JournalUnavailable, OSError)
+
+
+@dataclass(slots=True)
+class ChannelState:
+    name: str
+    connector: str
+    facility: str
+    up: bool = False
+    problem: str = ""  # why it is down
+    since: datetime | None = None  # of `up`
+    last_record: datetime | None = None
+    records: int = 0  # since the start, repeats included
+
+
+class ChannelIntake:
+    """The journal, with the channel's state kept up to date."""
+
+    def __init__(self, journal: Intake, state: ChannelState) -> None:
+        self._journal = journal
+        self._state = state
+
+    def __call__(self, *records: SourceRecord) -> tuple[int, ...]:
+        numbers = self._journal(*records)
+        self._state.records += len(records)
+        self._state.last_record = datetime.now(UTC)
+        return numbers
+
+
+class ChannelRunner:
+    """One channel, one thread."""
+
+    def __init__(self, state: ChannelState, build: Callable[[], Built], intake: Intake, checkpoints: Checkpoints) -> None:
+        self.state = state
+        self.connector: Listening | Polling | None = None
+        self._build = build
+        self._intake = intake
+        self._checkpoints = checkpoints
+        self._stopping = threading.Event()
+        self._tried = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"channel-{state.name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait_until_tried(self, timeout: float) -> bool:
+        """True once the first attempt is over: a listener accepts connections, or its problem is known."""
+        return self._tried.wait(timeout)
+
+    def stop(self) -> None:
+        """Ask it to end; `join` waits."""
+        self._stopping.set()
+
+    def join(self, timeout: float) -> None:
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                pause = self._once()
+                failures = 0
+            except EXPECTED as error:
+                self._down(f"{type(error).__name__}: {error}")
+                pause = BACKOFF[min(failures, len(BACKOFF) - 1)]
+                failures += 1
+            except Exception as error:
+                if self.state.problem == "":
+                    log.exception("channel %s: an error of its own; it is started again", self.state.name)
+                self._down(type(error).__name__)
+                pause = BACKOFF[min(failures, len(BACKOFF) - 1)]
+                failures += 1
+            self._tried.set()
+            self._stopping.wait(pause)
+
+    def _once(self) -> float:
+        built = self._build()
+        if built.listens:
+            self._listen(built.connector)  # type: ignore[arg-type]
+            return 0
+        return self._poll(built.connector, built.every)  # type: ignore[arg-type]
+
+    def _listen(self, connector: Listening) -> None:
+        connector.check()
+        connector.start()
+        try:
+            self.connector = connector
+            self._up()
+            self._tried.set()
+            self._stopping.wait()
+        finally:
+            connector.stop()
+
+    def _poll(self, connector: Polling, every: float) -> float:
+        self.connector = connector
+        connector.check()
+        self._up()
+        self._tried.set()
+        while not self._stopping.is_set():
+            for page in connector.fetch(self._checkpoints.load(connector.source)):
+                self._keep(connector, page)
+                if self._stopping.is_set():
+                    return 0
+            self._up()
+            self._stopping.wait(every)
+        return 0
+
+    def _keep(self, connector: Polling, page: Page) -> None:
+        """Journal, then put away, then remember: a crash between two of them only repeats work."""
+        if page.records:
+            self._intake(*page.records)
+        connector.done(page)
+        self._checkpoints.save(connector.source, page.cursor)
+
+    def _up(self) -> None:
+        if self.state.up:
+            return
+        if self.state.problem:
+            log.warning("channel %s: back after %s", self.state.name, self.state.problem)
+        self.state.up, self.state.problem, self.state.since = True, "", datetime.now(UTC)
+
+    def _down(self, problem: str) -> None:
+        if self.state.up or not self.state.problem:
+            log.warning("channel %s: down: %s", self.state.name, problem)
+            self.state.since = datetime.now(UTC)
+        self.state.up, self.state.problem = False, problem

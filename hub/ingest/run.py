@@ -1,0 +1,91 @@
+"""The intake of a county: its channels, the journal and the pipeline, started and stopped together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from connectors.base import Listening, Polling
+from connectors.registry import UnknownChannel, build
+from hub.clock import utc_ms
+from hub.errors import Invalid
+from hub.ingest.channels import ChannelIntake, ChannelRunner, ChannelState
+from hub.ingest.contexts import context_of
+from hub.ingest.journal import Blobs, Journal, JournalCheckpoints
+from hub.ingest.mapping import MapperPool
+from hub.ingest.pipeline import Pipeline
+from hub.ingest.replay import Replays
+from hub.settings import Channel, County
+from hub.store.port import ResourceStore
+
+FIRST_TRY_SECONDS = 10.0
+
+
+class IntakeService:
+    """`start` returns when every listener accepts connections or says why not; `stop` lets what is under way finish."""
+
+    def __init__(
+        self,
+        data: Path,
+        county: County,
+        store: ResourceStore,
+        blobs: Blobs,
+        *,
+        clock: Callable[[], int] = utc_ms,
+        beside: Path | None = None,
+    ) -> None:
+        """`beside`: the folder of county.toml. Raise Invalid naming the channel whose options or maps are wrong."""
+        contexts = {channel.name: context_of(channel, beside) for channel in county.channels}
+        self.journal = Journal(data, blobs)
+        self.replays = Replays(self.journal, store)
+        self.pipeline = Pipeline(
+            self.journal,
+            store,
+            MapperPool(contexts, data / "blobs"),
+            county=county,
+            clock=clock,
+            replays=self.replays,
+        )
+        checkpoints = JournalCheckpoints(self.journal.file)
+        try:
+            self._runners = {channel.name: self._runner(channel, checkpoints) for channel in county.channels}
+        except UnknownChannel as error:
+            self.journal.close()
+            raise Invalid(str(error)) from None
+
+    def start(self) -> None:
+        self.pipeline.start()
+        for runner in self._runners.values():
+            runner.start()
+        until = time.monotonic() + FIRST_TRY_SECONDS
+        for runner in self._runners.values():
+            runner.wait_until_tried(max(0.0, until - time.monotonic()))
+
+    def stop(self, timeout: float = 10) -> None:
+        """Stop taking in, finish what is under way; what is journaled and not yet mapped waits for the next start."""
+        until = time.monotonic() + timeout
+        for runner in self._runners.values():
+            runner.stop()
+        for runner in self._runners.values():
+            runner.join(max(0.1, until - time.monotonic()))
+        self.pipeline.stop(max(0.1, until - time.monotonic()))
+        self.journal.close()
+
+    def states(self) -> tuple[ChannelState, ...]:
+        return tuple(runner.state for runner in self._runners.values())
+
+    def connector(self, name: str) -> Listening | Polling | None:
+        """The channel's running connector: a listener on port 0 knows the port it got."""
+        return self._runners[name].connector
+
+    def _runner(self, channel: Channel, checkpoints: JournalCheckpoints) -> ChannelRunner:
+        state = ChannelState(channel.name, channel.connector, channel.facility)
+        intake = ChannelIntake(self.journal, state)
+        build(channel, intake, clock=_now)  # its options are checked now, not when it is first started
+        return ChannelRunner(state, lambda: build(channel, intake, clock=_now), intake, checkpoints)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
