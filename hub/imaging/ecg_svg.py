@@ -48,7 +48,8 @@ def ecg_svg(ecg: Ecg, *, layout: Layout = "3x4+1", speed: float = 25, gain: floa
     whole_width, whole_height = width + 2 * MARGIN, height + 2 * MARGIN + 5
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" class="ecg" role="img" '
-        f'width="{whole_width:g}mm" height="{whole_height:g}mm" viewBox="{-MARGIN:g} {-MARGIN:g} {whole_width:g} {whole_height:g}">',
+        f'width="{whole_width:g}mm" height="{whole_height:g}mm" '
+        f'viewBox="{-MARGIN:g} {-MARGIN:g} {whole_width:g} {whole_height:g}">',
         f"<title>{escape(title or 'ECG')}</title><desc>{escape(_description(ecg, layout, speed, gain))}</desc>",
         _grid(width, height),
     ]
