@@ -84,4 +84,5 @@ def number_matches(low: float, high: float, asked: NumberValue) -> bool:
 
 
 def middle(low: float, high: float) -> float:
-    return low + (high - low) / 2
+    """The number that a range was made from, to the fifteen digits that a double holds."""
+    return float(f"{low + (high - low) / 2:.15g}")

@@ -154,31 +154,39 @@ def patient_compartment(package: Path) -> dict[str, list[str]]:
     return {part["code"]: part["param"] for part in definition["resource"] if part.get("param")}
 
 
-def write(name: str, lines: Iterable[str], brackets: str = "[]") -> None:
+def lines(facts: Iterable[str], brackets: str) -> str:
     """One fact a line: a difference between two derivations is readable."""
-    text = f"{brackets[0]}\n" + ",\n".join(lines) + f"\n{brackets[1]}\n"
-    (HERE / name).write_text(text, encoding="utf-8")
+    return f"{brackets[0]}\n" + ",\n".join(facts) + f"\n{brackets[1]}\n"
 
 
 def compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def main(package: Path) -> None:
+def derive(package: Path) -> dict[str, str]:
+    """File name → text."""
     structures = list(definitions(package, "StructureDefinition"))
     types = resource_types(structures)
     parameters = search_parameters(package)
     table = reached(elements(structures, code_systems(package)), parameters, types)
-    write("resource_types.json", map(compact, types))
-    write("search_parameters.json", map(compact, sorted(parameters, key=lambda found: (found["code"], found["url"]))))
-    write("patient_compartment.json", members(patient_compartment(package)), "{}")
-    kept = {owner: {name: found.fact() for name, found in sorted(part.items())} for owner, part in sorted(table.items())}
-    write("elements.json", members(kept), "{}")
-    print(f"{len(types)} resource types, {len(parameters)} search parameters, {sum(map(len, table.values()))} elements")
+    ordered = sorted(parameters, key=lambda found: (found["code"], found["url"]))
+    kept = {owner: {name: found.fact() for name, found in sorted(part.items())} for owner, part in table.items()}
+    return {
+        "resource_types.json": lines(map(compact, types), "[]"),
+        "search_parameters.json": lines(map(compact, ordered), "[]"),
+        "patient_compartment.json": lines(members(patient_compartment(package)), "{}"),
+        "elements.json": lines(members(kept), "{}"),
+    }
 
 
 def members(values: dict[str, Any]) -> Iterator[str]:
     return (f"{compact(name)}:{compact(value)}" for name, value in sorted(values.items()))
+
+
+def main(package: Path) -> None:
+    for name, text in derive(package).items():
+        (HERE / name).write_text(text, encoding="utf-8")
+        print(f"{name}: {text.count(chr(10)) - 2} lines")
 
 
 if __name__ == "__main__":
