@@ -1,0 +1,214 @@
+"""From the journal into the store: one effect a record, whatever the record or its mapper does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hub.store.blobs import BlobStore
+
+import tests.hub.ingest.poison
+from connectors.base import SourceRecord
+from hub.fhir_json import load
+from hub.ingest.journal import Journal, Selection
+from hub.ingest.mapping import MapperHere, MapperPool
+from hub.ingest.pipeline import Pipeline
+from hub.ingest.replay import Filter, Replays, ask
+from hub.search.query import SearchQuery
+from hub.settings import County
+from hub.store.port import EVERYTHING, Key
+from hub.store.sqlite import SqliteStore
+from tests.hub.ingest.messages import RECORD, oru, oru_record
+
+assert tests.hub.ingest.poison  # its kind is known here too
+
+
+class House:
+    """A data folder with all that intake needs, and a pipeline that runs when told to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        ticks = count(1_714_521_600_000)
+        self.clock = lambda: next(ticks)
+        self.blobs = BlobStore(folder / "blobs")
+        self.journal = Journal(folder, self.blobs)
+        self.store = SqliteStore(folder, clock=self.clock)
+        self.replays = Replays(self.journal, self.store)
+        self.mapper: Any = MapperHere({}, self.blobs)
+
+    def pipeline(self) -> Pipeline:
+        return Pipeline(self.journal, self.store, self.mapper, county=County(), clock=self.clock, replays=self.replays)
+
+    def drain(self) -> Pipeline:
+        pipeline = self.pipeline()
+        while pipeline.run_once():
+            pass
+        return pipeline
+
+    def all(self, kind: str) -> list[dict[str, Any]]:
+        return [load(version.body) for version in self.store.search(SearchQuery(kind, count=500), EVERYTHING).matches]
+
+    def close(self) -> None:
+        self.mapper.close()
+        self.journal.close()
+        self.store.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    opened = House(tmp_path)
+    yield opened
+    opened.close()
+
+
+def poison(content: bytes) -> SourceRecord:
+    return replace(RECORD, kind="poison", key=content.decode(), content=content)
+
+
+def test_a_report_becomes_resources_with_audit_and_outcome(house):
+    house.journal(oru_record(1))
+    pipeline = house.drain()
+    (report,) = house.all("DiagnosticReport")
+    assert len(house.all("Observation")) == len(report["result"]) == 3
+    assert house.store.read(Key("Organization", "CTY"))
+    outcome = house.store.outcome(1)
+    assert outcome.state == "done"
+    assert f"DiagnosticReport/{report['id']}" in outcome.resources
+    assert outcome.source == "cty-lis"
+    (event,) = house.all("AuditEvent")
+    assert f"DiagnosticReport/{report['id']}" in {entity["what"]["reference"] for entity in event["entity"]}
+    assert pipeline.tallies["cty-lis"].done == 1
+
+
+def test_a_correction_wins_by_its_time_and_not_by_its_arrival(house):
+    newer = oru(1, value="5.00", time="20240501090000", status="C")
+    house.journal(replace(RECORD, key="late", content=newer), oru_record(1))
+    house.drain()
+    assert {o["valueQuantity"]["value"] for o in house.all("Observation")} == {load(b'{"v":5.00}')["v"]}
+    assert {o["meta"]["versionId"] for o in house.all("Observation")} == {"1"}
+
+
+def test_after_a_restart_it_goes_on_where_it_was(house):
+    house.journal(oru_record(1), oru_record(2))
+    house.drain()
+    house.journal(oru_record(3))
+    pipeline = house.pipeline()
+    assert pipeline.position == 2
+    pipeline.run_once()
+    assert {o["meta"]["versionId"] for o in house.all("Observation")} == {"1"}
+    assert len(house.all("AuditEvent")) == 3
+
+
+def test_a_running_pipeline_drains_what_comes(house):
+    pipeline = house.pipeline()
+    pipeline.start()
+    for number in range(1, 31):
+        house.journal(oru_record(number))
+    assert pipeline.wait_until_idle(30)
+    assert (pipeline.lag, len(house.all("DiagnosticReport"))) == (0, 30)
+    pipeline.stop()
+
+
+def test_one_that_cannot_be_mapped_is_set_aside_and_its_neighbours_go_on(house):
+    house.journal(poison(b"one"), poison(b"raise"), poison(b"refuse"), replace(poison(b"x"), kind="unheard-of"), poison(b"two"))
+    house.drain()
+    assert {resource["id"] for resource in house.all("Basic")} == {"one", "two"}
+    dead = house.store.outcomes(state="dead")
+    assert [outcome.seq for outcome in dead] == [2, 3, 4]
+    assert dead[0].reason.startswith("ValueError at tests/hub/ingest/poison.py:")
+    assert "张三" not in dead[0].reason
+    assert dead[1].reason == "nothing of it can be used"
+    assert "unheard-of" in dead[2].reason
+
+
+def test_a_resource_that_is_not_fhir_is_left_out_and_named(house):
+    house.journal(poison(b"invalid"))
+    house.drain()
+    outcome = house.store.outcome(1)
+    assert outcome.resources == ("Basic/good",)
+    assert outcome.issues[0]["code"] == "invalid-value"
+    assert outcome.issues[0]["severity"] == "error"
+
+
+def test_a_mapper_that_loops_dies_or_eats_memory_costs_only_its_own_record(house, tmp_path):
+    house.mapper = MapperPool({}, tmp_path / "blobs", seconds=1.0, memory=1 << 28, modules=("tests.hub.ingest.poison",))
+    bad = (b"loop", b"die", b"eat", b"raise")
+    house.journal(*(poison(content) for pair in zip((b"a", b"b", b"c", b"d"), bad, strict=True) for content in pair), poison(b"e"))
+    house.drain()
+    assert {resource["id"] for resource in house.all("Basic")} == {"a", "b", "c", "d", "e"}
+    dead = {outcome.seq: outcome for outcome in house.store.outcomes(state="dead")}
+    assert list(dead) == [2, 4, 6, 8]
+    assert "did not end within 1 s" in dead[2].reason
+    assert dead[4].reason.endswith("exit 7")
+    assert dead[6].reason.startswith(("MemoryError", "the mapper's process died"))
+    assert all(outcome.attempts <= 2 for outcome in dead.values())
+
+
+def test_the_worker_maps_as_this_process_does(house, tmp_path):
+    house.mapper = MapperPool({}, tmp_path / "blobs")
+    house.journal(*(oru_record(number) for number in range(1, 81)))
+    house.drain()
+    assert len(house.all("DiagnosticReport")) == 80
+    assert house.store.outcomes(state="dead") == []
+
+
+def test_a_replay_of_an_unchanged_mapping_makes_no_new_version(house):
+    house.journal(oru_record(1), oru_record(2))
+    house.drain()
+    wanted = Filter(selection=Selection(source="cty-lis"))
+    assert house.replays.count(wanted) == 2
+    number = house.replays.request(wanted)
+    house.drain()
+    status = house.replays.status(number)
+    assert (status.replayed, bool(status.finished)) == (2, True)
+    assert {o["meta"]["versionId"] for kind in ("Observation", "Patient", "DiagnosticReport") for o in house.all(kind)} == {"1"}
+    assert house.store.outcome(1).attempts == 2
+
+
+def test_what_was_dead_works_once_its_mapper_is_mended(house):
+    house.journal(poison(b"raise"), poison(b"ok"))
+    house.drain()
+    house.mapper = Mended()
+    assert house.replays.count(Filter(state="dead")) == 1
+    house.replays.request(Filter(state="dead"))
+    house.drain()
+    assert house.store.outcomes(state="dead") == []
+    assert house.store.outcome(1).attempts == 2
+    assert {resource["id"] for resource in house.all("Basic")} == {"ok", "mended"}
+
+
+class Mended:
+    def map(self, entries):
+        from hub.ingest.mapping import Attempt
+        from mappers.base import Mapped
+
+        yield from (Attempt(entry.seq, Mapped((tests.hub.ingest.poison.basic("mended"),))) for entry in entries)
+
+    def close(self) -> None: ...
+
+
+def test_a_replay_asked_for_by_another_process_is_done_by_the_running_pipeline(house, tmp_path):
+    pipeline = house.pipeline()
+    pipeline.start()
+    house.journal(oru_record(1), oru_record(2))
+    assert pipeline.wait_until_idle(20)
+    beside = Journal(tmp_path, house.blobs)
+    ask(beside, Filter(seqs=(2,)))
+    beside.close()
+    assert pipeline.wait_until_idle(20)
+    assert house.store.outcome(2).attempts == 2
+    assert house.store.outcome(1).attempts == 1
+    pipeline.stop()
+
+
+def test_a_resource_that_a_person_deleted_stays_deleted_in_a_replay(house):
+    house.journal(poison(b"one"))
+    house.drain()
+    house.store.write(lambda t: t.delete(Key("Basic", "one"))).result()
+    house.replays.request(Filter(seqs=(1,)))
+    house.drain()
+    assert house.all("Basic") == []
