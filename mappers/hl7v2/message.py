@@ -11,15 +11,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import NamedTuple
 
+from connectors.hl7v2_mllp.charset import Decoded, Undecodable, decode
+from connectors.hl7v2_mllp.header import declared_charset, split_messages
 from mappers.base import CannotMap
-from mappers.hl7v2.charset import Decoded, decode
+
+__all__ = ["Message", "Segment", "declared_charset", "escape", "parse", "split_messages", "unescape"]
 
 NULL = '""'  # "delete what you hold"; an empty field says nothing
 
-_MSH = re.compile(rb"(?:^|[\r\n])[ \t\x0b]*(?:\xef\xbb\xbf)?(MSH[^A-Za-z0-9\s])")
 _LINE_END = re.compile("\r\n|\r|\n")
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 _DELIMITED = frozenset({"MSH", "FHS", "BHS"})  # begin with the delimiters themselves
@@ -335,44 +336,9 @@ def _glue_pattern(delimiters: Delimiters) -> re.Pattern[str]:
     return re.compile(rf"{before}(?:(?:{counted}){field}\d{{1,4}}{field}|ORC{field}[A-Z]{{2}}{field})")
 
 
-def declared_charset(content: bytes) -> str:
-    """MSH-18 read from bytes: before decoding, for it says how to decode."""
-    match = _MSH.search(content)
-    if match is None:
-        return ""
-    header = re.split(rb"[\r\n]", content[match.start(1) :], maxsplit=1)[0]
-    fields = header.split(header[3:4])
-    fields.insert(1, header[3:4])
-    repetition = fields[2][1:2] or b"~" if len(fields) > 2 else b"~"
-    raw = fields[18] if len(fields) > 18 else b""
-    names = [name.strip() for name in raw.split(repetition)]  # the first one; the others are switched to by escape
-    return next((name.decode("ascii", "backslashreplace") for name in names if name), "")
-
-
 def parse(content: bytes, charset: str = "") -> Message:
     """Decode and split one message; `charset` is the channel's own default. Raise CannotMap: undecodable, no MSH."""
-    return Message(decode(content, declared_charset(content), charset))
-
-
-def split_messages(content: bytes) -> list[bytes]:
-    """A file, block or batch → its messages, byte for byte: joined again they are `content`.
-
-    Envelope segments stay with a message: FHS and BHS before an MSH with the message they announce, BTS and FTS with the one
-    before. Content without any MSH comes back whole.
-    """
-    starts = [match.start(1) for match in _MSH.finditer(content)]
-    if len(starts) < 2:
-        return [content]
-    cuts = [0]
-    for previous, start in pairwise(starts):
-        cuts.append(_envelope_start(content, previous, start))
-    return [content[cut:end] for cut, end in zip(cuts, [*cuts[1:], len(content)], strict=True)]
-
-
-_OPENING = re.compile(rb"[\r\n](?:FHS|BHS)[^A-Za-z0-9\s]")
-
-
-def _envelope_start(content: bytes, previous: int, start: int) -> int:
-    """Where the FHS or BHS that announce the message at `start` begin, or `start` itself."""
-    opening = _OPENING.search(content, previous, start)
-    return opening.start() + 1 if opening else start
+    try:
+        return Message(decode(content, declared_charset(content), charset))
+    except Undecodable as error:
+        raise CannotMap(str(error)) from None

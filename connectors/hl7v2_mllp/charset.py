@@ -10,8 +10,6 @@ import codecs
 import re
 from dataclasses import dataclass
 
-from mappers.base import CannotMap
-
 # HL7 table 0211 and what sources write instead → Python codec. "" = the name says nothing about bytes.
 CODECS = {
     "": "",
@@ -54,6 +52,10 @@ _HANZI_PAIR = re.compile(rb"[\xa1-\xf7][\xa1-\xfe]")
 _GBK_PAIR = re.compile(rb"[\x81-\xfe][\x40-\xfe]")
 
 
+class Undecodable(ValueError):
+    """No character set fits strictly. The message names sets, never content."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     text: str
@@ -87,12 +89,12 @@ def _mostly_hanzi(content: bytes) -> bool:
 
 
 def decode(content: bytes, declared: str, channel: str = "") -> Decoded:
-    """Raise CannotMap when no character set fits strictly."""
+    """Raise Undecodable when no character set fits strictly."""
     for bom, codec in _BOMS:
         if content.startswith(bom):
             text = _strict(content[len(bom) :], codec)
             if text is None:
-                raise CannotMap(f"not {codec} although its byte order mark says so")
+                raise Undecodable(f"not {codec} although its byte order mark says so")
             wrong = bool(declared) and codec_of(declared) not in {codec, "utf-16"}
             return Decoded(text, codec, declared, wrong and _NON_ASCII.search(text) is not None)
     stated = codec_of(declared)
@@ -101,7 +103,7 @@ def decode(content: bytes, declared: str, channel: str = "") -> Decoded:
     used = _evident(content, stated or "", codec_of(channel) or "")
     text = None if used is None else _strict(content, used)
     if used is None or text is None:
-        raise CannotMap(f"not decodable: declared {declared[:32]!r}, neither UTF-8 nor GB18030 fits")
+        raise Undecodable(f"not decodable: declared {declared[:32]!r}, neither UTF-8 nor GB18030 fits")
     return Decoded(text, used, declared, bool(declared.strip()) and used != stated)
 
 
