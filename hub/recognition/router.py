@@ -1,7 +1,7 @@
 """GET Patient/{id}/$recognizable-results: what of a person's earlier results need not be repeated, and why.
 
-An extended operation on an instance, https://hl7.org/fhir/R4/operations.html: `code` (`[system|]code`, repeatable, comma-separated),
-`context` (a setting of the catalogue), `orderer` (`Organization/CODE`; a facility's token may leave it out).
+An extended operation on an instance, https://hl7.org/fhir/R4/operations.html: `code` (`[system|]code`, repeatable
+or comma-separated), `context` (a setting of the catalogue), `orderer` (`Organization/CODE`; a facility's token may leave it out).
 """
 
 from __future__ import annotations

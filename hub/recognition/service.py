@@ -151,7 +151,7 @@ class RecognitionService:
             return []
         reports = await reader.search("DiagnosticReport")
         images = await asyncio.to_thread(lambda: [images_of(study.resource, self.blobs) for study in studies])
-        return [imaging_candidate(s, _report_of(s, reports), state) for s, state in zip(studies, images, strict=True)]
+        return [imaging_candidate(s, report_of(s, reports), state) for s, state in zip(studies, images, strict=True)]
 
 
 def _is_of_item(study: Found, item: Item) -> bool:
@@ -258,7 +258,7 @@ def images_of(study: Mapping[str, Any], blobs: Blobs) -> Literal["reachable", "u
     return "reachable" if all(blobs.exists(sha) for sha in objects) else "unreachable"
 
 
-def _report_of(study: Found, reports: Sequence[Found]) -> Found | None:
+def report_of(study: Found, reports: Sequence[Found]) -> Found | None:
     """The report that names the study, or shares an order or an accession number with it at the same facility."""
     keys = _order_keys(study.resource)
     for report in reports:

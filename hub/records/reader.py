@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from hub.errors import HubError, Kind, NotAllowed
 from hub.fhir_json import load
 from hub.search.query import Criterion, CriterionValue, ReferenceValue, SearchQuery, Sort, TokenValue
 from hub.security.access import Access
 from hub.security.door import Door
-from hub.store.port import Key, SearchPage, Version
+from hub.security.reads import Reads
+from hub.store.port import Key, Version
 from profiles.names import FACILITY_TAG
+
+T = TypeVar("T")
 
 PAGE = 200
 MOST = 4_000  # resources of one type read for one page
@@ -74,7 +77,7 @@ class Reader:
         self.door = door
         self.access = access
         self.patient = patient
-        self.person, *self.linked = door.person(patient)
+        self.person, *self.linked = door.reads(access).person(patient)
 
     async def patients(self) -> tuple[Found, ...]:
         """The source Patients that this caller may see; the golden one first where it is visible."""
@@ -83,24 +86,30 @@ class Reader:
 
     async def search(self, type: str, criteria: Iterable[Criterion] = (), *, most: int = MOST) -> tuple[Found, ...]:
         """All of the person's resources of one type, newest first. Raise Withheld if the role may not see the type."""
+        query = self._query(type, criteria, most)
+        try:
+            return await self._reading(lambda reads: _every(reads, query, most), type)
+        except NotAllowed as error:
+            raise Withheld(error.message) from None
+
+    async def search_all(self, types: Sequence[str]) -> dict[str, tuple[Found, ...] | None]:
+        """Several types as one interaction with one AuditEvent; None for a type that the role may not see."""
+
+        def work(reads: Reads) -> dict[str, tuple[Found, ...] | None]:
+            return {type: _unless_withheld(reads, self._query(type, (), MOST)) for type in types}
+
+        return await self._reading(work, ",".join(types))
+
+    async def _reading(self, work: Callable[[Reads], T], types: str) -> T:
+        return await self.door.reading(
+            self.access, work, action="E", interaction="search-type", asked=f"{types}?patient={self.patient}"
+        )
+
+    def _query(self, type: str, criteria: Iterable[Criterion], most: int) -> SearchQuery:
         person = Criterion("patient", "reference", (ReferenceValue("Patient", self.patient),))
         date = DATE_PARAMETER.get(type)
         sort = (Sort(date, "date", descending=True),) if date else ()
-        query = SearchQuery(type, (person, *criteria), sort, count=min(PAGE, most))
-        results: list[Found] = []
-        after: str | None = None
-        while True:
-            page = await self._page(query, after)
-            results.extend(found(version) for version in page.matches)
-            after = page.next
-            if after is None or len(results) >= most:
-                return tuple(results[:most])
-
-    async def _page(self, query: SearchQuery, after: str | None) -> SearchPage:
-        try:
-            return await self.door.search(self.access, replace(query, after=after), asked=f"{query.type}?patient=…")
-        except NotAllowed as error:
-            raise Withheld(error.message) from None
+        return SearchQuery(type, (person, *criteria), sort, count=min(PAGE, most))
 
     async def read(self, type: str, ids: Iterable[str]) -> tuple[Found, ...]:
         keys = [Key(type, id) for id in dict.fromkeys(ids)]
@@ -111,6 +120,24 @@ class Reader:
     async def read_one(self, type: str, id: str) -> Found:
         """Raise NotFound for unknown and foreign alike."""
         return found(await self.door.read(self.access, Key(type, id)))
+
+
+def _unless_withheld(reads: Reads, query: SearchQuery) -> tuple[Found, ...] | None:
+    try:
+        return _every(reads, query, MOST)
+    except NotAllowed:
+        return None
+
+
+def _every(reads: Reads, query: SearchQuery, most: int) -> tuple[Found, ...]:
+    """Page after page, so that nothing is cut off before `most`."""
+    results: list[Found] = []
+    while True:
+        page = reads.search(query)
+        results.extend(found(version) for version in page.matches)
+        if page.next is None or len(results) >= most:
+            return tuple(results[:most])
+        query = replace(query, after=page.next)
 
 
 def any_code(codes: Iterable[tuple[str, str]], parameter: str = "code") -> Criterion:

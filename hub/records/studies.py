@@ -1,0 +1,69 @@
+"""Images and ECGs as a page shows them: the report's words, one key image or the tracing, and whether it can be opened now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hub.recognition.service import Blobs, images_of, mark_scope, modalities, report_of, stored_objects, study_title
+from hub.records.reader import Found
+from profiles.names import MACHINE_STATEMENT
+
+NOT_PICTURES = frozenset({"SR", "PR", "KO", "SEG", "RTSTRUCT", "DOC"})
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    id: str
+    facility: str
+    at: str
+    title: str
+    ecg: bool
+    series: int
+    instances: int
+    sha: str  # of the object to show
+    state: Literal["reachable", "unreachable", "none"]
+    conclusion: str
+    machine: str  # the cart's own statement, never a diagnosis
+    mark: str
+
+
+def studies(images: Iterable[Found], reports: Sequence[Found], blobs: Blobs) -> tuple[Study, ...]:
+    """Newest first. Looks at the disk once a study."""
+    available = [study for study in images if study.resource.get("status") not in ("entered-in-error", "cancelled")]
+    made = [_study(found, report_of(found, reports), blobs) for found in available]
+    return tuple(sorted(made, key=lambda study: study.at, reverse=True))
+
+
+def _study(found: Found, report: Found | None, blobs: Blobs) -> Study:
+    resource = found.resource
+    said: Mapping[str, Any] = report.resource if report else {}
+    statements = [
+        str(e["valueString"]) for e in said.get("extension", ()) if e.get("url") == MACHINE_STATEMENT and e.get("valueString")
+    ]
+    return Study(
+        id=found.id,
+        facility=found.facility,
+        at=str(resource.get("started", "")),
+        title=study_title(resource),
+        ecg="ECG" in modalities(resource),
+        series=int(resource.get("numberOfSeries") or len(resource.get("series", ()))),
+        instances=int(resource.get("numberOfInstances") or 0),
+        sha=key_object(resource),
+        state=images_of(resource, blobs),
+        conclusion=str(said.get("conclusion", "")),
+        machine="；".join(statements),
+        mark=mark_scope(resource) or mark_scope(said),
+    )
+
+
+def key_object(study: Mapping[str, Any]) -> str:
+    """The middle object of the first series that holds pictures: for a CT that is where the anatomy is."""
+    for series in study.get("series", ()):
+        if series.get("modality", {}).get("code") in NOT_PICTURES:
+            continue
+        objects = stored_objects({"series": [series]})
+        if objects:
+            return objects[len(objects) // 2]
+    return ""

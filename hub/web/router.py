@@ -1,0 +1,344 @@
+"""The pages: login, search, a person, a trend, a document, the recognition prompt. https://htmx.org is an ease, never a need.
+
+Every page works as plain GET and POST; a request of htmx gets the fragment of the same page. No patient's name or number ever
+stands in an address: a search is a POST, and a person's address holds the hub's own id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+from urllib.parse import quote, urlsplit
+
+from fastapi import APIRouter, FastAPI, Form, Request, Response
+from fastapi.routing import APIRoute
+from starlette.responses import RedirectResponse
+from starlette.staticfiles import StaticFiles
+
+from hub.errors import Gone, HubError, Invalid, NotAllowed, NotFound
+from hub.imaging.ecg_svg import ecg_svg
+from hub.imaging.frames import key_image
+from hub.recognition.facts import recognition_of
+from hub.recognition.service import Question, modalities, stored_objects
+from hub.records import labs
+from hub.records.documents import document_of
+from hub.records.find import SHORTEST, Hits, find_people
+from hub.records.person import Allergies, Person, allergies_of, person_of
+from hub.records.reader import Reader
+from hub.records.studies import studies
+from hub.records.timeline import medicines, problems, record_of, visits
+from hub.records.trend import facilities_of, shape_svg, trend_svg
+from hub.security.access import Access
+from hub.security.audit import REFUSED
+from hub.web import session as sessions
+from hub.web.session import Session
+from hub.web.view import STATIC, View
+from mappers.ecg.dicom_waveform import ecg_from_dicom
+from mappers.ecg.model import EcgError
+
+log = logging.getLogger(__name__)
+
+VISITS = 12
+IMAGE_WIDTH = 640
+STRANGER = Access(name="unknown", role="reader", purpose="HOPERAT")
+
+
+class LoginNeeded(Exception):
+    pass
+
+
+class NobodyHere(Exception):
+    """No such person, or none that this caller may see: one page for both."""
+
+
+class PageRoute(APIRoute):
+    """Whatever goes wrong becomes a page that says what to do; a fragment asks the browser to go to the login."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except LoginNeeded:
+                return _to_login(request)
+            except NobodyHere:
+                return _view(request).message("notfound", status=404, help=True)
+            except HubError as error:
+                return _error_page(_view(request), error)
+            except Exception as error:
+                log.error("%s on a page", type(error).__name__)  # noqa: TRY400  a traceback may hold patient data
+                return _view(request).message("error", status=500)
+
+        return handle
+
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+def install(app: FastAPI) -> None:
+    """Pages and their static files into the hub's application."""
+    app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+
+# -- login
+
+
+@router.get("/")
+async def home() -> Response:
+    return RedirectResponse("/p", 303)
+
+
+@router.get("/login")
+async def login_form(request: Request, next: str = "") -> Response:
+    return _login_page(View(request, None), next, problem="")
+
+
+@router.post("/login")
+async def login(
+    request: Request, token: Annotated[str, Form()] = "", csrf: Annotated[str, Form()] = "", next: Annotated[str, Form()] = ""
+) -> Response:
+    view = View(request, None)
+    hub = view.hub
+    if not sessions.visitor_form_is_ours(hub, request, csrf):
+        return _login_page(view, next, problem=view.t("error.form"), status=403)
+    access = hub.tokens.resolve(token.strip())
+    if access is None:
+        await hub.door.note(STRANGER, action="E", interaction="login", outcome=REFUSED)
+        return _login_page(view, next, problem=view.t("login.wrong"), status=401)
+    await hub.door.note(access, action="E", interaction="login")
+    response = RedirectResponse(_local(next), 303)
+    sessions.start(hub, request, response, token.strip())
+    return response
+
+
+@router.post("/logout")
+async def logout(request: Request, csrf: Annotated[str, Form()] = "") -> Response:
+    session = _session(request)
+    _check_form(session, csrf)
+    await request.app.state.hub.door.note(session.access, action="E", interaction="logout")
+    response = RedirectResponse("/login", 303)
+    sessions.end(response)
+    return response
+
+
+# -- search
+
+
+@router.get("/p")
+async def search_form(request: Request) -> Response:
+    view = View(request, _session(request))
+    return view.page("search.html", {"q": "", "state": "empty", "hits": (), "many": False})
+
+
+@router.post("/p")
+async def search(request: Request, q: Annotated[str, Form()] = "", csrf: Annotated[str, Form()] = "") -> Response:
+    session = _session(request)
+    _check_form(session, csrf)
+    view = View(request, session)
+    text = q.strip()[:64]
+    state, hits = await _search(view, session, text)
+    values = {"q": text, "state": state, "hits": hits.people, "many": hits.more}
+    return view.page("_hits.html" if view.fragment else "search.html", values)
+
+
+async def _search(view: View, session: Session, text: str) -> tuple[str, Hits]:
+    nothing = Hits((), more=False)
+    if len(text) < SHORTEST:
+        return ("short" if text else "empty"), nothing
+    try:
+        return "found", await find_people(view.hub.door, session.access, text, view.today)
+    except NotAllowed:
+        return "denied", nothing
+
+
+# -- a person
+
+
+@router.get("/p/{id}")
+async def person_page(request: Request, id: str) -> Response:
+    view, reader, person, allergies = await _opened(request, id)
+    count = _count(request.query_params.get("visits", ""), VISITS)
+    record = await record_of(reader)
+    every = visits(record)
+    tests = labs.tests(record.of("Observation"))
+    shown = await asyncio.to_thread(studies, record.of("ImagingStudy"), record.of("DiagnosticReport"), view.hub.blobs)
+    values = {
+        **_banner(person, allergies),
+        **_recognition_choices(request, view, "", "outpatient", ""),
+        "withheld": record.withheld,
+        "problems": problems(record),
+        "medicines": medicines(record),
+        "grid": labs.grid(tests),
+        "studies": shown,
+        "visits": every[:count],
+        "earlier": count + VISITS if len(every) > count else 0,
+    }
+    return view.page("person.html", values)
+
+
+@router.get("/p/{id}/labs")
+async def trend(request: Request, id: str, code: str = "") -> Response:
+    view, reader, person, allergies = await _opened(request, id)
+    record = await record_of(reader, ("Observation",))
+    test = next((test for test in labs.tests(record.of("Observation")) if test.key == code), None)
+    drawings = [(series, _drawing(view, test, series), _legend(series)) for series in labs.series_of(test)] if test else []
+    values = {**_banner(person, allergies), "test": test, "drawings": drawings}
+    return view.page("_trend.html" if view.fragment else "trend.html", values)
+
+
+def _drawing(view: View, test: labs.Test, series: labs.Series) -> object:
+    return trend_svg(series, view.facility, title=view.t("trend.series", name=test.name, unit=series.unit))
+
+
+def _legend(series: labs.Series) -> list[tuple[object, str]]:
+    return [(shape_svg(number), code) for number, code in enumerate(facilities_of(series))]
+
+
+@router.get("/p/{id}/recognition")
+async def recognition(request: Request, id: str, item: str = "", context: str = "outpatient", orderer: str = "") -> Response:
+    view, reader, person, allergies = await _opened(request, id)
+    service = recognition_of(request.app.state)
+    asked = reader.access.facility or orderer
+    values: dict[str, Any] = {"answers": (), "problem": ""}
+    try:
+        found = service.catalogue.item(item)
+        question = Question((f"urn:hub:catalogue:item|{item}",) if found else (), context, asked)
+        values["answers"] = await service.answers(reader, question, view.now)
+    except Invalid:
+        values["problem"] = view.t("recognition.choose") if asked else view.t("recognition.facility")
+    except NotAllowed:
+        values["problem"] = view.t("error.forbidden")
+    if view.fragment:
+        return view.page("_recognition.html", values)
+    return view.page(
+        "recognition.html", {**_banner(person, allergies), **_recognition_choices(request, view, item, context, asked), **values}
+    )
+
+
+@router.get("/p/{id}/doc/{type}/{document_id}")
+async def document(request: Request, id: str, type: str, document_id: str) -> Response:
+    view, reader, person, allergies = await _opened(request, id)
+    found = await document_of(reader, type, document_id)
+    return view.page("document.html", {**_banner(person, allergies), "document": found})
+
+
+@router.get("/p/{id}/image/{sha}.jpg")
+async def image(request: Request, id: str, sha: str) -> Response:
+    content = await _stored_object(request, id, sha, ecg=False)
+    hub = request.app.state.hub
+    jpeg = await asyncio.to_thread(key_image, content, width=IMAGE_WIDTH, cache=hub.data / "key-images", sha256=sha)
+    return Response(jpeg, media_type="image/jpeg", headers={"cache-control": "private, max-age=600"})
+
+
+@router.get("/p/{id}/ecg/{sha}.svg")
+async def ecg(request: Request, id: str, sha: str) -> Response:
+    content = await _stored_object(request, id, sha, ecg=True)
+    try:
+        drawing = await asyncio.to_thread(lambda: ecg_svg(ecg_from_dicom(content)))
+    except EcgError:
+        raise NotFound("this recording cannot be drawn") from None
+    return Response(drawing, media_type="image/svg+xml", headers={"cache-control": "private, max-age=600"})
+
+
+async def _stored_object(request: Request, id: str, sha: str, *, ecg: bool) -> bytes:
+    """Only through a study of this person that the caller may see: knowing a hash opens nothing."""
+    session = _session(request)
+    hub = request.app.state.hub
+    reader = Reader(hub.door, session.access, id)
+    for study in await reader.search("ImagingStudy"):
+        if sha in stored_objects(study.resource) and ("ECG" in modalities(study.resource)) == ecg:
+            content: bytes = await asyncio.to_thread(hub.blobs.get, sha)
+            return content
+    raise NobodyHere
+
+
+# -- what the pages share
+
+
+async def _opened(request: Request, id: str) -> tuple[View, Reader, Person, Allergies]:
+    """The person behind an address, or the page that says why there is nothing to see; a refusal is audited."""
+    session = _session(request)
+    view = View(request, session)
+    reader = Reader(view.hub.door, session.access, id)
+    try:
+        person = await person_of(reader, view.today)
+    except (NotAllowed, NotFound, Gone):
+        person = None
+    if person is None:
+        await view.hub.door.note(session.access, action="R", interaction="page", outcome=REFUSED)
+        raise NobodyHere
+    return view, reader, person, await allergies_of(reader)
+
+
+def _banner(person: Person, allergies: Allergies) -> dict[str, Any]:
+    return {"person": person, "allergies": allergies}
+
+
+def _recognition_choices(request: Request, view: View, item: str, context: str, orderer: str) -> dict[str, Any]:
+    service = recognition_of(request.app.state)
+    groups: dict[str, list[Any]] = {}
+    for one in service.catalogue.items:
+        groups.setdefault({"lab": "labs"}.get(one.category, one.category), []).append(one)
+    return {
+        "catalogue_items": groups,
+        "contexts": service.catalogue.catalogue.contexts,
+        "facilities": view.hub.county.facilities,
+        "chosen": {"item": item, "context": context, "orderer": orderer},
+    }
+
+
+def _count(text: str, default: int) -> int:
+    return min(int(text), 1000) if text.isascii() and text.isdigit() and int(text) > 0 else default
+
+
+def _session(request: Request) -> Session:
+    session = sessions.current(request.app.state.hub, request)
+    if session is None:
+        raise LoginNeeded
+    return session
+
+
+def _check_form(session: Session, csrf: str) -> None:
+    if not sessions.form_is_ours(session, csrf):
+        raise NotAllowed("the form token is not this session's")
+
+
+def _view(request: Request) -> View:
+    return View(request, sessions.current(request.app.state.hub, request))
+
+
+def _login_page(view: View, next: str, *, problem: str, status: int = 200) -> Response:
+    visitor = sessions.visitor(view.request)
+    token = sessions.visitor_form_token(view.hub, visitor)
+    page = view.page("login.html", {"next": _local(next), "problem": problem, "csrf": token}, status=status)
+    sessions.remember_visitor(view.request, page, visitor)
+    return page
+
+
+def _to_login(request: Request) -> Response:
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    target = f"/login?next={quote(here if request.method == 'GET' else '/p')}"
+    if request.headers.get("hx-request") == "true":
+        return Response(status_code=401, headers={"hx-redirect": target})
+    return RedirectResponse(target, 303)
+
+
+def _local(next: str) -> str:
+    """Only an address of our own pages: no other site, no other scheme."""
+    parts = urlsplit(next)
+    ours = not parts.scheme and not parts.netloc and (parts.path == "/p" or parts.path.startswith("/p/"))
+    return next if ours and "\\" not in next else "/p"
+
+
+def _error_page(view: View, error: HubError) -> Response:
+    status = error.reason.status
+    if isinstance(error, NotFound | Gone):
+        return view.message("notfound", status=404, help=True)
+    if isinstance(error, NotAllowed):
+        text = view.t("error.form") if "form token" in error.message else view.t("error.forbidden")
+        return view.message("error", status=403, text=text)
+    return view.message("error", status=status if status >= 400 else 500)
