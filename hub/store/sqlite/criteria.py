@@ -63,6 +63,10 @@ class Condition:
     code: str = ""
 
     @property
+    def nothing(self) -> bool:
+        return self.probe == "0"
+
+    @property
     def keyed(self) -> bool:
         return len(self.sources) == 1 and self.sources[0].shape == "keyed"
 
@@ -143,13 +147,13 @@ class Compiler:
         else:
             number = self.parameter(criterion.code)
             is_there = "0" if number is None else self.present(number)
-        return Condition(f"NOT ({is_there})" if criterion.missing else f"({is_there})", code=criterion.code)
+        return Condition(f"NOT ({is_there})" if criterion.missing else is_there, code=criterion.code)
 
     def _components_present(self, criterion: Criterion) -> str:
         """A composite is there when each of its parts is."""
         parameter = self._search_parameter(criterion)
         numbers = [self.parameter(component.code) for component in parameter.components]
-        return " AND ".join("0" if number is None else self.present(number) for number in numbers) or "0"
+        return " AND ".join(self.present(number) for number in numbers if number is not None) if all(numbers) else "0"
 
     def _ids(self, criterion: Criterion) -> Condition:
         ids = [self.bind(value.code or "") for value in criterion.values if isinstance(value, TokenValue)]
@@ -265,10 +269,12 @@ class Compiler:
             if not isinstance(value, CompositeValue):
                 raise HubError(f"{criterion.code} needs its parts joined by $", kind=Kind.INVALID)
             parts = self._parts(parameter, value)
+            if any(part.nothing for part in parts):
+                continue
             together = f"composite_matches((SELECT body FROM body WHERE rid = r.rid), {asked}, {self.bind(apsw.pyobject(value))})"
             probes.append(" AND ".join([*(part.probe for part in parts), together]))
             sources += min(parts, key=lambda part: part.rank).sources if parts else ()
-        complete = len(sources) >= len(criterion.values)
+        complete = len(sources) >= len(probes)
         return Condition(_any(probes), tuple(sources) if complete else (), exact=False, rank=RANK["composite"])
 
     def _parts(self, parameter: SearchParameter, value: CompositeValue) -> list[Condition]:

@@ -12,10 +12,12 @@ from hub.store.sqlite.indexer import Indexer
 
 
 def register(connection: apsw.Connection, indexer: Indexer) -> None:
-    def composite_matches(body: Any, parameter: Any, value: Any) -> bool:
+    def composite_matches(*arguments: Any) -> bool:
+        body, parameter, value = arguments
         return indexer.composite_matches(load(body), parameter, value)
 
-    def sort_value(body: Any, code: Any, best: Any) -> str | None:
+    def sort_value(*arguments: Any) -> str | None:
+        body, code, best = arguments
         values = [_sorted_by(value) for name, value in indexer.extract(load(body)) if name == code]
         return (max(values) if best == "max" else min(values)) if values else None
 

@@ -28,9 +28,16 @@ from hub.store.sqlite.names import Names
 from hub.store.sqlite.order import SortKey, behind, decode, encode, names, order_by, sort_key
 from hub.store.sqlite.people import scope_condition
 
-FEW = 1_000  # a criterion that finds fewer is gathered without further thought
-MANY = 30_000  # beyond this, counting costs more than it tells
-SELECTIVE = 50  # stop comparing: nothing can be much better
+SELECTIVE = 50  # found by one criterion: stop comparing, nothing can be much better
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    few: int = 1_000  # a criterion that finds fewer is gathered without further thought
+    many: int = 30_000  # beyond this, counting costs more than it tells
+
+
+STANDARD = Thresholds()
 
 
 class Match(NamedTuple):
@@ -49,12 +56,21 @@ class Way:
 class Search:
     """One query under one scope, on one connection inside one read transaction."""
 
-    def __init__(self, connection: apsw.Connection, known: Names, indexer: Indexer, query: SearchQuery, scope: Scope) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        known: Names,
+        indexer: Indexer,
+        query: SearchQuery,
+        scope: Scope,
+        thresholds: Thresholds = STANDARD,
+    ) -> None:
         self._connection = connection
         self._names = known
         self._indexer = indexer
         self._query = query
         self._scope = scope
+        self._thresholds = thresholds
         number = known.word(connection, query.type)
         self._compiler = Compiler(connection, known, indexer, query.type, -1 if number is None else number)
         self._compiler.bindings |= {"type": number, "scope_facility": scope.facility, "scope_now": scope.now}
@@ -97,24 +113,28 @@ class Search:
     def _version(self, rid: int) -> Version:
         return versions.by_rid(self._connection, self._names, rid)
 
+    def _nothing(self) -> bool:
+        """Known before looking: nothing of the type, nothing for this reader, or a criterion that no resource fulfils."""
+        return self._compiler.type_number < 0 or "0" in self._limits or any(c.nothing for c in self._conditions)
+
     # -- how to go
     def _way(self) -> Way:
         candidates = sorted((c for c in self._conditions if c.sources), key=lambda c: c.rank)
         counts: list[tuple[int, Condition]] = []
         for condition in candidates:
-            counts.append((self._capped(condition, FEW), condition))
+            counts.append((self._capped(condition, self._thresholds.few), condition))
             if counts[-1][0] < SELECTIVE:
                 break
         if not counts:
             return Way("walk")
         count, lead = min(counts, key=lambda pair: pair[0])
-        if count < FEW:
+        if count < self._thresholds.few:
             return Way("gather", lead)
-        return self._weigh([(self._capped(condition, MANY), condition) for condition in candidates])
+        return self._weigh([(self._capped(condition, self._thresholds.many), condition) for condition in candidates])
 
     def _weigh(self, counts: list[tuple[int, Condition]]) -> Way:
         """Expected number of resources looked at, as if criteria were independent of each other."""
-        everything = max(int(self._connection.execute("SELECT max(rid) FROM resource").get or 1), MANY)
+        everything = max(int(self._connection.execute("SELECT max(rid) FROM resource").get or 1), self._thresholds.many, 1)
         share = 1.0
         for count, _ in counts:
             share *= count / everything
@@ -123,7 +143,7 @@ class Search:
         for count, condition in counts:
             if condition.keyed and not self._keys:
                 costs.append((needed * count / everything, Way("stream", condition)))
-            elif count < MANY:
+            elif count < self._thresholds.many:
                 costs.append((3.0 * count, Way("gather", condition)))
         return min(costs, key=lambda pair: pair[0])[1]
 
@@ -140,7 +160,7 @@ class Search:
 
     # -- going
     def _matches(self, way: Way, limit: int) -> list[Match]:
-        if "0" in self._limits or self._compiler.type_number < 0:
+        if self._nothing():
             return []
         if way.kind == "gather" or (way.kind == "walk" and not self._walkable()):
             return self._run(self._gathered(way.lead), limit)
@@ -186,7 +206,7 @@ class Search:
         return f"SELECT rid{names(self._keys)} FROM ({inner}){after} ORDER BY {order_by(self._keys, walked=walked)}"
 
     def _count(self, way: Way) -> int:
-        if "0" in self._limits or self._compiler.type_number < 0:
+        if self._nothing():
             return 0
         return int(self._connection.execute(f"SELECT count(*) {self._candidates(way.lead)}", self._compiler.bindings).get)
 
@@ -196,7 +216,7 @@ class Search:
         if lead is None:
             after = [f"r.rid < {self._compiler.bind(position[-1])}"] if position else []
             where = self._where("r.type = :type", "r.deleted = 0", *after)
-            return f"SELECT r.rid FROM resource r INDEXED BY resource_created WHERE {where} ORDER BY r.rid DESC"
+            return f"SELECT r.rid FROM resource r WHERE {where} ORDER BY r.rid DESC"
         source = lead.sources[0]
         after = [f"d.rid < {self._compiler.bind(position[-1])}"] if position else []
         where = self._where(source.where.format(t="d."), *after, lead=lead)

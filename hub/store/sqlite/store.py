@@ -23,7 +23,7 @@ from hub.store.sqlite.lock import WAIT_SECONDS, FolderLock
 from hub.store.sqlite.names import Names, NewNames
 from hub.store.sqlite.readers import Readers, limited
 from hub.store.sqlite.schema import connect, prepare
-from hub.store.sqlite.search import Search
+from hub.store.sqlite.search import STANDARD, Search, Thresholds
 from hub.store.sqlite.transaction import SqliteTransaction
 from hub.store.sqlite.writer import Writer
 
@@ -43,6 +43,7 @@ class SqliteStore:
         indexer: Indexer | None = None,
         statement_seconds: float = STATEMENT_SECONDS,
         lock_seconds: float = WAIT_SECONDS,
+        thresholds: Thresholds = STANDARD,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = FolderLock(folder / "store.lock", wait=lock_seconds)
@@ -50,6 +51,7 @@ class SqliteStore:
         self._clock = clock
         self._indexer = indexer or standard_indexer()
         self._limit = statement_seconds
+        self._thresholds = thresholds
         self._names = Names()
         self._new_names = NewNames()
         try:
@@ -70,7 +72,7 @@ class SqliteStore:
 
     def _find(self, connection: apsw.Connection, query: SearchQuery, limit: int) -> list[Key]:
         with limited(connection, self._limit):
-            return Search(connection, self._new_names, self._indexer, query, EVERYTHING).keys(limit)
+            return Search(connection, self._new_names, self._indexer, query, EVERYTHING, self._thresholds).keys(limit)
 
     # -- reading
     def read(self, key: Key) -> Version:
@@ -91,7 +93,7 @@ class SqliteStore:
 
     def search(self, query: SearchQuery, scope: Scope) -> SearchPage:
         with self._readers.snapshot() as connection, limited(connection, self._limit):
-            return Search(connection, self._names, self._indexer, query, scope).page()
+            return Search(connection, self._names, self._indexer, query, scope, self._thresholds).page()
 
     def visible(self, version: Version, scope: Scope) -> bool:
         if scope.everything:
