@@ -13,10 +13,11 @@ from starlette.middleware import Middleware
 
 from hub.api.headers import SecurityHeaders
 from hub.api.service import install_fhir
+from hub.clock import utc_ms
 from hub.keep import keep
 from hub.security.door import Door
 from hub.security.links import LinkSigner
-from hub.security.tokens import TokenStore, wall_clock
+from hub.security.tokens import TokenStore
 from hub.settings import County, Facility
 from hub.store.blobs import BlobStore
 from hub.store.port import ResourceStore, Transaction
@@ -46,7 +47,7 @@ class Hub:
         self.tokens.close()
 
 
-def open_hub(data: Path, county: County, *, clock: Callable[[], int] = wall_clock) -> Hub:
+def open_hub(data: Path, county: County, *, clock: Callable[[], int] = utc_ms) -> Hub:
     """Open the data folder, or make it; the county's facilities become Organizations."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = SqliteStore(data, clock=clock)

@@ -61,15 +61,7 @@ def resource_types() -> tuple[str, ...]:
 
 
 OTHER_IN_R4B = frozenset(
-    [
-        "Evidence",
-        "EvidenceVariable",
-        "ResearchElementDefinition",
-        "ResearchDefinition",
-        "EventDefinition",
-        "DeviceDefinition",
-        "NutritionProduct",
-    ]
+    {"Evidence", "EvidenceVariable", "ResearchElementDefinition", "ResearchDefinition", "EventDefinition", "DeviceDefinition"}
 )
 """Types that 4.3 defined anew: the classes at hand do not describe R4's."""
 
@@ -83,7 +75,7 @@ def structure_of(kind: str) -> Structure | None:
 
     try:
         model = get_fhir_model_class(kind)
-    except KeyError:
+    except ValueError:
         return None
     return _structure(model)
 
@@ -133,6 +125,10 @@ class Structure:
     choice_of: dict[str, int]
 
 
+OPEN_CODES = frozenset({("CapabilityStatement", "format")})
+"""The classes list formats as if they were all; the binding is to MIME types."""
+
+
 @cache
 def _structure(model: Any) -> Structure:
     elements, required = {}, []
@@ -143,7 +139,9 @@ def _structure(model: Any) -> Structure:
         if name.endswith("__ext") or name == "fhir_comments" or not facts.get("element_property", True):
             continue
         wire = field.alias or name
-        elements[wire] = _element(field, facts)
+        elements[wire] = _element(
+            field, facts if (model.__resource_type__, wire) not in OPEN_CODES else {**facts, "enum_values": ()}
+        )
         if field.is_required() or facts.get("element_required"):
             required.append(wire)
         if group := facts.get("one_of_many"):
@@ -232,7 +230,7 @@ def _dated(shape: Callable[[str], object]) -> Callable[[Any], bool]:
 
 
 def _text(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= MAX_STRING and not _control(value) and not value.isspace()
+    return isinstance(value, str) and bool(value) and len(value) <= MAX_STRING and not _control(value) and not value.isspace()
 
 
 def _base64(value: Any) -> bool:
@@ -393,6 +391,8 @@ def _reference(reference: Any, path: str, issues: Issues) -> None:
     """https://hl7.org/fhir/R4/references.html#literal"""
     if not isinstance(reference, str) or _elsewhere(reference):
         return
+    if path.startswith("Bundle.") and known_type(reference.partition("?")[0]) and "?" in reference:
+        return  # a conditional reference: a transaction resolves it
     match = _relative(reference)
     if match is None or not known_type(match[1]):
         issues.append(ValidationIssue(f"{path}.reference", "a reference is Type/id, an absolute URL, a urn or #id"))

@@ -90,7 +90,8 @@ class Call:
         """The JSON sent, checked against the structure of its type. Raise NotValid."""
         check_json(self.request)
         body = await body_of(self.request, limit)
-        return await beside(len(body), lambda: checked(fhir_json.parse(body)))
+        resource: dict[str, Any] = await beside(len(body), lambda: checked(fhir_json.parse(body)))
+        return resource
 
 
 def checked(resource: dict[str, Any], *, within: str = "") -> dict[str, Any]:
@@ -105,11 +106,11 @@ async def beside(size: int, work: Any) -> Any:
     return work() if size <= LARGE else await asyncio.to_thread(work)
 
 
-def version_of(etag: str | None) -> int | None:
+def version_of(etag: object) -> int | None:
     """W/"3" → 3. Raise Invalid for what is no version of ours."""
     if etag is None:
         return None
-    match = re.fullmatch(r'\s*(?:W/)?"(\d{1,12})"\s*', etag)
+    match = re.fullmatch(r'\s*(?:W/)?"(\d{1,12})"\s*', etag) if isinstance(etag, str) else None
     if match is None:
         raise Invalid('If-Match states a version so: W/"3"')
     return int(match[1])

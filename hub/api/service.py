@@ -15,9 +15,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from hub.api import read
+from hub.api import binary, bundle, everything, history, read, search, write
 from hub.api.auth import access_of, hub_of
 from hub.api.call import Call
+from hub.api.metadata import capability_statement
 from hub.api.negotiation import check_accept
 from hub.api.responses import error_answer, json_answer
 from hub.errors import HubError, operation_outcome
@@ -59,13 +60,40 @@ def unexpected(error: Exception) -> Response:
     return json_answer(operation_outcome("the server failed; the request was not carried out", code="exception"), 500)
 
 
+async def metadata(request: Request) -> Response:
+    """Free without a token: a client learns here how to ask for one."""
+    hub = hub_of(request)
+    try:
+        check_accept(request)
+    except HubError as error:
+        return error_answer(error)
+    base = f"{str(request.base_url).rstrip('/')}/fhir"
+    return json_answer(capability_statement(base, hub.county.name, hub.clock()))
+
+
+ONE, ALL = "/fhir/{type}/{id}", "/fhir/{type}"
+ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
+    ("GET", "/fhir/Binary/{id}", binary.read, True),
+    ("PUT", "/fhir/Binary/{id}", binary.update, True),
+    ("POST", "/fhir/Binary", binary.create, True),
+    ("GET", ONE, read.read, False),
+    ("GET", ALL, search.search, False),
+    ("POST", ALL, write.create, False),
+    ("PUT", ONE, write.update, False),
+    ("DELETE", ONE, write.delete, False),
+    ("GET", "/fhir/Patient/{id}/$everything", everything.everything, False),
+    ("GET", ONE + "/_history", history.history, False),
+    ("GET", ONE + "/_history/{version}", read.vread, False),
+    ("POST", ALL + "/_search", search.search_by_post, False),
+    ("POST", "/fhir", bundle.process, False),
+    ("POST", "/fhir/", bundle.process, False),
+)
+"""Method, address, interaction, whether it looks at Accept itself. Tried in order."""
+
+
 def fhir_routes() -> list[BaseRoute]:
-    """What is served under /fhir. The commonest first: routes are tried in order."""
-    resource, kind, base = "/fhir/{type}/{id}", "/fhir/{type}", "/fhir"
-    return [
-        Route(resource, Endpoint(read.read), methods=["GET"]),
-        Route(resource + "/_history/{version}", Endpoint(read.vread), methods=["GET"]),
-    ]
+    served: list[BaseRoute] = [Route("/fhir/metadata", metadata, methods=["GET"])]
+    return served + [Route(path, Endpoint(run, any_format), methods=[method]) for method, path, run, any_format in ROUTES]
 
 
 def install_fhir(app: FastAPI) -> None:
@@ -77,7 +105,7 @@ def install_fhir(app: FastAPI) -> None:
 
 
 def _is_fhir(request: Request) -> bool:
-    path = request.scope["path"]
+    path: str = request.scope["path"]
     return path == "/fhir" or path.startswith("/fhir/")
 
 

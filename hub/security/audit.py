@@ -9,9 +9,9 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal
 
+from hub.clock import instant
 from hub.security.access import Access
 from hub.store.port import Key
 from mappers.identity_keys import organization_id
@@ -70,10 +70,6 @@ def audit_event(
     if entities:
         event["entity"] = entities
     return event
-
-
-def instant(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _user(access: Access, action: Action) -> dict[str, Any]:

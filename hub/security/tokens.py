@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import apsw
 
+from hub.clock import utc_ms
 from hub.errors import Invalid, NotFound
 from hub.security.access import ROLES, Access, Role
 
@@ -46,8 +47,7 @@ class TokenInfo:
     revoked: int  # 1: it opens nothing any more
 
 
-def wall_clock() -> int:
-    return time.time_ns() // 1_000_000
+wall_clock = utc_ms
 
 
 class TokenStore:

@@ -8,23 +8,19 @@ from collections.abc import Callable
 from typing import Any
 
 from hub import fhir_json
-from hub.errors import HubError, Kind, NotAllowed, NotFound
+from hub.errors import HubError, Kind, NotAllowed
 from hub.keep import keep
 from hub.search.query import SearchQuery
 from hub.security.access import Access
 from hub.security.audit import Action, audit_event
 from hub.security.policy import check_write, county_wide, is_golden
+from hub.security.reads import unknown
 from hub.settings import County
 from hub.store.port import Key, Resource, Saved, Transaction, Version
 from profiles.names import FACILITY_TAG
 
 FIND_LIMIT = 200  # matches that a conditional interaction looks at before the policy narrows them
 SUBJECTS = ("subject", "patient", "for", "beneficiary", "individual")
-
-
-def unknown(key: Key) -> NotFound:
-    """One answer for what is not yours and what never was."""
-    return NotFound(f"no {key.type} with this id")
 
 
 def new_id() -> str:
@@ -60,8 +56,8 @@ class Writes:
                 break
         return found
 
-    def save(self, resource: Resource, *, id: str = "", if_match: int | None = None) -> Saved:
-        """Create (no id: one is made) or update."""
+    def save(self, resource: Resource, *, id: str = "", if_match: int | None = None, new: bool = False) -> Saved:
+        """Create (no id: one is made; or `new`, with the id that was made for it) or update."""
         key = Key(resource["resourceType"], id or new_id())
         current = self._transaction.current(key) if id else None
         self._check(resource, key, current)
@@ -72,7 +68,7 @@ class Writes:
             facility=self._owner(resource, current),
             now=self._now,
             policy=self._county.policy,
-            method="PUT" if id else "POST",
+            method="PUT" if id and not new else "POST",
             if_match=if_match,
         )
         self._touch("C" if saved.created else "U", "create" if saved.created else "update", saved.version)
@@ -87,11 +83,15 @@ class Writes:
         if not found:
             return self.save(resource).version, True
         check_write(self._access, resource["resourceType"], None, golden=is_golden(resource))
-        version = self._transaction.current(found[0])
+        return self.existing(found[0]), False
+
+    def existing(self, key: Key) -> Version:
+        """What a conditional create found."""
+        version = self.current(key)
         if version is None:
-            raise unknown(found[0])
+            raise unknown(key)
         self._touch("R", "create", version)
-        return version, False
+        return version
 
     def delete(self, key: Key, *, if_match: int | None = None) -> Saved | None:
         """None if there was nothing to delete that this caller may see."""
@@ -104,18 +104,15 @@ class Writes:
         self._touch("D", "delete", saved.version)
         return saved
 
-    def finish(self, interaction: str) -> Resource | None:
-        """Check what can only be checked at the end; the AuditEvent of it all, or None if nothing was touched."""
+    def finish(self, interaction: str, key: Key | None) -> Resource:
+        """Check what can only be checked at the end; the AuditEvent of it all."""
         self._check_subjects()
-        if not self._touched:
-            return None
-        action, own, key, _ = self._touched[0]
         patients = [patient for *_, patient in self._touched if patient]
-        if len(self._touched) == 1 and interaction in ("", own):
-            return audit_event(self._access, action=action, interaction=own, key=key, patients=patients, now=self._now)
-        keys = [key for _, _, key, _ in self._touched]
-        name = interaction or "transaction"
-        return audit_event(self._access, action="E", interaction=name, keys=keys, patients=patients, now=self._now)
+        if interaction != "transaction" and len(self._touched) == 1:
+            action, interaction, key, _ = self._touched[0]
+            return audit_event(self._access, action=action, interaction=interaction, key=key, patients=patients, now=self._now)
+        keys = [touched for _, _, touched, _ in self._touched]
+        return audit_event(self._access, action="E", interaction=interaction, key=key, keys=keys, patients=patients, now=self._now)
 
     def _check(self, resource: Resource, key: Key, current: Version | None) -> None:
         check_write(self._access, key.type, None, golden=is_golden(resource))

@@ -1,0 +1,95 @@
+"""Binary: bytes as they are, or FHIR JSON with base64. https://hl7.org/fhir/R4/binary.html
+
+What the pipeline received lies in the blob store under its SHA-256, which is the resource's id; what a client sends stands in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import re
+from typing import Any
+
+from starlette.responses import Response
+
+from hub import fhir_json
+from hub.api.call import Call, checked
+from hub.api.negotiation import JSON_TYPES, accepted_types, body_of, media_type
+from hub.api.responses import resource_answer, version_headers, written_answer
+from hub.api.write import check_id, check_type
+from hub.errors import NotFound
+from hub.store.port import Key
+
+SHA256 = re.compile(r"[0-9a-f]{64}").fullmatch
+SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+UPLOAD_BYTES = 64 * 1024 * 1024
+
+
+async def read(call: Call) -> Response:
+    version = await call.hub.door.read(call.access, Key("Binary", call.request.path_params["id"]))
+    resource = fhir_json.load(version.body)
+    if _wants_json(call):
+        if "data" in resource:
+            return resource_answer(version)
+        content = await _content(call, resource)
+        return resource_answer(version, fhir_json.dump({**resource, "data": base64.b64encode(content).decode()}))
+    content = await _content(call, resource)
+    headers = {**version_headers(version), "content-security-policy": SANDBOX, "content-disposition": "attachment"}
+    if call.request.headers.get("if-none-match") == version.etag:
+        return Response(None, 304, headers)
+    return Response(content, 200, headers, str(resource.get("contentType") or "application/octet-stream"))
+
+
+async def create(call: Call) -> Response:
+    saved = await call.hub.door.save(call.access, await _sent(call))
+    return written_answer(call, saved.version, 201)
+
+
+async def update(call: Call) -> Response:
+    id = call.request.path_params["id"]
+    resource = await _sent(call, id)
+    check_id(resource, id)
+    saved = await call.hub.door.save(call.access, resource, id=id, if_match=call.if_match)
+    return written_answer(call, saved.version, 201 if saved.created else 200)
+
+
+async def _sent(call: Call, id: str = "") -> dict[str, Any]:
+    """A Binary from what was sent: FHIR JSON, or bytes of any kind with X-Security-Context saying whose they are."""
+    kind = media_type(call.request.headers.get("content-type", ""))
+    if kind in JSON_TYPES:
+        body = await body_of(call.request, UPLOAD_BYTES)
+        parsed = fhir_json.parse(body)
+        if parsed.get("resourceType") == "Binary" or kind != "application/json":
+            resource = checked(parsed)
+            check_type(resource, "Binary")
+            if not id:
+                resource.pop("id", None)
+            return resource
+    else:
+        body = await body_of(call.request, UPLOAD_BYTES)
+    resource = {"resourceType": "Binary", **({"id": id} if id else {}), "contentType": kind or "application/octet-stream"}
+    if context := call.request.headers.get("x-security-context"):
+        resource["securityContext"] = {"reference": context}
+    resource["data"] = base64.b64encode(body).decode()
+    return checked(resource)
+
+
+async def _content(call: Call, resource: dict[str, Any]) -> bytes:
+    if "data" in resource:
+        try:
+            return base64.b64decode(resource["data"])
+        except binascii.Error:
+            raise NotFound("the content of this Binary is not there") from None
+    if not SHA256(resource["id"]):
+        return b""
+    return await asyncio.to_thread(call.hub.blobs.read, resource["id"])
+
+
+def _wants_json(call: Call) -> bool:
+    """FHIR JSON only when asked for by name: `*/*` gets the bytes."""
+    stated = call.request.query_params.get("_format")
+    if stated is not None:
+        return media_type(stated.replace(" ", "+")) in JSON_TYPES | {"json"}
+    accepted = accepted_types(call.request)
+    return "application/fhir+json" in accepted or accepted[0] == "application/json"

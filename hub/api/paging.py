@@ -1,0 +1,46 @@
+"""`next` links: the same query, a position and a signature that only its caller can use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlencode
+
+from hub.api.call import Call
+from hub.errors import Invalid
+from hub.security.links import POSITION, SIGNATURE
+
+MAX_COUNT = 1000
+Pairs = list[tuple[str, str]]
+
+
+def query_pairs(call: Call) -> Pairs:
+    return [
+        (name, value) for name, value in call.request.query_params.multi_items() if name not in (POSITION, SIGNATURE, "_format")
+    ]
+
+
+def page_link(call: Call, path: str, pairs: Iterable[tuple[str, str]], position: str = "") -> str:
+    """The address of this query, at `position` if one is given."""
+    query = urlencode(list(pairs))
+    if position:
+        signature = call.hub.links.sign(call.access, f"{path}?{query}", position)
+        query = urlencode([*pairs, (POSITION, position), (SIGNATURE, signature)])
+    return f"{call.base}/{path}{'?' if query else ''}{query}"
+
+
+def position_of(call: Call, path: str, pairs: Iterable[tuple[str, str]]) -> str | None:
+    """Where a page link says to go on; None for a first page. Raise BadLink for one that was altered or is another's."""
+    position = call.request.query_params.get(POSITION)
+    if position is None:
+        return None
+    call.hub.links.check(call.access, f"{path}?{urlencode(list(pairs))}", position, call.request.query_params.get(SIGNATURE, ""))
+    return position
+
+
+def count_of(text: str | None, default: int) -> int:
+    """_count, at most MAX_COUNT. Raise Invalid for what is no number."""
+    if text is None or text == "":
+        return default
+    if not text.isdecimal() or len(text) > 9:
+        raise Invalid("_count is a number that is not negative", expression=("_count",))
+    return min(int(text), MAX_COUNT)

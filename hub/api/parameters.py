@@ -1,0 +1,34 @@
+"""Search criteria inside a request: If-None-Exist, conditional references, `Type?…` in a Bundle."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from hub.api.call import Call
+from hub.errors import Invalid
+from hub.search.parse import ParsedSearch, parse_search
+from hub.search.query import SearchQuery
+
+Pairs = list[tuple[str, str]]
+
+
+def pairs_of(query: str) -> Pairs:
+    try:
+        return parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=200)
+    except ValueError:
+        raise Invalid("the search parameters are not well-formed UTF-8, or too many") from None
+
+
+def parsed(call: Call, kind: str, pairs: Pairs) -> ParsedSearch:
+    """`Prefer: handling=lenient` leaves out what is not understood. https://hl7.org/fhir/R4/search.html#errors"""
+    lenient = call.prefers("handling") == "lenient"
+    return parse_search(kind, pairs, lenient=lenient, now=call.hub.clock(), zone=call.hub.county.zone, base=call.base)
+
+
+def criteria(call: Call, kind: str, query: str) -> SearchQuery:
+    """Criteria of a conditional interaction: at least one, and never read leniently."""
+    pairs = pairs_of(query.removeprefix("?"))
+    search = parse_search(kind, pairs, now=call.hub.clock(), zone=call.hub.county.zone, base=call.base)
+    if not search.query.criteria:
+        raise Invalid("a conditional interaction needs search criteria")
+    return search.query

@@ -1,0 +1,55 @@
+"""create, update, delete. https://hl7.org/fhir/R4/http.html#create"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from hub.api.call import ID, Call
+from hub.api.parameters import criteria
+from hub.api.responses import json_answer, version_headers, written_answer
+from hub.errors import Invalid, operation_outcome
+
+
+async def create(call: Call) -> Response:
+    resource = await call.resource()
+    check_type(resource, call.type)
+    resource.pop("id", None)  # the server names what is created
+    condition = call.request.headers.get("if-none-exist")
+    if condition is not None:
+        version, made = await call.hub.door.create_unless(call.access, resource, criteria(call, call.type, condition))
+        return written_answer(call, version, 201 if made else 200)
+    saved = await call.hub.door.save(call.access, resource)
+    return written_answer(call, saved.version, 201)
+
+
+async def update(call: Call) -> Response:
+    resource = await call.resource()
+    check_type(resource, call.type)
+    id = call.request.path_params["id"]
+    check_id(resource, id)
+    saved = await call.hub.door.save(call.access, resource, id=id, if_match=call.if_match)
+    return written_answer(call, saved.version, 201 if saved.created else 200)
+
+
+async def delete(call: Call) -> Response:
+    saved = await call.hub.door.delete(call.access, call.key, if_match=call.if_match)
+    headers = version_headers(saved.version) if saved is not None else {}
+    if call.prefers("return") == "OperationOutcome":
+        said = "deleted" if saved is not None and saved.changed else "there was nothing to delete"
+        return json_answer(operation_outcome(said, code="informational", severity="information"), 200, headers)
+    return Response(None, 204, headers)
+
+
+def check_type(resource: dict[str, Any], kind: str) -> None:
+    if resource["resourceType"] != kind:
+        raise Invalid("the resource is of another type than the address says", expression=("resourceType",))
+
+
+def check_id(resource: dict[str, Any], id: str) -> None:
+    """https://hl7.org/fhir/R4/http.html#update: the id of the address and of the resource are the same."""
+    if not ID.fullmatch(id):
+        raise Invalid("an id is 1 to 64 letters, digits, - and .", expression=("id",))
+    if resource.get("id") != id:
+        raise Invalid("the resource needs the id that the address says", expression=(f"{resource['resourceType']}.id",))

@@ -1,0 +1,116 @@
+"""One caller's reads: the policy narrows every query and is applied again to what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from hub.errors import Gone, NotAllowed, NotFound
+from hub.search.query import Criterion, CriterionValue, ReferenceValue, SearchQuery
+from hub.store.port import Key, ResourceStore, Scope, SearchPage, Version
+from profiles.names import GOLDEN, HUB_TAG
+
+HIDDEN_GOLDEN = ((HUB_TAG, GOLDEN),)
+SHOWS_GOLDEN = frozenset({"_id", "identifier", "link", "_tag"})
+"""Criteria that ask for particular Patients; without one of them a list shows the facilities' Patients only."""
+
+
+def unknown(key: Key) -> NotFound:
+    """One answer for what is not yours and what never was."""
+    return NotFound(f"no {key.type} with this id")
+
+
+class Reads:
+    """Remembers whose records it gave out, for the audit."""
+
+    def __init__(self, store: ResourceStore, scope: Scope) -> None:
+        self._store = store
+        self.scope = scope
+        self.patients: dict[str, None] = {}
+
+    def read(self, key: Key) -> Version:
+        """Raise NotFound for unknown and foreign alike, Gone for one's own that was deleted."""
+        try:
+            version = self._store.read(key)
+        except Gone:
+            self.newest(key)
+            raise
+        except NotFound:
+            raise unknown(key) from None
+        return self._given(key, version)
+
+    def newest(self, key: Key) -> Version:
+        """The newest version, a deletion included."""
+        try:
+            version = self._store.history(key, count=1)[0]
+        except NotFound:
+            raise unknown(key) from None
+        return self._given(key, version)
+
+    def vread(self, key: Key, number: int) -> Version:
+        """One version: visible if it and the newest one are."""
+        self.newest(key)
+        try:
+            version = self._store.vread(key, number)
+        except NotFound:
+            raise unknown(key) from None
+        return self._given(key, version)
+
+    def history(self, key: Key, *, count: int, before: int | None = None) -> list[Version]:
+        self.newest(key)
+        return self._filtered(self._store.history(key, count=count, before=before))
+
+    def read_many(self, keys: Sequence[Key]) -> list[Version]:
+        """Those that exist and are visible, in the order asked."""
+        return self._filtered(self._store.read_many(keys))
+
+    def search(self, query: SearchQuery) -> SearchPage:
+        if self.scope.types is not None and query.type not in self.scope.types:
+            raise NotAllowed(f"this role may not read {query.type}")
+        if query.type == "Patient" and not SHOWS_GOLDEN.intersection(c.code for c in query.criteria):
+            query = replace(query, hidden_tags=HIDDEN_GOLDEN)
+        page = self._store.search(self._for_person(query), self.scope)
+        return replace(page, matches=tuple(self._filtered(page.matches)), included=tuple(self._filtered(page.included)))
+
+    def person(self, patient: str) -> tuple[str, ...]:
+        """All ids under which a person's records may lie: the golden Patient's first, then every linked one."""
+        person = self._store.person_of(patient)
+        return tuple(dict.fromkeys((person, *self._store.patients_of(person), patient)))
+
+    def visible(self, version: Version) -> bool:
+        scope = self.scope
+        if scope.types is not None and version.type not in scope.types:
+            return False
+        if self._store.visible(version, scope):
+            return True
+        return version.type == "Patient" and not version.facility and bool(scope.facility) and self._owns_linked(version.id)
+
+    def _owns_linked(self, golden: str) -> bool:
+        """A facility sees the golden Patient of everyone it keeps a record of."""
+        linked = self._store.read_many(Key("Patient", patient) for patient in self._store.patients_of(golden))
+        return any(patient.facility == self.scope.facility for patient in linked)
+
+    def _given(self, key: Key, version: Version) -> Version:
+        if not self.visible(version):
+            raise unknown(key)
+        self.patients[version.patient] = None
+        return version
+
+    def _filtered(self, versions: Iterable[Version]) -> list[Version]:
+        given = [version for version in versions if self.visible(version)]
+        self.patients.update((version.patient, None) for version in given)
+        return given
+
+    def _for_person(self, query: SearchQuery) -> SearchQuery:
+        """A query for a Patient is a query for the person: every linked Patient's records are asked for."""
+        return replace(query, criteria=tuple(self._expanded(criterion) for criterion in query.criteria))
+
+    def _expanded(self, criterion: Criterion) -> Criterion:
+        if criterion.type != "reference" or criterion.code == "link":
+            return criterion
+        values: dict[CriterionValue, None] = {}
+        for value in criterion.values:
+            values[value] = None
+            if isinstance(value, ReferenceValue) and value.type in ("", "Patient"):
+                values.update((ReferenceValue(value.type, patient), None) for patient in self.person(value.id))
+        return replace(criterion, values=tuple(values))
