@@ -22,11 +22,21 @@ Converter = Callable[[Json, str], Iterable[Value]]  # (value, implicit code syst
 
 CURRENCY = "urn:iso:std:iso:4217"
 
+
+def text(value: Json) -> str:
+    """A string, or '' where there is none. Raise TypeError for anything else: a broken element is not searchable."""
+    if value is None:
+        return ""
+    if type(value) is not str:
+        raise TypeError("not a string")
+    return value
+
+
 # -- token
 
 
 def coding(value: Json, _: str) -> list[Value]:
-    code, system = value.get("code") or "", value.get("system") or ""
+    code, system = text(value.get("code")), text(value.get("system"))
     return [Token(fold_code(code), system)] if code or system else []
 
 
@@ -36,13 +46,13 @@ def codeable_concept(value: Json, _: str) -> list[Value]:
 
 
 def identifier(value: Json, _: str) -> list[Value]:
-    text, system = value.get("value") or "", value.get("system") or ""
-    return [Token(fold_code(text), system)] if text or system else []
+    number, system = text(value.get("value")), text(value.get("system"))
+    return [Token(fold_code(number), system)] if number or system else []
 
 
 def contact_point(value: Json, _: str) -> list[Value]:
-    text = value.get("value")
-    return [Token(fold_code(text), "")] if text else []
+    number = text(value.get("value"))
+    return [Token(fold_code(number), "")] if number else []
 
 
 def code(value: Json, system: str) -> list[Value]:
@@ -139,7 +149,7 @@ def quantity(value: Json, _: str) -> list[Value]:
 
 def _with_units(low: float, high: float, unit: Json) -> list[Value]:
     """`5.4||mg` means the code or the unit as printed, so both are kept where they differ."""
-    system, coded, printed = unit.get("system") or "", unit.get("code") or "", unit.get("unit") or ""
+    system, coded, printed = text(unit.get("system")), text(unit.get("code")), text(unit.get("unit"))
     found: list[Value] = [Quantity(low, high, system, coded or printed)]
     if coded and printed and printed != coded:
         found.append(Quantity(low, high, "", printed))
@@ -148,7 +158,7 @@ def _with_units(low: float, high: float, unit: Json) -> list[Value]:
 
 def money(value: Json, _: str) -> list[Value]:
     amount = value.get("value")
-    return [] if amount is None else [Quantity(*number_range(amount), CURRENCY, value.get("currency") or "")]
+    return [] if amount is None else [Quantity(*number_range(amount), CURRENCY, text(value.get("currency")))]
 
 
 def quantity_between(value: Json, _: str) -> list[Value]:
@@ -192,10 +202,10 @@ _URL = re.compile(r"[a-z][a-z0-9+.\-]*:", re.IGNORECASE | re.ASCII)
 
 def reference(value: Json, _: str) -> list[Reference]:
     """Patient/1 by type and id, whatever version it names; another server's URL whole; `#contained` not at all."""
-    text = value.get("reference")
-    if not text or text[0] == "#":
+    stated = text(value.get("reference"))
+    if not stated or stated[0] == "#":
         return []
-    target = text.partition("/_history/")[0]
+    target = stated.partition("/_history/")[0]
     kind, slash, identity = target.partition("/")
     if slash and identity and "/" not in identity and kind in registry().types:
         return [Reference(kind, identity)]
@@ -219,11 +229,11 @@ def _canonical(value: str) -> list[str]:
 
 
 def uri(value: Json, _: str) -> list[Value]:
-    return [Uri(value)] if value else []
+    return [Uri(text(value))] if value else []
 
 
 def uri_reference(value: Json, _: str) -> list[Value]:
-    return [Reference("", value)] if value else []
+    return [Reference("", text(value))] if value else []
 
 
 def attachment_reference(value: Json, _: str) -> list[Value]:
@@ -235,7 +245,7 @@ def resource_reference(targets: tuple[str, ...]) -> Converter:
     """Bundle.composition, Bundle.message: the resource itself stands there."""
 
     def convert(value: Json, _: str) -> list[Value]:
-        kind, identity = value.get("resourceType"), value.get("id")
+        kind, identity = text(value.get("resourceType")), text(value.get("id"))
         return [Reference(kind, identity)] if identity and kind in targets else []
 
     return convert

@@ -197,8 +197,9 @@ class HasExtension(NamedTuple):
     url: str
 
     def holds(self, element: Json) -> bool:
-        extensions = element.get("extension", ()) if isinstance(element, dict) else ()
-        return any(extension.get("url") == self.url for extension in extensions)
+        extensions = element.get("extension") if isinstance(element, dict) else None
+        found = extensions if isinstance(extensions, list) else ()
+        return any(isinstance(extension, dict) and extension.get("url") == self.url for extension in found)
 
 
 class RefersTo(NamedTuple):
@@ -217,8 +218,9 @@ _TYPED_REFERENCE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/
 
 def referred_type(reference: Mapping[str, Json]) -> str:
     """`Patient` of Patient/1 and http://…/Patient/1; else what Reference.type says; else ''."""
-    found = _TYPED_REFERENCE.search(reference.get("reference") or "")
-    return found[1] if found else reference.get("type") or ""
+    stated = reference.get("reference")
+    found = _TYPED_REFERENCE.search(stated) if isinstance(stated, str) else None
+    return found[1] if found else str(reference.get("type", ""))
 
 
 class Step(NamedTuple):

@@ -219,5 +219,5 @@ def _patients(paths: tuple[Path, ...], resource: Resource) -> set[str]:
 
 def _references(paths: tuple[Path, ...], resource: Resource) -> Iterator[Reference]:
     for value, data_type, _ in select(paths, resource, resource):
-        if data_type == "Reference" and isinstance(value, dict):
+        if data_type == "Reference" and isinstance(value, dict) and isinstance(value.get("reference"), str):
             yield from reference(value, "")
