@@ -54,7 +54,7 @@ def ecg_svg(ecg: Ecg, *, layout: Layout = "3x4+1", speed: float = 25, gain: floa
         _grid(width, height),
     ]
     for index, row in enumerate(rows):
-        parts.append(_drawn_row(ecg, row, height_of_row * (index + 0.5), speed, gain))
+        parts.append(_drawn_row(ecg, row, height_of_row * (index + 0.6), speed, gain))
     parts.append(_footer(ecg, height, speed, gain))
     parts.append("</svg>")
     return "".join(parts)
@@ -81,8 +81,8 @@ def _rhythm_lead(leads: Mapping[str, Samples]) -> str:
 
 
 def _row_height(gain: float) -> float:
-    """2.5 mV a row at the usual gain; never less than a calibration pulse needs."""
-    return max(20.0, 2.5 * gain)
+    """3 mV a row; at low gains still enough for the labels."""
+    return max(25.0, 3.0 * gain)
 
 
 def _grid(width: int, height: int) -> str:

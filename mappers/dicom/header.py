@@ -120,10 +120,11 @@ def _plain(value: bytes) -> str:
     return value.decode("ascii", "backslashreplace").strip(" \0")
 
 
-def read_header(content: bytes, *, charset: str = "", deep: bool = True) -> Header:
+def read_header(content: bytes, *, charset: str = "", deep: bool = True, until: int = 0xFFFFFFFF) -> Header:
     """Read up to the pixel data; `charset` is the channel's default. Raise HeaderError if the bytes are no DICOM.
 
-    `deep` walks sequences of stated length too, to refuse what is nested deeper than 32 levels.
+    `deep` walks sequences of stated length too, to refuse what is nested deeper than 32 levels. `until` ends the reading
+    after that tag: elements stand in ascending order.
     """
     meta: dict[int, Element] = {}
     start = 0
@@ -138,7 +139,7 @@ def read_header(content: bytes, *, charset: str = "", deep: bool = True) -> Head
     stated = _plain(meta[0x00020010].value) if 0x00020010 in meta else ""
     body = _inflate(content[start:]) if stated == DEFLATED else memoryview(content)[start:]
     syntax = stated or _seen_syntax(bytes(body[:8]))
-    walk = _Walk(body, syntax, deep)
+    walk = _Walk(body, syntax, deep, until)
     walk.run()
     if not stated:
         walk.issues.append(Issue("missing", "(0002,0010)", "no transfer syntax stated; read as the bytes show it"))
@@ -205,11 +206,12 @@ class _Inside:
 class _Walk:
     """One pass over a data set; every length is checked against the bytes left."""
 
-    def __init__(self, data: memoryview, syntax: str, deep: bool) -> None:
+    def __init__(self, data: memoryview, syntax: str, deep: bool, until: int) -> None:
         self.data = data
         self.implicit = syntax == IMPLICIT
         self.endian: Endian = ">" if syntax == BIG_ENDIAN else "<"
         self.deep = deep
+        self.until = until
         self.elements: dict[int, Element] = {}
         self.issues: list[Issue] = []
         self._count = 0
@@ -224,6 +226,8 @@ class _Walk:
             if tag in _PIXELS:
                 if length != _UNDEFINED and length > end - begin:
                     self._cut_off(tag, length, end - begin)
+                return
+            if tag > self.until:
                 return
             if tag == 0:
                 raise HeaderError(f"no element at byte {position}")
