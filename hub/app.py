@@ -15,6 +15,7 @@ from hub.api.headers import SecurityHeaders
 from hub.api.service import install_fhir
 from hub.clock import utc_ms
 from hub.keep import keep
+from hub.recognition.router import router as recognition_router
 from hub.security.door import Door
 from hub.security.links import LinkSigner
 from hub.security.tokens import TokenStore
@@ -109,3 +110,4 @@ def create_app(hub: Hub) -> FastAPI:
 
 def mount_parts(app: FastAPI) -> None:
     """Operations and pages that other packages bring; each has a `router` that reads `request.app.state.hub`."""
+    app.include_router(recognition_router, prefix="/fhir")
