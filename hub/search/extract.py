@@ -120,11 +120,6 @@ def _keep(convert: Converter, value: Any, system: str, codes: list[str], found: 
         return
 
 
-def values_of(resource: Resource, parameter: SearchParameter) -> list[Value]:
-    """The values of one parameter alone."""
-    return [entry.value for entry in extract(resource) if entry.parameter == parameter.code]
-
-
 # -- composites
 
 

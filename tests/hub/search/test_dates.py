@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.search.dates import interval
@@ -65,6 +65,7 @@ moments = st.datetimes(min_value=datetime(1900, 1, 2), max_value=datetime(2200, 
 offsets = st.integers(-14 * 60, 14 * 60)
 
 
+@settings(deadline=None)
 @given(moments, offsets)
 def test_an_instant_with_offset_is_that_instant(moment, minutes):
     stated = moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=timezone(timedelta(minutes=minutes)))
@@ -73,6 +74,7 @@ def test_an_instant_with_offset_is_that_instant(moment, minutes):
     assert high == low + 1
 
 
+@settings(deadline=None)
 @given(moments)
 def test_more_precision_lies_within_less(moment):
     texts = [moment.isoformat(timespec="milliseconds")[:length] for length in (4, 7, 10, 16, 19, 21, 22, 23)]
@@ -81,6 +83,7 @@ def test_more_precision_lies_within_less(moment):
         assert low <= finer_low < finer_high <= high
 
 
+@settings(deadline=None)
 @given(st.dates(min_value=date(1, 1, 1), max_value=date(9999, 12, 30)))
 def test_days_follow_each_other_without_gap(day):
     assert interval(day.isoformat())[1] == interval((day + timedelta(days=1)).isoformat())[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hub.search.folding import fold, fold_code, pinyin_forms
@@ -29,6 +29,7 @@ def test_case_accents_and_width_make_no_difference(text, folded):
     assert fold(text) == folded
 
 
+@settings(deadline=None)
 @given(st.text())
 @example("ͅΑ")
 @example("İ")
@@ -36,6 +37,7 @@ def test_folding_twice_changes_nothing(text):
     assert fold(fold(text)) == fold(text)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_upper_and_lower_case_fold_alike(text):
     if text.lower().upper() == text.upper():  # a few letters have no way back
@@ -43,6 +45,7 @@ def test_upper_and_lower_case_fold_alike(text):
     assert fold(text) == fold(f"  {text}\t")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ABCxyzÄöüﬁ　 -'"))
 def test_latin_case_and_spacing(text):
     assert fold(text) == fold(text.upper()) == fold(" ".join(text.split()))
@@ -88,6 +91,7 @@ def test_surnames_are_read_as_surnames(surname_and_reading):
     assert f"{reading}wei" in pinyin_forms(f"{surname}伟")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="张王李赵曾乐行长重茜柏单查· a", max_size=12))
 def test_forms_are_few_and_plain_letters(name):
     forms = pinyin_forms(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.search.entries import Date, Number, Quantity, Reference, String, Token, Uri
@@ -43,6 +43,7 @@ def test_integers_floats_and_huge_numbers():
 decimals = st.decimals(min_value=-(10**9), max_value=10**9, allow_nan=False, allow_infinity=False, places=4)
 
 
+@settings(deadline=None)
 @given(decimals)
 def test_a_number_lies_within_its_precision_and_in_its_middle(number):
     low, high = number_range(number)
@@ -50,6 +51,7 @@ def test_a_number_lies_within_its_precision_and_in_its_middle(number):
     assert middle(low, high) == float(number)
 
 
+@settings(deadline=None)
 @given(decimals)
 def test_more_digits_mean_a_narrower_range(number):
     low, high = number_range(number)
@@ -57,6 +59,7 @@ def test_more_digits_mean_a_narrower_range(number):
     assert low <= finer_low <= finer_high <= high
 
 
+@settings(deadline=None)
 @given(decimals, decimals)
 def test_comparing_numbers_is_comparing_numbers(entry, asked):
     low, high = number_range(asked)
@@ -82,6 +85,7 @@ def test_a_comparator_opens_one_end():
 intervals = st.tuples(st.integers(0, 50), st.integers(1, 20)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 
 
+@settings(deadline=None)
 @given(intervals, intervals)
 def test_prefixes_of_dates_hang_together(entry, asked):
     holds = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.errors import HubError, Invalid, Kind
@@ -314,11 +314,13 @@ def escape(text):
     return text
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=4))
 def test_escaped_values_come_back_as_they_were(texts):
     assert [unescape(part) for part in split(",".join(map(escape, texts)), ",")] == texts
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=30),
     st.sampled_from(
