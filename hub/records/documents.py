@@ -16,9 +16,10 @@ from hub.records.timeline import date_of
 
 TYPES = frozenset({"DiagnosticReport", "Composition", "DocumentReference"})
 
-NARRATIVE_TAGS = frozenset(
-    ["a", "b", "blockquote", "br", "caption", "code", "col", "colgroup", "dd", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "li", "ol", "p", "pre", "small", "span", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul"]
-)
+_INLINE = "a b br code em i small span strong sub sup u"
+_BLOCKS = "blockquote dd div dl dt h1 h2 h3 h4 h5 h6 hr li ol p pre ul"
+_TABLES = "caption col colgroup table tbody td tfoot th thead tr"
+NARRATIVE_TAGS = frozenset(f"{_INLINE} {_BLOCKS} {_TABLES}".split())
 NARRATIVE_ATTRIBUTES = {"td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan", "scope"}}
 MOST_DEPTH = 8
 
