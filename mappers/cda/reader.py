@@ -1,0 +1,128 @@
+"""CDA bytes → an element tree, safely: what XML can do to a reader is refused before it is parsed.
+
+No DOCTYPE, so no entity of any kind; nothing is fetched; depth and size are bounded. Names are read without their namespace, for
+vendors leave it out or add their own elements to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lxml import etree
+
+from mappers.base import CannotMap
+
+Element = etree._Element
+MAX_BYTES = 64 * 1024 * 1024
+MAX_DEPTH = 128
+MAX_ELEMENTS = 500_000
+DECLARED = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
+XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
+
+
+def parse(content: bytes) -> Element:
+    """The ClinicalDocument element. Raise CannotMap, saying where and never what."""
+    if len(content) > MAX_BYTES:
+        raise CannotMap(f"the document has more than {MAX_BYTES} bytes")
+    if DECLARED.search(content.replace(b"\x00", b"")):  # zero bytes: the same words in UTF-16
+        raise CannotMap("the document has a DOCTYPE; a clinical document needs none")
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        root = etree.fromstring(content, parser)
+    except etree.XMLSyntaxError as error:
+        line, column = error.position
+        raise CannotMap(f"the document is not well-formed XML: line {line}, column {column}") from None
+    except ValueError:
+        raise CannotMap("the document is not well-formed XML") from None
+    if root.getroottree().docinfo.doctype:  # type: ignore[union-attr]
+        raise CannotMap("the document has a DOCTYPE; a clinical document needs none")
+    _bounded(root)
+    if local(root) != "ClinicalDocument":
+        found = next((e for e in root.iter() if local(e) == "ClinicalDocument"), None)  # inside a SOAP or vendor envelope
+        if found is None:
+            raise CannotMap("there is no ClinicalDocument in the XML")
+        return found
+    return root
+
+
+def _bounded(root: Element) -> None:
+    level, depth, count = [root], 0, 0
+    while level:
+        depth, count = depth + 1, count + len(level)
+        if depth > MAX_DEPTH or count > MAX_ELEMENTS:
+            raise CannotMap(f"the document is deeper than {MAX_DEPTH} levels or has more than {MAX_ELEMENTS} elements")
+        level = [child for element in level for child in element]
+
+
+def local(element: Element) -> str:
+    """The element's name without namespace; "" for what is no element."""
+    tag = element.tag
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+
+
+def children(element: Element | None, name: str) -> Iterator[Element]:
+    if element is not None:
+        yield from (child for child in element if local(child) == name)
+
+
+def child(element: Element | None, *path: str) -> Element | None:
+    """The first element down a path of names."""
+    for name in path:
+        element = next(children(element, name), None)
+        if element is None:
+            return None
+    return element
+
+
+def below(element: Element | None, name: str) -> Iterator[Element]:
+    if element is not None:
+        yield from (e for e in element.iter() if local(e) == name and e is not element)
+
+
+def attribute(element: Element | None, name: str) -> str:
+    return "" if element is None else (element.get(name) or "").strip()
+
+
+def text_of(element: Element | None) -> str:
+    """All text below, runs of white space as one blank."""
+    return "" if element is None else " ".join("".join(str(part) for part in element.itertext()).split())
+
+
+@dataclass(frozen=True, slots=True)
+class Id:
+    """CDA II: an extension inside a root."""
+
+    root: str
+    extension: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.root}^{self.extension}" if self.extension else self.root
+
+
+# Roots that name a kind of number: without an extension they identify nothing.
+KIND_ROOTS = ("2.16.156.10011.", "1.2.156.112635", "2.16.840.1.113883.4.1")
+
+
+def id_of(element: Element | None) -> Id | None:
+    """An id that identifies something. An empty one, a null flavour and a bare kind are none."""
+    root, extension = attribute(element, "root"), attribute(element, "extension")
+    if element is None or attribute(element, "nullFlavor") or not (root or extension):
+        return None
+    if not extension and root.startswith(KIND_ROOTS):
+        return None
+    return Id(root, extension)
+
+
+def ids(element: Element | None) -> list[Id]:
+    return [found for e in children(element, "id") if (found := id_of(e))]
