@@ -51,13 +51,6 @@ class Manifest:
     title: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
-    connector: Listening | Polling
-    listens: bool
-    every: float  # seconds between two looks of one that polls
-
-
 @cache
 def manifests() -> Mapping[str, Manifest]:
     found: dict[str, Manifest] = {}
@@ -80,7 +73,7 @@ def _manifest(values: dict[str, Any]) -> Manifest:
     )
 
 
-def build(channel: Channel, intake: Intake, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Built:
+def build(channel: Channel, intake: Intake, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Listening | Polling:
     """The channel's connector, its options checked. Raise UnknownChannel saying what to correct."""
     manifest = manifests().get(channel.connector)
     if manifest is None:
@@ -96,7 +89,16 @@ def build(channel: Channel, intake: Intake, *, clock: Callable[[], datetime] = l
     factory = _load(manifest.connector)
     taken = inspect.signature(factory).parameters
     connector = factory(config, **{name: value for name, value in offered.items() if name in taken})
-    return Built(cast("Listening | Polling", connector), manifest.listens, float(getattr(config, "every", 10)))
+    return cast("Listening | Polling", connector)
+
+
+def listens(channel: Channel) -> bool:
+    return manifests()[channel.connector].listens
+
+
+def every(channel: Channel) -> float:
+    """Seconds between two looks of a connector that polls."""
+    return float(getattr(_config(channel, manifests()[channel.connector]), "every", 10))
 
 
 def _config(channel: Channel, manifest: Manifest) -> BaseModel:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import cast
 
 from connectors.base import (
     Checkpoints,
@@ -22,7 +23,6 @@ from connectors.base import (
     SourceRecord,
     SourceUnavailable,
 )
-from connectors.registry import Built
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +59,22 @@ class ChannelIntake:
 class ChannelRunner:
     """One channel, one thread."""
 
-    def __init__(self, state: ChannelState, build: Callable[[], Built], intake: Intake, checkpoints: Checkpoints) -> None:
+    def __init__(
+        self,
+        state: ChannelState,
+        build: Callable[[], Listening | Polling],
+        intake: Intake,
+        checkpoints: Checkpoints,
+        *,
+        every: float | None,
+    ) -> None:
+        """`every`: seconds between two looks of a connector that polls; None for one that listens."""
         self.state = state
         self.connector: Listening | Polling | None = None
         self._build = build
         self._intake = intake
         self._checkpoints = checkpoints
+        self._every = every
         self._stopping = threading.Event()
         self._tried = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"channel-{state.name}", daemon=True)
@@ -104,11 +114,11 @@ class ChannelRunner:
             self._stopping.wait(pause)
 
     def _once(self) -> float:
-        built = self._build()
-        if built.listens:
-            self._listen(built.connector)  # type: ignore[arg-type]
+        connector = self._build()
+        if self._every is None:
+            self._listen(cast(Listening, connector))
             return 0
-        return self._poll(built.connector, built.every)  # type: ignore[arg-type]
+        return self._poll(cast(Polling, connector), self._every)
 
     def _listen(self, connector: Listening) -> None:
         connector.check()

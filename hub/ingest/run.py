@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from connectors.base import Listening, Polling
-from connectors.registry import UnknownChannel, build
+from connectors.registry import UnknownChannel, build, every, listens
 from hub.clock import utc_ms
 from hub.errors import Invalid
 from hub.ingest.channels import ChannelIntake, ChannelRunner, ChannelState
@@ -84,7 +84,8 @@ class IntakeService:
         state = ChannelState(channel.name, channel.connector, channel.facility)
         intake = ChannelIntake(self.journal, state)
         build(channel, intake, clock=_now)  # its options are checked now, not when it is first started
-        return ChannelRunner(state, lambda: build(channel, intake, clock=_now), intake, checkpoints)
+        pause = None if listens(channel) else every(channel)
+        return ChannelRunner(state, lambda: build(channel, intake, clock=_now), intake, checkpoints, every=pause)
 
 
 def _now() -> datetime:

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from mappers.base import Resource
@@ -21,6 +22,7 @@ Stamps = Mapping[str, str]
 WHOLE = "*"  # the stamp of the last statement of the whole resource
 NOT_STATED = frozenset({"resourceType", "id", "meta"})
 UNITED = {("Patient", "link")}  # lists whose entries are stated one by one
+UNITED_TYPES = frozenset(kind for kind, _ in UNITED)
 FUTURE = timedelta(days=1)  # a source clock further ahead than this is wrong and would win for ever
 
 # A choice element is one element whatever its type is: effectivePeriod takes the place of effectiveDateTime.
@@ -74,12 +76,19 @@ class Origin:
         """Sorts as text. The digest is the record's, not the mapping's: a mapper that was mended wins over its own former word."""
         rank = "0" if mode == "fill" else "1"
         progress = PROGRESS.get(str(resource.get("status", "")), 0) if mode == "replace" else 0
-        return f"{rank}|{self.time:%Y-%m-%dT%H:%M:%S.%fZ}|{progress}|{self.digest}"
+        return f"{rank}|{_text(self.time)}|{progress}|{self.digest}"
+
+
+@lru_cache(maxsize=256)
+def _text(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def settle(current: Resource | None, stamps: Stamps, stated: Resource, mode: Mode, origin: Origin) -> Settled:
     """`current` with what `stated` wins of it. `changed` is False when nothing was won and nothing differs."""
     kind, stamp = str(stated["resourceType"]), origin.stamp(mode, stated)
+    if current is None and not stamps and mode == "replace" and kind not in UNITED_TYPES:
+        return Settled(_first(stated), {WHOLE: stamp}, True)  # most of what a laboratory sends
     before = _elements(current or {}, kind)
     after, marks = dict(before), dict(stamps)
     statement = _elements(stated, kind)
@@ -90,6 +99,13 @@ def settle(current: Resource | None, stamps: Stamps, stated: Resource, mode: Mod
             _state(kind, after, marks, name, members, stamp)
     resource = _resource(stated, current, after)
     return Settled(resource, marks, after != before or current is None)
+
+
+def _first(stated: Resource) -> Resource:
+    """As `_resource` would order it."""
+    head = {name: stated[name] for name in ("resourceType", "id", "meta") if stated.get(name)}
+    rest = sorted((name.removeprefix("_"), name) for name, value in stated.items() if name not in NOT_STATED and value is not None)
+    return {**head, **{name: stated[name] for _, name in rest}}
 
 
 def union_stamp(stamps: Stamps, origin: Origin) -> dict[str, str]:
@@ -186,6 +202,7 @@ def _entry_mark(name: str, entry: Mapping[str, Any]) -> str:
 def _resource(stated: Resource, current: Resource | None, elements: dict[str, Members]) -> Resource:
     """Elements in one order, so that equal states are equal bytes."""
     meta = {**(stated.get("meta") or {}), **((current or {}).get("meta") or {})}
-    members = {member: value for name in sorted(elements) for member, value in sorted(elements[name].items())}
+    stated_members = [item for members in elements.values() for item in members.items()]
+    members = dict(sorted(stated_members, key=lambda item: (item[0].removeprefix("_"), item[0])))
     head: Resource = {"resourceType": stated["resourceType"], "id": stated["id"]}
     return {**head, **({"meta": meta} if meta else {}), **members}

@@ -136,3 +136,11 @@ def test_any_sequence_in_any_order_with_any_repeats_ends_in_one_state(stated, mi
     order = data.draw(st.permutations(messages))
     repeats = data.draw(st.lists(st.sampled_from(messages), max_size=3))
     assert told([*order, *repeats])[0] == told(messages)[0]
+
+
+def test_the_first_statement_has_the_order_of_members_that_every_later_one_has():
+    stated = {"resourceType": "Observation", "id": "o", "status": "final", "_status": {"id": "x"}, "valueString": "a", "code": {}}
+    origin = Origin(START, "a")
+    first = settle(None, {}, stated, "replace", origin)
+    again = settle(None, first.stamps, stated, "replace", origin)
+    assert list(first.resource) == list(again.resource) == ["resourceType", "id", "code", "_status", "status", "valueString"]
