@@ -201,11 +201,18 @@ def standard_tables() -> Mapping[str, Any]:
     return tomllib.loads(text, parse_float=Decimal)
 
 
+@lru_cache(maxsize=1)
+def _standard() -> Tables:
+    return read_tables({}, over=standard_tables())
+
+
 _read: dict[int, tuple[Mapping[str, Any], Tables]] = {}  # a channel's context lives as long as its process
 
 
 def tables_of(declared: Mapping[str, Any]) -> Tables:
     """The standard tables with a context's own over them, read once for each context."""
+    if not declared:
+        return _standard()
     kept = _read.get(id(declared))
     if kept is None or kept[0] is not declared:
         if len(_read) > 256:
