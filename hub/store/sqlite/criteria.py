@@ -30,7 +30,7 @@ from hub.search.query import (
     UriValue,
 )
 from hub.store.sqlite.indexer import Indexer
-from hub.store.sqlite.names import Names
+from hub.store.sqlite.names import Names, facts_of
 
 LAST = "\U0010ffff"  # sorts behind every text that continues a prefix
 
@@ -47,6 +47,7 @@ class Source:
     table: str
     where: str
     shape: Shape = "range"
+    floor: str = ""  # on a walk along `low` this holds too, and says where to start
 
     def select(self) -> str:
         return f"SELECT rid FROM {self.table} WHERE {self.where.format(t='')}"
@@ -86,6 +87,7 @@ DATE_CONDITIONS: dict[str, str] = {
     "eb": "{t}high <= {low}",
     "ap": "{t}low < {high} AND +{t}high > {low}",
 }
+ENDS_BEHIND = frozenset({"gt", "ge", "ap"})
 NUMBER_CONDITIONS: dict[str, str] = {
     "eq": "{t}value >= {low} AND {t}value < {high}",
     "ne": "NOT ({t}value >= {low} AND {t}value < {high})",
@@ -190,7 +192,7 @@ class Compiler:
         """Probe and source of one alternative."""
         compile_value = _BY_VALUE[type(value)]
         table, where, shape = compile_value(self, criterion, value)
-        source = Source(table, f"{param} AND {where}", shape)
+        source = Source(table, f"{param} AND {where}", shape, self._floor(criterion, value))
         if table in REACHED_BY_RID:
             by_rid = f"{table} INDEXED BY {table}_of"
         elif shape == "keyed":
@@ -198,6 +200,14 @@ class Compiler:
         else:
             return f"r.rid IN ({source.select()})", source
         return f"EXISTS (SELECT 1 FROM {by_rid} WHERE {source.where.format(t='')} AND rid = r.rid)", source
+
+    def _floor(self, criterion: Criterion, value: CriterionValue) -> str:
+        """What ends behind a point begins at most the longest interval before it."""
+        number = self.parameter(criterion.code)
+        if number is None or not isinstance(value, DateValue) or value.prefix not in ENDS_BEHIND:
+            return ""
+        end = value.high if value.prefix == "gt" else value.low
+        return f"{{t}}low > {self.bind(end - facts_of(self.connection, number).widest)}"
 
     def word(self, text: str) -> str:
         """A text that occurs nowhere is number -1, which occurs nowhere either."""
@@ -272,7 +282,9 @@ class Compiler:
             if any(part.nothing for part in parts):
                 continue
             together = f"composite_matches((SELECT body FROM body WHERE rid = r.rid), {asked}, {self.bind(apsw.pyobject(value))})"
-            probes.append(" AND ".join([*(part.probe for part in parts), together]))
+            # CASE keeps the order: SQLite would read the body of every candidate before it asks the indexes.
+            first = " AND ".join(part.probe for part in parts) or "1"
+            probes.append(f"CASE WHEN {first} THEN {together} ELSE 0 END")
             sources += min(parts, key=lambda part: part.rank).sources if parts else ()
         complete = len(sources) >= len(probes)
         return Condition(_any(probes), tuple(sources) if complete else (), exact=False, rank=RANK["composite"])

@@ -42,13 +42,10 @@ class Includes:
         for rid in self._candidates(matches):
             if rid not in seen:
                 if len(found) == CAP:
-                    return self._versions(found), True
+                    return versions.by_rids(self._connection, self._names, found), True
                 seen.add(rid)
                 found.append(rid)
-        return self._versions(found), False
-
-    def _versions(self, rids: Sequence[int]) -> tuple[Version, ...]:
-        return tuple(versions.by_rid(self._connection, self._names, rid) for rid in rids)
+        return versions.by_rids(self._connection, self._names, found), False
 
     def _candidates(self, matches: Sequence[Version]) -> Iterator[int]:
         for include in self._query.includes:

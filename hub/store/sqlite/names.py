@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import apsw
 
 CACHED = 100_000  # a sender may invent systems without end; memory stays bounded
@@ -49,8 +51,23 @@ class Names:
         self._texts[word] = text
 
 
+class Facts(NamedTuple):
+    """What holds of all entries of one parameter, so that a walk along them may be shortened."""
+
+    repeats: int  # 1: some resource has, or had, two entries
+    widest: int  # the longest interval of a date
+
+
+def facts_of(connection: apsw.Connection, parameter: int) -> Facts:
+    return Facts._make(connection.execute("SELECT repeats, widest FROM parameter WHERE id = ?", (parameter,)).get)
+
+
 class NewNames(Names):
     """The writer's: numbers what is new. After a rollback it must `forget`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._facts: dict[int, Facts] = {}
 
     def number(self, connection: apsw.Connection, text: str) -> int:
         known = self.word(connection, text)
@@ -68,7 +85,16 @@ class NewNames(Names):
             known = self._parameters[resource_type, code] = connection.last_insert_rowid()
         return known
 
+    def learn(self, connection: apsw.Connection, parameter: int, repeats: int, widest: int) -> None:
+        known = self._facts.get(parameter)
+        if known is None:
+            known = self._facts[parameter] = facts_of(connection, parameter)
+        if repeats > known.repeats or widest > known.widest:
+            known = self._facts[parameter] = Facts(max(repeats, known.repeats), max(widest, known.widest))
+            connection.execute("UPDATE parameter SET repeats = ?, widest = ? WHERE id = ?", (*known, parameter))
+
     def forget(self) -> None:
+        self._facts.clear()
         self._words.clear()
         self._texts.clear()
         self._parameters.clear()

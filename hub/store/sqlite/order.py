@@ -16,6 +16,7 @@ from typing import Any
 from hub.errors import Invalid
 from hub.search.query import ParameterType, Sort
 from hub.store.sqlite.criteria import Compiler
+from hub.store.sqlite.names import facts_of
 
 # Parameter type → the column that sorts, where the table can be reached by rid.
 COLUMN: dict[ParameterType, str] = {"date": "low", "string": "folded", "number": "value", "quantity": "value"}
@@ -30,6 +31,8 @@ class SortKey:
     param: int | None = None  # None: a column of `resource`
     table: str = ""  # the index table that can be walked in this order
     column: str = ""
+    code: str = ""
+    single: bool = False  # no resource has two entries
 
     @property
     def direction(self) -> str:
@@ -53,7 +56,8 @@ def sort_key(compiler: Compiler, sort: Sort) -> SortKey:
         column = COLUMN_BY_VALUE[sort.type]
         code = compiler.bind(sort.code)
         expression = f"sort_value((SELECT body FROM body WHERE rid = r.rid), {code}, '{best}')"
-    return SortKey(expression, sort.descending, param, sort.type, column)
+    single = not facts_of(compiler.connection, param).repeats
+    return SortKey(expression, sort.descending, param, sort.type, column, sort.code, single)
 
 
 # -- positions: the sort values of the last match, and its rid

@@ -3,12 +3,13 @@
 # ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import apsw
 import msgspec
 
-from hub.store.port import Outcome
+from hub.store.port import Outcome, SourceTally
 
 _COLUMNS = "seq, state, source, facility, kind, finished, attempts, detail"
 
@@ -21,6 +22,10 @@ class Detail(msgspec.Struct):
 
 
 def record(connection: apsw.Connection, outcome: Outcome) -> None:
+    former = read(connection, outcome.seq)
+    if former:
+        _count(connection, former, -1)
+    _count(connection, outcome, 1)
     detail = Detail(outcome.reason, outcome.resources, tuple(map(dict, outcome.issues)), dict(outcome.ledger))
     row = (
         *(outcome.seq, outcome.state, outcome.source, outcome.facility, outcome.kind, outcome.finished, outcome.attempts),
@@ -28,6 +33,20 @@ def record(connection: apsw.Connection, outcome: Outcome) -> None:
     )
     connection.execute(f"INSERT OR REPLACE INTO outcome ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
     _finish(connection, outcome.seq)
+
+
+def _count(connection: apsw.Connection, outcome: Outcome, sign: int) -> None:
+    done = outcome.state == "done"
+    counts = (int(done), int(not done), int(done and bool(outcome.issues)), len(outcome.resources))
+    connection.execute(
+        "INSERT INTO tally VALUES (?, ?, ?, ?, ?) ON CONFLICT(source) DO UPDATE SET done = done + excluded.done,"
+        " dead = dead + excluded.dead, issues = issues + excluded.issues, resources = resources + excluded.resources",
+        (outcome.source, *(sign * count for count in counts)),
+    )
+
+
+def tallies(connection: apsw.Connection) -> dict[str, SourceTally]:
+    return {row[0]: SourceTally(*row[1:]) for row in connection.execute("SELECT source, done, dead, issues, resources FROM tally")}
 
 
 def _finish(connection: apsw.Connection, seq: int) -> None:
@@ -83,3 +102,16 @@ def _outcome(row: tuple[Any, ...]) -> Outcome:
         facility=facility,
         kind=kind,
     )
+
+
+class StoredOutcomes:
+    """The outcomes in `folder` while another process owns its store: to count, never to change."""
+
+    def __init__(self, folder: Path) -> None:
+        self._connection = apsw.Connection(str(folder / "store.sqlite"), flags=apsw.SQLITE_OPEN_READONLY)
+
+    def outcomes(self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000) -> list[Outcome]:
+        return listed(self._connection, state=state, source=source, after=after, limit=limit)
+
+    def close(self) -> None:
+        self._connection.close()

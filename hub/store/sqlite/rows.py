@@ -60,6 +60,18 @@ def rows_of(connection: apsw.Connection, names: NewNames, resource_type: str, en
     return {_ROW[type(value)](names.parameter_number(connection, resource_type, code), value, word) for code, value in entries}
 
 
+def learn(connection: apsw.Connection, names: NewNames, rows: Iterable[Row]) -> None:
+    """Keep what `Facts` says of the parameters true for these rows as well."""
+    seen: dict[int, list[int]] = {}  # parameter → entries, longest interval
+    for table, values in rows:
+        of_parameter = seen.setdefault(values[0], [0, 0])
+        of_parameter[0] += 1
+        if table == "date":
+            of_parameter[1] = max(of_parameter[1], values[2] - values[1])
+    for parameter, (entries, widest) in seen.items():
+        names.learn(connection, parameter, int(entries > 1), widest)
+
+
 def present(rows: Iterable[Row]) -> str:
     """',3,17,': the parameters that have an entry."""
     numbers = sorted({row.values[0] for row in rows})

@@ -23,7 +23,14 @@ BUSY_MS = 5_000
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE word (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
-CREATE TABLE parameter (id INTEGER PRIMARY KEY, type INTEGER NOT NULL, code TEXT NOT NULL, UNIQUE (type, code));
+CREATE TABLE parameter (
+    id INTEGER PRIMARY KEY,
+    type INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    repeats INTEGER NOT NULL DEFAULT 0, -- 1: some resource has, or had, two entries
+    widest INTEGER NOT NULL DEFAULT 0, -- the longest interval of a date
+    UNIQUE (type, code)
+);
 
 CREATE TABLE resource (
     rid INTEGER PRIMARY KEY,
@@ -103,6 +110,7 @@ CREATE TABLE outcome (
 );
 CREATE INDEX outcome_state ON outcome (state);
 CREATE INDEX outcome_source ON outcome (source, state);
+CREATE TABLE tally (source TEXT PRIMARY KEY, done INTEGER, dead INTEGER, issues INTEGER, resources INTEGER) WITHOUT ROWID;
 CREATE TABLE finished (first INTEGER PRIMARY KEY, last INTEGER NOT NULL); -- runs of journal numbers without a gap
 CREATE TABLE stamp (type TEXT, id TEXT, stamps BLOB NOT NULL, PRIMARY KEY (type, id)) WITHOUT ROWID;
 """

@@ -11,6 +11,7 @@ SQLite's own planner averages over parameters that have nothing in common, so th
 # ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -18,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 import apsw
 
 from hub.search.query import SearchQuery
-from hub.store.port import Key, Scope, SearchPage, Version
+from hub.store.port import Key, Scope, SearchPage
 from hub.store.sqlite import versions
 from hub.store.sqlite.criteria import Compiler, Condition
 from hub.store.sqlite.includes import Includes
@@ -88,7 +89,7 @@ class Search:
         found = self._matches(way, self._query.count + 1)
         here = found[: self._query.count]
         more = len(found) > len(here)
-        matches = tuple(self._version(match.rid) for match in here)
+        matches = versions.by_rids(self._connection, self._names, [match.rid for match in here])
         includes = Includes(self._connection, self._names, self._indexer, self._query, self._scope)
         included, truncated = includes.of(matches, {match.rid for match in here})
         return SearchPage(
@@ -109,9 +110,6 @@ class Search:
 
     def _key(self, rid: int) -> Key:
         return Key(self._query.type, str(self._connection.execute("SELECT id FROM resource WHERE rid = ?", (rid,)).get))
-
-    def _version(self, rid: int) -> Version:
-        return versions.by_rid(self._connection, self._names, rid)
 
     def _nothing(self) -> bool:
         """Known before looking: nothing of the type, nothing for this reader, or a criterion that no resource fulfils."""
@@ -135,11 +133,10 @@ class Search:
     def _weigh(self, counts: list[tuple[int, Condition]]) -> Way:
         """Expected number of resources looked at, as if criteria were independent of each other."""
         everything = max(int(self._connection.execute("SELECT max(rid) FROM resource").get or 1), self._thresholds.many, 1)
-        share = 1.0
-        for count, _ in counts:
-            share *= count / everything
+        along = [count for count, condition in counts if condition in self._along() and count < self._thresholds.many]
+        share = math.prod(count / everything for count, _ in counts)
         needed = min((self._query.count + 1) / max(share, 1e-12), everything)
-        costs: list[tuple[float, Way]] = [(2 * needed, Way("walk"))]
+        costs: list[tuple[float, Way]] = [(2 * min([needed, *along]), Way("walk"))]
         for count, condition in counts:
             if condition.keyed and not self._keys:
                 costs.append((needed * count / everything, Way("stream", condition)))
@@ -177,8 +174,15 @@ class Search:
                 break
         return list(found.values())
 
-    def _where(self, *more: str, lead: Condition | None = None) -> str:
-        probes = [c.probe for c in self._conditions if not (c is lead and c.exact)]
+    def _along(self) -> list[Condition]:
+        """Conditions that a walk along the first sort key answers as it goes."""
+        first = self._keys[0] if self._keys else None
+        if first is None or not first.single:
+            return []
+        return [c for c in self._conditions if c.code == first.code and len(c.sources) == 1 and c.exact]
+
+    def _where(self, *more: str, lead: Condition | None = None, but: Sequence[Condition] = ()) -> str:
+        probes = [c.probe for c in self._conditions if not (c is lead and c.exact) and c not in but]
         return " AND ".join([*more, *probes, *self._limits]) or "1"
 
     def _position(self) -> list[Any] | None:
@@ -242,14 +246,19 @@ class Search:
         """An entry counts only if it is the one by which its resource is sorted; asked last, of what passed."""
         if first.param is None:
             table, value, rid = "resource r", f"r.{first.column}", "r.rid"
-            own, last = ["r.type = :type", "r.deleted = 0"], []
+            own, last = ["r.type = :type", "r.deleted = 0"], "1"
         else:
             table, value, rid = f"{first.table} d CROSS JOIN resource r ON r.rid = d.rid", f"d.{first.column}", "d.rid"
-            own, last = [f"d.param = {first.param}"], [f"{value} = {first.expression}"]
+            own, last = [f"d.param = {first.param}"], "1" if first.single else f"{value} = {first.expression}"
         if position is not None:
             own.append(f"{value} {'<=' if first.descending else '>='} {self._compiler.bind(position[0])}")
         values = [value, *(key.expression for key in self._keys[1:])]
-        where = " AND ".join([self._where(*own), *last])
+        along = self._along()
+        for source in (condition.sources[0] for condition in along):
+            own += [text.format(t="d.") for text in (source.where, source.floor) if text]
+        probes = self._where(but=along)
+        passed = probes if last == "1" else f"CASE WHEN {probes} THEN {last} ELSE 0 END"
+        where = " AND ".join([*own, passed])
         return self._ordered(rid, values, f"FROM {table} WHERE {where}", position, walked=True)
 
     def _rest(self, first: SortKey, position: Sequence[Any] | None) -> str:

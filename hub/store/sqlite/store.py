@@ -15,7 +15,7 @@ import apsw
 
 from hub.clock import utc_ms
 from hub.search.query import SearchQuery
-from hub.store.port import EVERYTHING, Key, Outcome, Scope, SearchPage, Transaction, Version
+from hub.store.port import EVERYTHING, Key, Outcome, Scope, SearchPage, SourceTally, Transaction, Version
 from hub.store.sqlite import outcomes, people, versions
 from hub.store.sqlite.functions import register
 from hub.store.sqlite.indexer import Indexer, standard_indexer
@@ -128,6 +128,10 @@ class SqliteStore:
     def outcomes(self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000) -> list[Outcome]:
         with self._readers.borrow() as connection:
             return outcomes.listed(connection, state=state, source=source, after=after, limit=limit)
+
+    def tallies(self) -> dict[str, SourceTally]:
+        with self._readers.borrow() as connection:
+            return outcomes.tallies(connection)
 
     def finished_after(self, seq: int) -> int:
         with self._readers.borrow() as connection:

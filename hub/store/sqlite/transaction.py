@@ -145,7 +145,9 @@ class SqliteTransaction:
 
     def _rows(self, resource: Resource) -> set[Row]:
         entries = self._indexer.extract(resource)
-        return rows.rows_of(self._connection, self._names, resource["resourceType"], entries)
+        found = rows.rows_of(self._connection, self._names, resource["resourceType"], entries)
+        rows.learn(self._connection, self._names, found)
+        return found
 
     def _insert(self, key: Key, state: State, present: str) -> int:
         row = (self._names.number(self._connection, key.type), key.id, *state, present)

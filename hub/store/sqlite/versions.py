@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import apsw
@@ -18,7 +18,8 @@ _FROM = "FROM resource r LEFT JOIN body b ON b.rid = r.rid"
 _FORMER = "h.version, h.updated, h.deleted, h.body, h.method, h.facility, h.patient"
 
 CURRENT = f"SELECT {_CURRENT} {_FROM} WHERE {_KEY}"
-BY_RID = f"SELECT r.type, r.id, {_CURRENT} {_FROM} WHERE r.rid = ?"
+BY_RIDS = f"""SELECT r.type, r.id, {_CURRENT} FROM json_each(?) j
+CROSS JOIN resource r ON r.rid = j.value LEFT JOIN body b ON b.rid = r.rid ORDER BY j.key"""
 FORMER = f"SELECT {_FORMER} FROM resource r JOIN history h ON h.rid = r.rid WHERE {_KEY}"
 
 
@@ -32,9 +33,10 @@ def current(connection: apsw.Connection, key: Key) -> Version | None:
     return version_of(key, row) if row else None
 
 
-def by_rid(connection: apsw.Connection, names: Names, rid: int) -> Version:
-    kind, identity, *row = connection.execute(BY_RID, (rid,)).get
-    return version_of(Key(names.text(connection, kind), identity), tuple(row))
+def by_rids(connection: apsw.Connection, names: Names, rids: Sequence[int]) -> tuple[Version, ...]:
+    """In the order asked."""
+    rows = connection.execute(BY_RIDS, (f"[{','.join(map(str, rids))}]",))
+    return tuple(version_of(Key(names.text(connection, kind), identity), tuple(row)) for kind, identity, *row in rows)
 
 
 def read(connection: apsw.Connection, key: Key) -> Version:
