@@ -6,7 +6,7 @@ View and column names: patients, visits, diagnoses, orders, prescriptions, each 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -73,10 +73,11 @@ class HospitalDatabase:
             if visit.facility == self.facility:
                 self._insert("visit", [_visit_row(visit)])
                 self._insert("diagnosis", [_diagnosis_row(visit)])
-                self._insert("orders", [_order_row(visit, o) for o in (*visit.labs, *visit.exams)])
+                orders: list[LabReport | Exam] = [*visit.labs, *visit.exams]
+                self._insert("orders", [_order_row(visit, order) for order in orders])
                 self._insert("prescription", list(_prescription_rows(visit)))
 
-    def _insert(self, table: str, rows: list[tuple[object, ...]]) -> None:
+    def _insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
         if not rows:
             return
         with self._connect() as db:

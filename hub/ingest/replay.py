@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, Protocol
 
 from hub.ingest.journal import Journal, Selection
-from hub.store.port import ResourceStore
+from hub.store.port import Outcome
 
 PAGE = 64
 State = Literal["", "done", "dead"]
@@ -46,8 +46,14 @@ class Request:
     finished: str = ""
 
 
+class Outcomes(Protocol):
+    """What became of records: a ResourceStore, or what can be read of one that another process owns."""
+
+    def outcomes(self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000) -> list[Outcome]: ...
+
+
 class Replays:
-    def __init__(self, journal: Journal, store: ResourceStore) -> None:
+    def __init__(self, journal: Journal, store: Outcomes) -> None:
         self._journal = journal
         self._store = store
 

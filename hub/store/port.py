@@ -103,6 +103,16 @@ class Outcome:
     kind: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SourceTally:
+    """What became of a source's records, all told."""
+
+    done: int = 0
+    dead: int = 0
+    issues: int = 0  # records done that have at least one
+    resources: int = 0  # created, changed or found by them, a resource counted once a record
+
+
 class Transaction(Protocol):
     """Inside `ResourceStore.write`. Sees its own changes."""
 
@@ -189,6 +199,9 @@ class ResourceStore(Protocol):
 
     def outcomes(self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000) -> list[Outcome]:
         """By journal number."""
+
+    def tallies(self) -> dict[str, SourceTally]:
+        """By source; kept up with every outcome, so it costs nothing to ask."""
 
     def finished_after(self, seq: int) -> int:
         """The highest n such that every journal record seq+1 … n has an outcome (seq itself if none): where to resume."""

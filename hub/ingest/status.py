@@ -1,0 +1,54 @@
+"""`GET /ops/status`: what came in by each channel and what became of it. For roles admin and it; counts only, no patient data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from hub.api.auth import access_of
+from hub.api.responses import error_answer
+from hub.errors import HubError, NotAllowed
+from hub.ingest.run import IntakeService
+from hub.store.port import ResourceStore, SourceTally
+
+if TYPE_CHECKING:
+    from hub.app import Hub
+
+
+def install_status(app: FastAPI, intake: IntakeService) -> None:
+    @app.get("/ops/status")
+    async def status(request: Request) -> Response:
+        try:
+            if access_of(request).role not in {"admin", "it"}:
+                raise NotAllowed("the intake's state is for the roles admin and it")
+        except HubError as error:
+            return error_answer(error)
+        hub: Hub = app.state.hub
+        return JSONResponse(await run_in_threadpool(intake_status, intake, hub.store))
+
+
+def intake_status(intake: IntakeService, store: ResourceStore) -> dict[str, Any]:
+    """Per channel: received, duplicates, done, dead, issues (records that have some), resources; and what waits."""
+    counts, tallies = intake.journal.counts(), store.tallies()
+    states = {state.name: state for state in intake.states()}
+    channels = []
+    for source in sorted({*counts, *tallies, *states}):
+        count, state = counts.get(source), states.get(source)
+        channels.append(
+            {
+                "source": source,
+                "connector": state.connector if state else "",
+                "up": bool(state and state.up),
+                "problem": state.problem if state else "not in county.toml",
+                "received": count.received if count else 0,
+                "duplicates": count.duplicates if count else 0,
+                "last": count.last.isoformat() if count else None,
+                **asdict(tallies.get(source, SourceTally())),
+            }
+        )
+    return {"waiting": intake.pipeline.lag, "problem": intake.pipeline.problem, "channels": channels}
