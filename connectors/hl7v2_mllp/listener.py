@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
+from typing import Any, cast
 
 from connectors.base import Intake, JournalUnavailable, SourceRecord, SourceUnavailable
 from connectors.hl7v2_mllp.acknowledgement import Answer, Outcome, acknowledge
@@ -181,15 +182,15 @@ class MllpListener:
     def _deadline(self, *, inside: bool) -> float:
         return asyncio.get_running_loop().time() + (self._config.read_seconds if inside else self._config.idle_seconds)
 
-    async def _read(self, reader: asyncio.StreamReader, stopping: asyncio.Future[bool], deadline: float) -> bytes:
+    async def _read(self, reader: asyncio.StreamReader, stopping: asyncio.Task[Any], deadline: float) -> bytes:
         """The next bytes; none at the end, or when we stop. Raise TimeoutError past the deadline."""
-        reading = asyncio.ensure_future(reader.read(_PIECE))
+        reading: asyncio.Task[Any] = asyncio.ensure_future(reader.read(_PIECE))
         try:
             left = max(0.0, deadline - asyncio.get_running_loop().time())
             done, _ = await asyncio.wait({reading, stopping}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             if not done:
                 raise TimeoutError
-            return reading.result() if reading in done else b""
+            return cast(bytes, reading.result()) if reading in done else b""
         finally:
             reading.cancel()
 

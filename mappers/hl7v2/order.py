@@ -13,7 +13,7 @@ from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Group
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.observation import Report, item_code, note_text, observation_from_obx
-from mappers.hl7v2.report import SERVICES, specimen_from_spm
+from mappers.hl7v2.report import SERVICES, state_specimens
 from mappers.hl7v2.types import codeable_concept, number_identifier, people
 from mappers.identity_keys import resource_id
 from profiles.names import DIAGNOSTIC_SERVICE
@@ -182,13 +182,12 @@ def _only_a_status(draft: Draft, group: Group) -> bool:
 def _state_order(draft: Draft, group: Group, key: tuple[str, ...]) -> None:
     request = service_request_from_orc(draft, group, key)
     report_key = ("order", *key)
-    specimen = specimen_from_spm(draft, group, report_key)
-    if specimen:
-        draft.state(specimen)
-        request["specimen"] = [{"reference": f"Specimen/{specimen['id']}"}]
-    reference = {"reference": f"Specimen/{specimen['id']}"} if specimen else None
+    specimens = state_specimens(draft, group, report_key)
+    if specimens:
+        request["specimen"] = specimens
+    first = specimens[0] if specimens else None
     asked = Report(
-        key=(draft.facility, *report_key), effective=None, issued=None, category="survey", specimen=reference, status_code=""
+        key=(draft.facility, *report_key), effective=None, issued=None, category="survey", specimen=first, status_code=""
     )
     answers = []
     for result in group.results:

@@ -220,7 +220,17 @@ def state_patient(draft: Draft, pid: Segment) -> None:
         patient["contact"] = contacts
     draft.patient_key = key
     draft.patient = {"reference": f"Patient/{patient['id']}"}
+    if draft.mode == "patch" and _only_own_numbers(pid):  # says nothing of the ID card that an earlier message stated
+        known = {
+            name: patient.pop(name) if name == "identifier" else patient[name] for name in ("resourceType", "id", "identifier")
+        }
+        draft.state(known, "fill")
     draft.state(patient, draft.mode)
+
+
+def _only_own_numbers(pid: Segment) -> bool:
+    own = all(number.kind in LOCAL_KINDS for number in _numbers(pid, 3)) and not _id_card_numbers(pid)
+    return own and not any(pid.has(field) for field in (2, 4, 19))
 
 
 def state_merge(draft: Draft, pid: Segment, mrg: Segment) -> None:

@@ -61,10 +61,8 @@ NOTE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-DiagnosticReport.n
 
 def report_number(group: Group) -> str:
     """OBR-3, else OBR-2, else the ORC's: the number that a correction repeats."""
-    for segment in (group.obr, group.orc):
-        if segment is not None and (number := segment.value(3) or segment.value(2)):
-            return number
-    return ""
+    found = [segment.value(field) for segment in (group.obr, group.orc) if segment for field in (3, 2)]
+    return next(filter(None, found), "")
 
 
 def report_key(draft: Draft, group: Group) -> tuple[str, ...]:
@@ -111,11 +109,18 @@ def _issued(draft: Draft, obr: Segment | None) -> str | None:
     return draft.instant(obr, 22) if obr and len(obr.value(22)) > 1 else None
 
 
-def specimen_from_spm(draft: Draft, group: Group, key: tuple[str, ...]) -> Resource | None:
-    """SPM, or OBR-15 of versions before 2.5. A specimen number is the business key, else the report is."""
-    obr = group.obr
-    if group.specimens:
-        return _specimen(draft, group.specimens[0], key)
+def state_specimens(draft: Draft, group: Group, key: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The specimens of a group, or the one of OBR-15; → references, the first is that of the results."""
+    specimens = [_specimen(draft, spm, key if n == 0 else (*key, str(spm.number))) for n, spm in enumerate(group.specimens)]
+    if not specimens and (source := _specimen_of_obr(draft, group.obr, key)):
+        specimens.append(source)
+    for specimen in specimens:
+        draft.state(specimen)
+    return [{"reference": f"Specimen/{specimen['id']}"} for specimen in specimens]
+
+
+def _specimen_of_obr(draft: Draft, obr: Segment | None, key: tuple[str, ...]) -> Resource | None:
+    """OBR-15, of versions before 2.5; the report is its business key."""
     if obr is None or not obr.value(15):
         return None
     name = obr.value(15, 2)
@@ -131,6 +136,7 @@ def specimen_from_spm(draft: Draft, group: Group, key: tuple[str, ...]) -> Resou
 
 
 def _specimen(draft: Draft, spm: Segment, key: tuple[str, ...]) -> Resource:
+    """A specimen number is the business key, else the report is."""
     number = spm.value(2, 2) or spm.value(2, 1)
     own_key = (draft.facility, number) if number else key
     specimen: Resource = {"resourceType": "Specimen", "id": resource_id("Specimen", *own_key)}
@@ -148,7 +154,8 @@ def _specimen(draft: Draft, spm: Segment, key: tuple[str, ...]) -> Resource:
 
 def request_shell(draft: Draft, group: Group, code: dict[str, Any] | None) -> dict[str, Any] | None:
     """The order a report answers, as far as the report knows it; → reference. Orders and HIS rows outrank this."""
-    number = next((found for segment in (group.obr, group.orc) if segment and (found := segment.value(2))), "")
+    segments = [segment for segment in (group.obr, group.orc) if segment]
+    number = next((found for segment in segments if (found := segment.value(2))), "")
     if not number:
         return None
     request: Resource = {
@@ -163,6 +170,9 @@ def request_shell(draft: Draft, group: Group, code: dict[str, Any] | None) -> di
         request["code"] = code
     if draft.encounter:
         request["encounter"] = draft.encounter
+    fields = [(segment, field) for segment, field in ((group.obr, 16), (group.orc, 12)) if segment]
+    if orderers := [person for segment, field in fields for person in people(draft, segment, field)]:
+        request["requester"] = orderers[0]
     draft.state(request, "fill")
     return {"reference": f"ServiceRequest/{request['id']}"}
 
@@ -214,17 +224,13 @@ def state_report(draft: Draft, group: Group) -> None:
     key = report_key(draft, group)
     effective, issued, status_code = _collected(draft, group), _issued(draft, obr), _status_code(draft, obr)
     service = obr.value(24).upper() if obr else ""
-    specimen = specimen_from_spm(draft, group, key)
-    for extra in group.specimens[1:]:
-        draft.state(_specimen(draft, extra, (*key, str(extra.number))))
-    if specimen:
-        draft.state(specimen)
+    specimens = state_specimens(draft, group, key)
     shared = Report(
         key=key,
         effective=effective,
         issued=issued,
         category=SERVICES.get(service, "laboratory"),
-        specimen={"reference": f"Specimen/{specimen['id']}"} if specimen else None,
+        specimen=specimens[0] if specimens else None,
         status_code=status_code,
     )
     code, mark = item_code(draft, obr, 4) if obr else _code_of_results(draft, group)
@@ -243,8 +249,8 @@ def state_report(draft: Draft, group: Group) -> None:
     report["performer"] = [draft.organization]
     if obr and (readers := people(draft, obr, 32)):
         report["resultsInterpreter"] = readers
-    if specimen:
-        report["specimen"] = [shared.specimen]
+    if specimens:
+        report["specimen"] = specimens
     if results:
         report["result"] = [{"reference": f"Observation/{result['id']}"} for result in results]
     if conclusion:

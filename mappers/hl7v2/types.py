@@ -156,6 +156,8 @@ def staff(draft: Draft, segment: Segment, field: int, repetition: int = 1) -> di
     parts = segment.components(field, repetition)
     if len(parts) == 1 and "^" in parts[0]:
         parts = parts[0].split("^")
+    elif parts and "&" in parts[0]:  # NDL: the whole person is the first component
+        parts = parts[0].split("&")
     number, family, given = [*parts, "", "", ""][:3]
     family, given = family.split("&")[0].strip(), given.strip()
     number = number.strip()
