@@ -76,7 +76,7 @@ def extract(resource: Resource) -> list[Entry]:
     _below(plan.root, resource, found)
     for code, path, convert in plan.computed:
         for value, _, system in select((path,), resource, resource):
-            _keep(convert, value, system, [code], found)
+            found.update((Entry(code, each), None) for each in convert(value, system))
     return list(found)
 
 
@@ -94,8 +94,14 @@ def _below(node: Node, element: dict[str, Any], found: Found) -> None:
 
 
 def _visit(node: Node, value: Any, position: int, found: Found) -> None:
-    for (convert, system), codes in node.wanted.items():
-        _keep(convert, value, system, codes, found)
+    if node.wanted:
+        for (convert, system), codes in node.wanted.items():
+            try:
+                for each in convert(value, system):
+                    for code in codes:
+                        found[Entry(code, each)] = None
+            except BROKEN:
+                continue
     if node.below and type(value) is dict:
         _below(node, value, found)
     if node.filtered:
@@ -109,15 +115,6 @@ def _holds(tests: tuple[Test, ...], value: Any) -> bool:
         return all(test.holds(value) for test in tests)
     except BROKEN:
         return False
-
-
-def _keep(convert: Converter, value: Any, system: str, codes: list[str], found: Found) -> None:
-    try:
-        for each in convert(value, system):
-            for code in codes:
-                found[Entry(code, each)] = None
-    except BROKEN:
-        return
 
 
 # -- composites
