@@ -83,7 +83,7 @@ async def _content(call: Call, resource: dict[str, Any]) -> bytes:
             raise NotFound("the content of this Binary is not there") from None
     if not SHA256(resource["id"]):
         return b""
-    return await asyncio.to_thread(call.hub.blobs.get, resource["id"])
+    return await asyncio.to_thread(call.hub.blobs.read, resource["id"])
 
 
 def _wants_json(call: Call) -> bool:

@@ -25,9 +25,7 @@ def context_of(channel: Channel, beside: Path | None) -> MappingContext:
     for name in channel.maps:
         found = list(_files(name, beside))
         if not found:
-            raise Invalid(
-                f"channel {channel.name}: maps: there is no ConceptMap or folder {name!r}; shipped: {', '.join(_shipped())}"
-            )
+            raise Invalid(f"channel {channel.name}: maps: no ConceptMap or folder {name!r}; shipped: {', '.join(_shipped())}")
         for label, text in found:
             _add(maps, _concept_map(channel, label, text))
     return MappingContext(zone=channel.zone, charset=channel.charset, concept_maps=maps)

@@ -29,7 +29,7 @@ class Blobs(Protocol):
     def put(self, content: bytes) -> str:
         """Keep the bytes, synced; return their SHA-256 in hex."""
 
-    def get(self, sha256: str) -> bytes: ...
+    def read(self, sha256: str) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Journal:
     def loaded(self, entry: Entry) -> Entry:
         if not entry.in_blobs:
             return entry
-        return replace(entry, record=replace(entry.record, content=self._blobs.get(entry.sha256)), in_blobs=False)
+        return replace(entry, record=replace(entry.record, content=self._blobs.read(entry.sha256)), in_blobs=False)
 
     def after(self, seq: int, limit: int = 100) -> list[Entry]:
         """The next entries in order; long bodies stay in the blobs."""

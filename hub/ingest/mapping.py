@@ -41,6 +41,9 @@ class Attempt:
 
 
 class RecordMapper(Protocol):
+    def prepare(self) -> None:
+        """Start what mapping needs, before the first record comes."""
+
     def map(self, entries: Sequence[Entry]) -> Iterator[Attempt]:
         """One attempt an entry, in order."""
 
@@ -52,7 +55,7 @@ def attempt(entry: Entry, context: MappingContext, blobs: Blobs) -> Attempt:
     try:
         record = entry.record
         if entry.in_blobs:
-            record = replace(record, content=blobs.get(entry.sha256))
+            record = replace(record, content=blobs.read(entry.sha256))
         mapped = _checked(map_record(record, context))
         for attachment in mapped.attachments:
             if not (entry.in_blobs and attachment.sha256 == entry.sha256):
@@ -102,6 +105,9 @@ def invalid(change: Change) -> Issue | None:
 class MapperHere:
     """Maps in the calling thread: for tests and tools that map a few records."""
 
+    def prepare(self) -> None:
+        """Nothing to start."""
+
     def __init__(self, contexts: Mapping[str, MappingContext], blobs: Blobs) -> None:
         self._contexts, self._blobs = contexts, blobs
 
@@ -111,6 +117,10 @@ class MapperHere:
 
     def close(self) -> None:
         """Nothing runs between two calls."""
+
+
+class PoolClosed(Exception):
+    """The hub stops: the record is nobody's fault and waits for the next start."""
 
 
 class MapperPool:
@@ -131,6 +141,12 @@ class MapperPool:
         self._memory = memory
         self._modules = tuple(modules)  # imported by a fresh worker
         self._worker: _Worker | None = None
+        self._closed = False
+
+    def prepare(self) -> None:
+        """Start the worker before the first record comes."""
+        if self._worker is None:
+            self._start()
 
     def map(self, entries: Sequence[Entry]) -> Iterator[Attempt]:
         waiting = list(entries)
@@ -138,7 +154,7 @@ class MapperPool:
             yield from self._in_turn(waiting)
         finally:
             if waiting:  # given up half-way: the worker's remaining answers would be taken for those of the next call
-                self.close()
+                self._end_worker()
 
     def _in_turn(self, waiting: list[Entry]) -> Iterator[Attempt]:
         tries: dict[int, int] = {}
@@ -152,6 +168,8 @@ class MapperPool:
                     break
                 waiting.pop(0)
                 yield replace(result, tries=tries.get(result.seq, 0) + 1)
+            if failure and self._closed:
+                raise PoolClosed
             if failure:
                 culprit = waiting[0].seq
                 tries[culprit] = tries.get(culprit, 0) + 1
@@ -160,9 +178,13 @@ class MapperPool:
                     yield Attempt(culprit, None, failure, tries[culprit])
 
     def close(self) -> None:
-        if self._worker:
-            self._worker.end()
-            self._worker = None
+        self._closed = True
+        self._end_worker()
+
+    def _end_worker(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker:
+            worker.end()
 
     def _answers(self, chunk: Sequence[Entry]) -> Iterator[Attempt | str]:
         """Attempts in order; a text instead of the next one says why the worker is gone."""
@@ -171,16 +193,18 @@ class MapperPool:
             worker.connection.send(chunk)
             for _ in chunk:
                 if not worker.connection.poll(self._seconds):
-                    self.close()
+                    self._end_worker()
                     yield f"the mapper did not end within {self._seconds:g} s"
                     return
                 yield worker.connection.recv()
         except (EOFError, OSError) as error:
             code = self._worker.exit_code() if self._worker else None
-            self.close()
+            self._end_worker()
             yield f"the mapper's process died: {_how(code) or type(error).__name__}"
 
     def _start(self) -> _Worker:
+        if self._closed:
+            raise PoolClosed
         self._worker = _Worker(self._contexts, self._folder, self._memory, self._modules)
         return self._worker
 

@@ -20,7 +20,7 @@ from connectors.base import JournalUnavailable
 from hub.errors import HubError, Kind
 from hub.ingest.effect import Effect
 from hub.ingest.journal import Entry, Journal
-from hub.ingest.mapping import Attempt, RecordMapper
+from hub.ingest.mapping import Attempt, PoolClosed, RecordMapper
 from hub.ingest.replay import Replays
 from hub.settings import County
 from hub.store.port import Outcome, ResourceStore, Transaction
@@ -127,8 +127,11 @@ class Pipeline:
 
     def _run(self) -> None:
         failures = 0
+        self._mapper.prepare()
         while not self._stopping.is_set():
             try:
+                if self.problem:
+                    self._land(0)  # what was under way goes first; nothing is taken on top of it
                 if not self._step():
                     self._rest()
                 failures = 0
@@ -137,6 +140,8 @@ class Pipeline:
                 self._ill(f"{type(error).__name__}: {error}" if isinstance(error, HubError) else type(error).__name__)
                 self._stopping.wait(BACKOFF[min(failures, len(BACKOFF) - 1)])
                 failures += 1
+            except PoolClosed:
+                break
             except Exception as error:
                 log.exception("pipeline: an error of its own; it goes on from where the store is")
                 self._restart_from_store(type(error).__name__)
@@ -180,7 +185,8 @@ class Pipeline:
         numbers = self._replays.next(request)
         self._process(self._journal.entries(numbers), again=True)
         self._land(0)
-        self._replays.advance(request, numbers)
+        if not self._stopping.is_set():
+            self._replays.advance(request, numbers)
         return True
 
     def _rest(self) -> None:
@@ -198,6 +204,8 @@ class Pipeline:
             if not again:
                 self._position = entry.seq
             self._land(IN_FLIGHT)
+            if self._stopping.is_set():
+                return
 
     def _submit(self, entry: Entry, attempt: Attempt, again: bool) -> Future[Outcome]:
         def work(transaction: Transaction) -> Outcome:

@@ -112,16 +112,17 @@ def check_write(access: Access, resource_type: str, current: Version | None, *, 
         raise NotAllowed("the record belongs to another facility")
 
 
+PROVING_TYPES = frozenset({"Encounter", "ServiceRequest", "MedicationRequest"})
 _ENDED = frozenset({"finished", "cancelled", "entered-in-error"})
 _NO_CARE = frozenset({"cancelled", "entered-in-error", "planned"})
 
 
 def relations(resource: dict[str, Any], facility: str, now: int, policy: Policy) -> list[tuple[str, str, int]]:
     """(facility, patient id, until) that the resource proves: an encounter, an active order, a referral to another facility."""
-    patient = _patient_id(resource)
+    kind, until = resource["resourceType"], None
+    patient = _patient_id(resource) if kind in PROVING_TYPES else ""
     if not facility or not patient:
         return []
-    kind, until = resource["resourceType"], None
     facilities = [facility]
     if kind == "Encounter":
         until = _encounter_until(resource, now, policy)
@@ -137,7 +138,7 @@ def _organizations(performers: object) -> list[str]:
     """Facilities an order is addressed to; an Organization's id is its facility's code."""
     if not isinstance(performers, list):
         return []
-    references = (str(p.get("reference", "")) for p in performers)
+    references = (str(p.get("reference", "")) for p in performers if isinstance(p, dict))
     return [r.removeprefix("Organization/") for r in references if r.startswith("Organization/")]
 
 
@@ -145,7 +146,8 @@ def _encounter_until(encounter: dict[str, Any], now: int, policy: Policy) -> int
     status = encounter.get("status")
     if status in _NO_CARE:
         return None
-    period = encounter.get("period") or {}
+    stated = encounter.get("period")
+    period = stated if isinstance(stated, dict) else {}
     end = _instant(period.get("end"), end=True)
     if end is not None or status in _ENDED:
         last = end if end is not None else _instant(period.get("start"))
@@ -159,7 +161,8 @@ def _no_later(instant: int | None, now: int) -> int:
 
 
 def _patient_id(resource: dict[str, Any]) -> str:
-    reference = (resource.get("subject") or {}).get("reference")
+    subject = resource.get("subject")
+    reference = subject.get("reference") if isinstance(subject, dict) else None
     kind, _, patient = str(reference or "").partition("/")
     return patient.partition("/")[0] if kind == "Patient" else ""
 

@@ -172,7 +172,8 @@ def _subjects_of(resource: Resource, version: Version) -> set[str]:
     """Ids of the Patients that the resource is about."""
     if resource["resourceType"] == "Patient":
         return set()
-    references = (resource.get(name) for name in SUBJECTS)
+    named = (resource.get(name) for name in SUBJECTS)
+    references = [r for value in named for r in (value if isinstance(value, list) else [value])]
     stated = {str(r.get("reference", "")) for r in references if isinstance(r, dict)}
     ids = {s.split("/")[1] for s in stated if s.startswith("Patient/")}
     return ids | ({version.patient} if version.patient else set())

@@ -251,7 +251,7 @@ async def _stored_object(request: Request, id: str, sha: str, *, ecg: bool) -> b
     reader = Reader(hub.door, session.access, id)
     for study in await reader.search("ImagingStudy"):
         if sha in stored_objects(study.resource) and ("ECG" in modalities(study.resource)) == ecg:
-            content: bytes = await asyncio.to_thread(hub.blobs.get, sha)
+            content: bytes = await asyncio.to_thread(hub.blobs.read, sha)
             return content
     raise NobodyHere
 

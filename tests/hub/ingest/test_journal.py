@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hub.store.blobs import BlobStore
 
 from connectors.base import JournalUnavailable, SourceRecord
 from hub.ingest.journal import INLINE, Journal, JournalCheckpoints, Selection
+from hub.store.blobs import BlobStore
 
 NOW = datetime(2024, 5, 1, 8, tzinfo=UTC)
 ONE = SourceRecord("cty-lis", "CTY", "hl7v2", "M1", b"MSH|1", NOW, hints={"charset": "GB18030"})
@@ -41,7 +41,7 @@ def test_a_long_body_lies_in_the_blobs(journal, tmp_path):
     assert entry.in_blobs
     assert entry.record.content == b""
     assert journal.read(seq).record == long
-    assert BlobStore(tmp_path / "blobs").get(entry.sha256) == long.content
+    assert BlobStore(tmp_path / "blobs").read(entry.sha256) == long.content
 
 
 def test_the_same_record_again_is_counted_and_the_same_key_with_another_body_is_kept(journal):

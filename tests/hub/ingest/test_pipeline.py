@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hub.store.blobs import BlobStore
 
 import tests.hub.ingest.poison
 from connectors.base import SourceRecord
+from hub.errors import Unavailable
 from hub.fhir_json import load
 from hub.ingest.journal import Journal, Selection
 from hub.ingest.mapping import MapperHere, MapperPool
@@ -20,6 +21,7 @@ from hub.ingest.pipeline import Pipeline
 from hub.ingest.replay import Filter, Replays, ask
 from hub.search.query import SearchQuery
 from hub.settings import County
+from hub.store.blobs import BlobStore
 from hub.store.port import EVERYTHING, Key
 from hub.store.sqlite import SqliteStore
 from tests.hub.ingest.messages import RECORD, oru, oru_record
@@ -188,7 +190,57 @@ class Mended:
 
         yield from (Attempt(entry.seq, Mapped((tests.hub.ingest.poison.basic("mended"),))) for entry in entries)
 
+    def prepare(self) -> None: ...
+
     def close(self) -> None: ...
+
+
+class DownForAWhile:
+    """The house's store behind a switch: while it is off, no write is done."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self.refused = 0
+        self.down = True
+
+    def write(self, work: Any) -> Future[Any]:
+        if not self.down:
+            return self._store.write(work)
+        self.refused += 1
+        refusal: Future[Any] = Future()
+        refusal.set_exception(Unavailable("the disk is full; nothing was written"))
+        return refusal
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_while_the_store_cannot_be_written_nothing_is_lost_and_then_it_goes_on(house):
+    real, house.store = house.store, DownForAWhile(house.store)
+    pipeline = house.pipeline()
+    pipeline.start()
+    house.journal(*(oru_record(number) for number in range(1, 21)))
+    assert not pipeline.wait_until_idle(0.5)
+    assert pipeline.problem == "Unavailable: the disk is full; nothing was written"
+    assert house.store.refused > 0
+    house.store.down = False
+    assert pipeline.wait_until_idle(20)
+    pipeline.stop()
+    house.store = real
+    assert len(house.all("DiagnosticReport")) == 20
+    assert {o["meta"]["versionId"] for o in house.all("Observation")} == {"1"}
+    assert house.store.outcomes(state="dead") == []
+    assert pipeline.problem == ""
+
+
+def test_stopping_blames_no_record(house, tmp_path):
+    house.mapper = MapperPool({}, tmp_path / "blobs", seconds=30, modules=("tests.hub.ingest.poison",))
+    pipeline = house.pipeline()
+    pipeline.start()
+    house.journal(poison(b"a"), poison(b"loop"), poison(b"b"))
+    pipeline.wait_until_idle(1)
+    pipeline.stop(timeout=0.2)
+    assert house.store.outcomes(state="dead") == []
 
 
 def test_a_replay_asked_for_by_another_process_is_done_by_the_running_pipeline(house, tmp_path):
