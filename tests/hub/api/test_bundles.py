@@ -55,7 +55,9 @@ async def test_an_invalid_entry_is_named_by_its_element(admin: Client) -> None:
 
 
 async def test_one_identity_twice_is_refused_whole(admin: Client) -> None:
-    twice = bundle("transaction", entry("PUT", "Patient/p1", patient("p1")), entry("PUT", "Patient/p1", patient("p1", gender="other")))
+    twice = bundle(
+        "transaction", entry("PUT", "Patient/p1", patient("p1")), entry("PUT", "Patient/p1", patient("p1", gender="other"))
+    )
     assert (await admin.post(twice, "/fhir")).status_code == 400
     names = bundle("transaction", *(entry("POST", "Patient", unnamed(patient("x")), URN) for _ in range(2)))
     assert (await admin.post(names, "/fhir")).json()["issue"][0]["expression"] == ["Bundle.entry[1]"]

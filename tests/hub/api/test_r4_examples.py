@@ -1,0 +1,81 @@
+"""Every official R4 example is stored and read back as it was sent, or refused for a right reason.
+
+The examples are HL7's npm package `hl7.fhir.r4.examples` 4.0.1. r4_examples_refused.json lists what is refused and why; a change of
+the validator shows as a difference to it: run with YITONG_REWRITE=1, then read what changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub import fhir_json
+from tests.hub.api.county import FHIR, Client, Served
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+
+DEFAULT = Path.home() / ".cache/yitong-hub/hl7.fhir.r4.examples-4.0.1/package"
+EXAMPLES = Path(os.environ.get("YITONG_R4_EXAMPLES", DEFAULT))
+REFUSED = Path(__file__).with_name("r4_examples_refused.json")
+AT_ONCE = 24
+
+
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason=f"the R4 examples are not at {EXAMPLES}")
+async def test_every_official_example_comes_back_or_is_refused_with_a_reason(hub: Served) -> None:
+    admin = hub.client("admin")
+    refused: dict[str, str] = {}
+    stored = 0
+    waiting = asyncio.Semaphore(AT_ONCE)
+
+    async def one_key(sent: list[tuple[str, bytes]]) -> None:
+        """Examples of one identity, one after the other."""
+        nonlocal stored
+        async with waiting:
+            for name, text in sent:
+                reason = await stored_or_refused(admin, text)
+                if reason is None:
+                    stored += 1
+                else:
+                    refused[name] = reason
+
+    await asyncio.gather(*(one_key(sent) for sent in examples().values()))
+    print(f"{stored} stored and read back equal, {len(refused)} refused")
+    found = dict(sorted(refused.items()))
+    if os.environ.get("YITONG_REWRITE"):
+        REFUSED.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    assert found == json.loads(REFUSED.read_text("utf-8"))
+    assert stored > 5000
+
+
+def examples() -> dict[tuple[str, str], list[tuple[str, bytes]]]:
+    found: dict[tuple[str, str], list[tuple[str, bytes]]] = defaultdict(list)
+    for path in sorted(EXAMPLES.glob("*.json")):
+        text = path.read_bytes()
+        head = fhir_json.load(text)
+        if "resourceType" in head:  # not the package's own index
+            found[head["resourceType"], head.get("id", path.stem)].append((path.name, text))
+    return found
+
+
+async def stored_or_refused(admin: Client, text: bytes) -> str | None:
+    sent = fhir_json.load(text)
+    path = f"/fhir/{sent['resourceType']}/{sent.get('id', 'none')}"
+    answer = await admin.http.put(path, content=text, headers=FHIR | {"prefer": "return=minimal"})
+    if answer.status_code not in (200, 201):
+        issue = answer.json()["issue"][0]
+        return f"{answer.status_code} {', '.join(issue.get('expression', []))}: {issue['diagnostics']}"
+    got = await admin.get(path, accept="application/fhir+json")
+    assert without_meta(fhir_json.load(got.content)) == without_meta(sent), path
+    return None
+
+
+def without_meta(resource: dict[str, Any]) -> tuple[Any, ...]:
+    """Byte for byte: 1.0 is not 1.00, and order counts; the hub writes resourceType and id first."""
+    content = {name: value for name, value in resource.items() if name not in ("meta", "resourceType", "id")}
+    return resource["resourceType"], resource["id"], fhir_json.dump(content)
