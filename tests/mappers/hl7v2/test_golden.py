@@ -27,7 +27,8 @@ def as_json(result: Mapped) -> dict:
         "changed_at": result.changed_at.isoformat() if result.changed_at else None,
         "ledger": dict(result.ledger),
         "issues": [
-            " | ".join(part for part in (i.severity, i.code, i.where, i.detail, i.system, i.value, i.display) if part) for i in result.issues
+            " | ".join(part for part in (i.severity, i.code, i.where, i.detail, i.system, i.value, i.display) if part)
+            for i in result.issues
         ],
         "attachments": [{"sha256": a.sha256, "content_type": a.content_type, "bytes": len(a.content)} for a in result.attachments],
         "changes": [{"mode": change.mode, "resource": change.resource} for change in result.changes],
