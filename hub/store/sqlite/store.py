@@ -22,6 +22,7 @@ from hub.store.sqlite.indexer import Indexer, standard_indexer
 from hub.store.sqlite.lock import WAIT_SECONDS, FolderLock
 from hub.store.sqlite.names import Names, NewNames
 from hub.store.sqlite.readers import Readers, limited
+from hub.store.sqlite.reindex import Progress, reindex
 from hub.store.sqlite.schema import connect, prepare
 from hub.store.sqlite.search import STANDARD, Search, Thresholds
 from hub.store.sqlite.transaction import SqliteTransaction
@@ -52,6 +53,7 @@ class SqliteStore:
         self._indexer = indexer or standard_indexer()
         self._limit = statement_seconds
         self._thresholds = thresholds
+        self._closed = False
         self._names = Names()
         self._new_names = NewNames()
         try:
@@ -158,12 +160,24 @@ class SqliteStore:
         with self._readers.borrow() as connection:
             return [text for (text,) in connection.execute("PRAGMA integrity_check") if text != "ok"]
 
+    def reindex(self, progress: Progress | None = None) -> int:
+        """Build every index entry anew; `progress` is told how many of how many are done. Writes wait until it is over."""
+        job = self._writer.submit(lambda: reindex(self._writing, self._indexer, self._new_names, progress or _untold))
+        return job.result()
+
     def close(self) -> None:
-        """Finish what was submitted, then let the folder go."""
+        """Finish what was submitted, then let the folder go. Closing again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         self._writer.close()
         self._readers.close()
         self._writing.close()
         self._lock.release()
+
+
+def _untold(done: int, total: int) -> None:
+    pass
 
 
 def _sync(path: Path) -> None:

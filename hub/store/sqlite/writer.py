@@ -99,7 +99,9 @@ class Writer:
             self._connection.execute("COMMIT")
         except BaseException as error:
             self._undo(error)
-            for done in finished or [_Finished(first.future, None, None)]:
+            if not finished and first.future.set_running_or_notify_cancel():  # not even begun
+                finished.append(_Finished(first.future, None, None))
+            for done in finished:
                 done.future.set_exception(done.error or self._failure(error))
             return
         for done in finished:
@@ -119,8 +121,8 @@ class Writer:
         while waiting is not None:
             if waiting.future.set_running_or_notify_cancel():
                 finished.append(self._run_job(waiting))
-                if not self._connection.in_transaction:
-                    raise _GroupLost
+                if isinstance(finished[-1].error, apsw.IOError) or not self._connection.in_transaction:
+                    raise _GroupLost from finished[-1].error
             if len(finished) >= GROUP_JOBS or time.monotonic() >= end:
                 return
             try:
@@ -140,13 +142,13 @@ class Writer:
             if connection.in_transaction:
                 connection.execute("ROLLBACK TO job")
                 connection.execute("RELEASE job")
-            return _Finished(waiting.future, None, error)
+            return _Finished(waiting.future, None, self._failure(error) if isinstance(error, apsw.FullError) else error)
         connection.execute("RELEASE job")
         return _Finished(waiting.future, result, None)
 
     def _undo(self, error: BaseException) -> None:
         self._rolled_back()
-        if isinstance(error, apsw.IOError):
+        if isinstance(error, apsw.IOError) or isinstance(error.__cause__, apsw.IOError):
             # After a failed sync nobody knows what is on the disk; only a restart, which reads the log anew, can tell.
             self._broken = "the disk failed while writing; nothing is acknowledged until the hub is restarted"
         log.error("a group of writes was not committed: %s", type(error).__name__)

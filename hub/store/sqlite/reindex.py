@@ -1,0 +1,54 @@
+"""Build every index entry anew from the stored resources, as after a change of what is extracted.
+
+One transaction: readers see the former entries until it is committed, and a stop half way changes nothing.
+"""
+
+# ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apsw
+
+from hub.fhir_json import load
+from hub.store.sqlite import rows
+from hub.store.sqlite.indexer import Indexer
+from hub.store.sqlite.names import NewNames
+
+CHUNK = 500
+Progress = Callable[[int, int], None]  # done, of how many
+
+
+def reindex(connection: apsw.Connection, indexer: Indexer, names: NewNames, progress: Progress) -> int:
+    """Return how many resources were read."""
+    total = int(connection.execute("SELECT count(*) FROM body").get)
+    for table in rows.COLUMNS:
+        connection.execute(f"DELETE FROM {table}")
+    connection.execute("UPDATE parameter SET repeats = 0, widest = 0")
+    names.forget()
+    done = 0
+    for chunk in _chunks(connection):
+        for rid, body in chunk:
+            _index(connection, indexer, names, rid, body)
+        done += len(chunk)
+        progress(done, total)
+    return done
+
+
+def _chunks(connection: apsw.Connection) -> Iterator[list[Any]]:
+    """Rows of (rid, body)."""
+    select = "SELECT rid, body FROM body WHERE rid > ? ORDER BY rid LIMIT ?"
+    chunk: list[Any] = connection.execute(select, (0, CHUNK)).fetchall()
+    while chunk:
+        yield chunk
+        chunk = connection.execute(select, (chunk[-1][0], CHUNK)).fetchall()
+
+
+def _index(connection: apsw.Connection, indexer: Indexer, names: NewNames, rid: int, body: bytes) -> None:
+    resource = load(body)
+    found = rows.rows_of(connection, names, resource["resourceType"], indexer.extract(resource))
+    rows.learn(connection, names, found)
+    rows.replace(connection, rid, set(), found)
+    update = "UPDATE resource SET patient = ?, present = ? WHERE rid = ?"
+    connection.execute(update, (indexer.patient_of(resource), rows.present(found), rid))
