@@ -46,21 +46,21 @@ connector = "hl7v2_mllp"
 facility = "CTY"
 charset = "GB18030"
 port = {mllp_cty}
-maps = ["cty-items"]
+maps = ["cty-item"]
 
 [[channel]]
 name = "tcm-lis"
 connector = "hl7v2_mllp"
 facility = "TCM"
 port = {mllp_tcm}
-maps = ["tcm-items"]
+maps = ["tcm-item"]
 
 [[channel]]
 name = "twp-lis"
 connector = "hl7v2_mllp"
 facility = "TWP"
 port = {mllp_twp}
-maps = ["twp-items"]
+maps = ["twp-item"]
 
 # Images and ECGs: one DICOM listener; the calling AE title says which facility sends.
 [[channel]]

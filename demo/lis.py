@@ -34,7 +34,7 @@ class Message:
 
 def local_codes(facility: str) -> dict[str, str]:
     """LOINC → the facility's own item code, read from the county's ConceptMap."""
-    text = resources.files("profiles.cn").joinpath("concept_maps", f"{facility.lower()}-items.json").read_text("utf-8")
+    text = resources.files("profiles.cn").joinpath("concept_maps", f"{facility.lower()}-item.json").read_text("utf-8")
     return {
         target["code"]: element["code"]
         for group in json.loads(text)["group"]
