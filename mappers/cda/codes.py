@@ -171,4 +171,4 @@ def system_uri(root: str, facility: str) -> str:
         return f"urn:oid:{root}"
     if UUID.fullmatch(root):
         return f"urn:uuid:{root.lower()}"
-    return f"urn:hub:{facility}:{re.sub(r'[^A-Za-z0-9.-]+', '-', root)[:64] or 'code'}"
+    return f"urn:hub:{facility}:{re.sub(r'[^A-Za-z0-9.-]+', '-', root).strip('-')[:64] or 'code'}"

@@ -13,7 +13,7 @@ from typing import Any
 from mappers.base import Attachment, Change, Resource
 from mappers.cda.codes import DOCUMENT_LOINC, DOCUMENT_NAMES, DOCUMENT_SYSTEM, LABEL_MEANS, LOINC_CODE, SECTION_TITLES
 from mappers.cda.entries import every, items_of, lines
-from mappers.cda.header import Document, authors, person, stated_time
+from mappers.cda.header import Document, authors, person, stated_time, type_key
 from mappers.cda.narrative import div_from_lines, div_from_text
 from mappers.cda.reader import Element, Id, attribute, child, children, id_of, text_of
 from mappers.datatypes import fhir_instant
@@ -268,5 +268,7 @@ def _replaced(document: Document, parent: Id) -> dict[str, Any]:
     """A former version of our own set is this resource's own history: it is named, not linked."""
     target: dict[str, Any] = {"type": "DocumentReference", "identifier": identifier_of(document, parent)}
     if document.key[0] != "set":
-        target["reference"] = f"DocumentReference/{resource_id('DocumentReference', document.facility, 'id', parent.text)}"
+        target["reference"] = (
+            f"DocumentReference/{resource_id('DocumentReference', document.facility, 'id', parent.text, type_key(document))}"
+        )
     return target

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mappers.base import Change, Resource
-from mappers.cda.codes import DISCHARGE, IMAGING_REPORT_ROOT, LAB_REPORT_ROOT, REQUEST_ROOT, SPECIMEN_ROOT
+from mappers.cda.codes import DISCHARGE, IMAGING_REPORT_ROOT, LAB_REPORT_ROOT, OID, REQUEST_ROOT, SPECIMEN_ROOT
 from mappers.cda.composition import section_code, sections_of
 from mappers.cda.entries import Item, every, items_of
 from mappers.cda.header import Document, person
@@ -28,6 +28,7 @@ DIAGNOSIS_USE = {"46241-6": "AD", "11535-2": "DD"}
 LABEL_USE = {"入院": "AD", "出院": "DD"}
 NO_ALLERGY = {"无", "否认", "无过敏史", "未发现", "否"}
 SUBSTANCE = re.compile(r"(?:患者)?(?:有)?(?:对)?(?P<name>[^，。；：:（()）]{1,20}?)(?:类药物)?(?:过敏史?)?")
+RESULT_CODES = {"1": "正常", "2": "异常", "3": "不确定"}  # 检查/检验结果代码
 # 检查类别 as written → HL7 table 0074
 EXAM_SERVICE = (
     ("CT", "CT"), ("MR", "NMR"), ("核磁", "NMR"), ("磁共振", "NMR"), ("超声", "RUS"), ("B超", "RUS"),
@@ -320,7 +321,10 @@ def map_imaging(document: Document) -> None:
 
 def _exam_code(document: Document, exam: Item) -> dict[str, Any] | None:
     if exam.coded:
-        return concept(document, exam)
+        system = document.uri(exam.system) if OID.fullmatch(exam.system) else local_system(document.facility, "item")
+        own = {"system": system, "code": exam.coded, **({"display": exam.display} if exam.display else {})}
+        translated = [dict(more) for more in document.context.translate(system, exam.coded)]
+        return {"coding": [own, *translated], "text": exam.display or exam.coded}
     return {"text": exam.value} if exam.value else None
 
 
@@ -338,6 +342,15 @@ def _paired(document: Document, items: list[Item]) -> list[tuple[Item, Item | No
         return []
     nothing: list[Item | None] = [None] * len(tests)
     return list(zip(tests, flags or nothing, values or nothing, strict=True))
+
+
+def _abnormal(document: Document, flag: Item) -> bool:
+    """Which way, the document does not say; a code whose name says otherwise says nothing."""
+    meant = RESULT_CODES.get(flag.coded, flag.display)
+    if flag.display and meant != flag.display:
+        document.note("conflict", "DE04.30.017", "the result's code and its name contradict each other", value=flag.coded)
+        return False
+    return meant == "异常"
 
 
 def _lab_observation(document: Document, number: str, triple: tuple[Item, Item | None, Item | None]) -> Resource:
@@ -358,7 +371,7 @@ def _lab_observation(document: Document, number: str, triple: tuple[Item, Item |
         observation |= {"valueQuantity": found} if found else {"valueString": value.value}
     elif flag and flag.text:
         observation["valueString"] = flag.text
-    if flag and flag.coded == "2":  # 检查/检验结果代码: 2 异常; which way, the document does not say
+    if flag and _abnormal(document, flag):
         observation["interpretation"] = [coding(OBSERVATION_INTERPRETATION, "A", "Abnormal")]
     if not any(member.startswith("value") for member in observation):
         observation["dataAbsentReason"] = coding(f"{TERMINOLOGY}data-absent-reason", "unknown")

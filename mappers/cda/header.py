@@ -132,18 +132,21 @@ def _document_code(document: Document) -> str:
     return code
 
 
+def type_key(document: Document) -> str:
+    return document.code or attribute(child(document.root, "code"), "code") or "-"
+
+
 def _document_key(document: Document) -> tuple[str, ...]:
     """What stays the same through a document's corrections.
 
     A set is one only within its document type and patient, and only with a root and a version: systems write one setId into
-    every document they make. Else the id; else the bytes themselves.
+    every document they make. Else the id, which many systems count for each type anew; else the bytes themselves.
     """
     own_set, version = id_of(child(document.root, "setId")), attribute(child(document.root, "versionNumber"), "value")
     if own_set and own_set.root and version.isdecimal() and int(version) > 0:
-        type_code = attribute(child(document.root, "code"), "code")
-        return ("set", own_set.text, type_code, document.patient_id)
+        return ("set", own_set.text, type_key(document), document.patient_id)
     if own := id_of(child(document.root, "id")):
-        return ("id", own.text)
+        return ("id", own.text, type_key(document))
     document.note("missing", "ClinicalDocument/id", "no id: the document is known by its bytes alone", severity="information")
     return ("sha256", sha256(document.record.content).hexdigest())
 

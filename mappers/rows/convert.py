@@ -139,9 +139,15 @@ def _concept(row: Row, element: Element, text: str) -> dict[str, Any] | None:
     return {**({"coding": codings} if codings else {}), **({"text": words or text} if words or text else {})} or None
 
 
+def named(row: Row, names: str, code: str) -> str:
+    """A code in words, by a map of names; the code itself where it has none."""
+    table = row.maps.get(names, {})
+    return table.get(code) or table.get(code.lower()) or code
+
+
 def _coded(row: Row, element: Element, text: str) -> dict[str, Any] | None:
     """A standard code by a named map, with the source's words as text: also where the code is not in the map."""
-    words = row.first(element.text) or text
+    words = row.first(element.text) or named(row, element.names, text)
     coding = _coding(row, element, text)
     return {**({"coding": [coding]} if coding else {}), **({"text": words} if words else {})} or None
 
@@ -193,13 +199,17 @@ def _stated_mark(row: Row, element: Element, text: str) -> dict[str, Any] | None
     return mark_extension(mark or Mark("HR" if text.lower() in FLAGS else text, "unstated"))
 
 
+def _words_of(row: Row, column: str, names: str) -> str:
+    return row.cells.get(f"{column}_name", "") or named(row, names, row.cells.get(column, ""))
+
+
 def _dosage(row: Row, element: Element, _: str) -> str | None:
     """0.5 g 口服 每日三次 7天: what a person reads on the prescription."""
     if stated := row.cells.get("dose_text"):
         return stated
     dose, unit = row.cells.get("dose", ""), row.first(("dose_unit", "unit"))
     days = row.cells.get("days", "")
-    parts = (f"{dose}{unit}" if dose else "", row.first(("route_name", "route")), row.first(("freq_name", "freq")))
+    parts = (f"{dose}{unit}" if dose else "", _words_of(row, "route", "route-name"), _words_of(row, "freq", "frequency-name"))
     return " ".join(part for part in (*parts, f"{days}天" if days.isdecimal() else days) if part) or None
 
 

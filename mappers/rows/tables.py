@@ -83,6 +83,7 @@ class Element(Declared):
     when: When | None = None
     system: str = ""  # a URI, or a name of ours: local:item
     text: Columns = ()  # for `concept`: the column with the source's own words
+    names: str = ""  # for `coded`: a map from code to words
     unit: Columns = ()  # for `quantity`
     unit_text: str = ""  # a unit that the view does not state
     type: str = ""  # for `reference`: the resource type; for `identifier`: a code of table v2-0203
