@@ -38,6 +38,7 @@ class Attempt:
     mapped: Mapped | None
     reason: str = ""
     tries: int = 1
+    unavailable: bool = False  # the blobs could not be read or written: not dead, to be tried again
 
 
 class RecordMapper(Protocol):
@@ -57,15 +58,21 @@ def attempt(entry: Entry, context: MappingContext, blobs: Blobs) -> Attempt:
         if entry.in_blobs:
             record = replace(record, content=blobs.read(entry.sha256))
         mapped = _checked(map_record(record, context))
-        for attachment in mapped.attachments:
-            if not (entry.in_blobs and attachment.sha256 == entry.sha256):
-                blobs.put(attachment.content)
-        stripped = tuple(replace(attachment, content=b"") for attachment in mapped.attachments)
-        return Attempt(entry.seq, replace(mapped, attachments=stripped))
+        return Attempt(entry.seq, _attached(mapped, entry, blobs))
     except CannotMap as error:
         return Attempt(entry.seq, None, str(error))
+    except OSError as error:  # a mapper touches no file: it is the blobs' disk, and not the record's fault
+        return Attempt(entry.seq, None, f"{type(error).__name__} {error.errno}", unavailable=True)
     except Exception as error:  # whatever a mapper does with what a stranger wrote
         return Attempt(entry.seq, None, f"{type(error).__name__} at {_place(error)}")
+
+
+def _attached(mapped: Mapped, entry: Entry, blobs: Blobs) -> Mapped:
+    """The attachments' bytes stay behind in the blobs; where the record itself is one, it lies there already."""
+    for attachment in mapped.attachments:
+        if not (entry.in_blobs and attachment.sha256 == entry.sha256):
+            blobs.put(attachment.content)
+    return replace(mapped, attachments=tuple(replace(attachment, content=b"") for attachment in mapped.attachments))
 
 
 def _place(error: BaseException) -> str:

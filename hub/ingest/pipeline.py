@@ -199,6 +199,8 @@ class Pipeline:
     def _process(self, entries: Sequence[Entry], *, again: bool) -> None:
         by_number = {entry.seq: entry for entry in entries}
         for attempt in self._mapper.map(entries):
+            if attempt.unavailable:
+                raise OSError(attempt.reason)
             entry = by_number[attempt.seq]
             self._flying.append(_Submitted(entry, attempt, again, self._submit(entry, attempt, again)))
             if not again:
@@ -222,16 +224,23 @@ class Pipeline:
             self.tallies.setdefault(first.entry.record.source, Tally()).add(outcome)
 
     def _outcome_of(self, submitted: _Submitted) -> Outcome:
-        """The synced outcome. An unavailable store raises, and the record stays first in the row, submitted anew."""
+        """The synced outcome. An unavailable store raises, and the record stays first in the row."""
         try:
             return submitted.future.result()
         except Exception as error:
             self._effect.forget()
             if transient(error):
-                submitted.future = self._submit(submitted.entry, submitted.attempt, submitted.again)
+                self._submit_anew()
                 raise
             log.warning("journal %d: its effect failed with %s; set aside", submitted.entry.seq, type(error).__name__)
             return self._set_aside(submitted, f"{type(error).__name__} when it was stored")
+
+    def _submit_anew(self) -> None:
+        """All that were refused, in their order: after a night without a store it takes one look, not one a record."""
+        for submitted in self._flying:
+            future = submitted.future
+            if future.done() and (error := future.exception()) is not None and transient(error):
+                submitted.future = self._submit(submitted.entry, submitted.attempt, submitted.again)
 
     def _set_aside(self, submitted: _Submitted, reason: str) -> Outcome:
         def work(transaction: Transaction) -> Outcome:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -30,3 +32,13 @@ def oru(
 
 def oru_record(number: int, **how: object) -> SourceRecord:
     return replace(RECORD, key=f"M{number}", content=oru(number, **how))  # type: ignore[arg-type]
+
+
+def wait_until(holds: Callable[[], object], timeout: float = 20) -> bool:
+    """Look again and again, for what has no event to wait for."""
+    pause = threading.Event()
+    for _ in range(int(timeout / 0.02)):
+        if holds():
+            return True
+        pause.wait(0.02)
+    return False
