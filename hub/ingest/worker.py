@@ -26,7 +26,7 @@ def serve(connection: Connection) -> None:
         for module in modules:
             import_module(module)
         _limit_memory(memory)
-        blobs = BlobStore(folder)
+        blobs = BlobStore(folder, tidy=False)
         connection.send("ready")
         while True:
             for entry in connection.recv():

@@ -26,11 +26,12 @@ class Damaged(HubError):
 class BlobStore:
     """`folder`/ab/cd/abcd…: two levels, so that no folder holds more than a few thousand files of a million."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, tidy: bool = True) -> None:
+        """`tidy=False` for a process beside the one that owns the folder: what that one is writing is not a leftover."""
         self._folder = folder
         self._incoming = folder / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
-        for left in self._incoming.iterdir():  # of a process that was killed; nobody was told of it
+        for left in self._incoming.iterdir() if tidy else ():  # of a process that was killed; nobody was told of it
             left.unlink()
 
     def put(self, content: bytes) -> str:
