@@ -19,15 +19,19 @@ Key = Callable[[Element], str]
 def unite_studies(current: Resource | None, stated: Resource) -> Resource:
     """`current` (None: nothing yet) with what `stated` adds. Neither is changed; `meta` is the current one's."""
     united = _unite(current or {}, stated, _STUDY_LISTS)
-    series = united.get("series", [])
-    for one in series:
-        one["numberOfInstances"] = len(one.get("instance", []))
+    series = [_ordered(one | {"numberOfInstances": len(one.get("instance", ()))}) for one in united.get("series", ())]
     modalities = {_canonical(one["modality"]): one["modality"] for one in series if "modality" in one}
+    united |= {"numberOfSeries": len(series), "numberOfInstances": sum(one["numberOfInstances"] for one in series)}
+    if series:
+        united["series"] = series
     if modalities:
         united["modality"] = [modalities[key] for key in sorted(modalities)]
-    united["numberOfSeries"] = len(series)
-    united["numberOfInstances"] = sum(one["numberOfInstances"] for one in series)
-    return united
+    return _ordered(united)
+
+
+def _ordered(element: Element) -> Element:
+    """Members in the specification's order: the same content is the same bytes, and makes no new version."""
+    return {name: element[name] for name in sorted(element, key=_place)}
 
 
 def _canonical(value: Any) -> str:
@@ -59,22 +63,23 @@ _STUDY_LISTS: dict[str, tuple[Key, dict[str, Any]]] = {
 
 def _unite(left: Element, right: Element, lists: dict[str, Any]) -> Element:
     united: Element = {}
-    for name in sorted({*left, *right}, key=_place):
+    for name in {*left, *right}:
         if name in ("numberOfSeries", "numberOfInstances"):
             continue  # counted at the end
         if name == "meta":
             united[name] = left.get("meta") or right["meta"]
         elif name in lists:
             key, nested = lists[name]
-            united[name] = _unite_list((*left.get(name, ()), *right.get(name, ())), key, nested)
+            united[name] = _unite_list(left.get(name, ()), right.get(name, ()), key, nested)
         else:
             united[name] = _settle(left.get(name), right.get(name))
-    return united
+    return _ordered(united)
 
 
-def _unite_list(members: Iterable[Element], key: Key, nested: dict[str, Any]) -> list[Element]:
-    by_key: dict[str, Element] = {}
-    for member in members:
+def _unite_list(left: Iterable[Element], right: Iterable[Element], key: Key, nested: dict[str, Any]) -> list[Element]:
+    """What only `left` has is taken as it is: a study of a thousand slices grows by one without being rebuilt."""
+    by_key = {key(member): member for member in left}
+    for member in right:
         name = key(member)
         by_key[name] = _unite(by_key.get(name, {}), member, nested)
     return sorted(by_key.values(), key=lambda member: (*_number(member), key(member)))
