@@ -32,6 +32,8 @@ SETTLE_SECONDS = 600
 def run_demo(*, headless: bool, people: int, data: Path | None, seed: int) -> int:
     """Return the exit code: 0 if every line holds."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=140)
     folder = data or Path(tempfile.mkdtemp(prefix="yitong-demo-"))
     if data is not None and any(folder.glob("*.sqlite")):
         console.print(f"{folder} holds a hub already; give a new or empty folder.", style="red")
