@@ -12,62 +12,15 @@ TEMPLATE_ROOT = f"{CN}.2.1.1."  # then 20 + n for document C00nn
 
 # WS/T 500.1-53 in order
 _NAMES = """
-
-: name
-    for number, name in enumerate(
-        [
-,
-             ,
-             ,
-,
-             ,
-             ,
-,
-             ,
-             ,
-,
-             ,
-             ,
-,
-             ,
-             ,
-,
-             ,
-             ,
-,
-             ,
-             ,
-,
-             ,
-             ,
-,
-             ,
-             ,
-,
-             ,
-             ,
-,
-             ,
-             ,
-,
-             ,
-             ,
-,
-             ,
-             ,
-,
-             ,
-             ,
-,
-             ,
-             ,
-,
-             ,
-             ,
-,
-             ,
-             ,
-,
+病历概要 门(急)诊病历 急诊留观病历 西药处方 中药处方 检查报告
+检验报告 治疗记录 一般手术记录 麻醉术前访视记录 麻醉记录 麻醉术后访视记录
+输血记录 待产记录 阴道分娩记录 剖宫产记录 一般护理记录 病重(病危)护理记录
+手术护理记录 生命体征测量记录 出入量记录 高值耗材使用记录 入院评估 护理计划
+出院评估与指导 手术知情同意书 麻醉知情同意书 输血治疗同意书 特殊检查及特殊治疗同意书
+病危(重)通知书 其他知情同意书 住院病案首页 中医住院病案首页 入院记录 24h内入出院记录
+24h内入院死亡记录 首次病程记录 日常病程记录 上级医师查房记录 疑难病例讨论记录 交接班记录
+转科记录 阶段小结 抢救记录 会诊记录 术前小结 术前讨论 术后首次病程记录 出院记录 死亡记录
+死亡病例讨论记录 住院医嘱 出院小结
 """
 DOCUMENT_NAMES = {f"C{number:04}": name for number, name in enumerate(_NAMES.split(), start=1)}
 # Document type → LOINC, where one says the same
@@ -128,6 +81,7 @@ NUMBER_ROOTS = {  # in order of worth, where there is no patient number
     f"{CN}.1.10": "outpatient",
     f"{CN}.1.12": "inpatient",
 }
+VISIT_NUMBERS = (f"{CN}.1.10", f"{CN}.1.11", f"{CN}.1.12")
 VISIT_ROOTS = (f"{CN}.2.5.1.9", "1.2.156.112635.1.2.1.6", "1.2.156.112635.1.2.1.12")
 NOT_A_PATIENT = frozenset(  # specimen, request, report, document and domain numbers stand among the patient's ids
     f"{CN}.{end}" for end in ("1.1", "1.8", "1.14", "1.20", "1.24", "1.28", "1.32", "1.33", "1.34", "2.5.1.5", "2.5.1.9")

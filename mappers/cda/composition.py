@@ -268,7 +268,6 @@ def _replaced(document: Document, parent: Id) -> dict[str, Any]:
     """A former version of our own set is this resource's own history: it is named, not linked."""
     target: dict[str, Any] = {"type": "DocumentReference", "identifier": identifier_of(document, parent)}
     if document.key[0] != "set":
-        target["reference"] = (
-            f"DocumentReference/{resource_id('DocumentReference', document.facility, 'id', parent.text, type_key(document))}"
-        )
+        former = resource_id("DocumentReference", document.facility, "id", parent.text, type_key(document))
+        target["reference"] = f"DocumentReference/{former}"
     return target

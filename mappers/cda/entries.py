@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from mappers.cda.reader import XSI_TYPE, Element, attribute, below, child, children, local, text_of
 
+DIAGNOSIS = re.compile(r"DE05\.(01\.024|10\.130)")  # a reader wants the code beside the name
 DATA_ELEMENT = re.compile(r"((?:DE|HDSD)\d{2}\.\d{2}\.\d{3})(?:\.\d{2})?")
 
 
@@ -97,6 +98,8 @@ def lines(items: list[Item]) -> list[tuple[str, str]]:
 def spoken(item: Item) -> str:
     if item.kind == "BL":
         return {"true": "是", "false": "否"}.get(item.value.lower(), item.value)
+    if item.kind == "CD" and item.display and item.coded and DIAGNOSIS.match(item.code):
+        return f"{item.display}（{item.coded}）"
     return item.text
 
 

@@ -32,6 +32,7 @@ from mappers.cda.codes import (
     ROOM_ROOT,
     SSN_ROOT,
     TEMPLATE_ROOT,
+    VISIT_NUMBERS,
     VISIT_ROOTS,
     WARD_ROOT,
     system_uri,
@@ -173,6 +174,8 @@ def _patient_number(document: Document, found: list[Id]) -> tuple[str, Id] | Non
 def _identifier(document: Document, number: Id, own: Id | None) -> list[dict[str, Any]]:
     if number == own and number.root not in NUMBER_ROOTS and number.root.startswith((CN, "1.2.156.112635")):
         system, kind = local_system(document.facility, "patient"), "MR"
+    elif own and own.root in PATIENT_ROOTS and number.root in VISIT_NUMBERS:
+        return []  # where the patient has a number, an out- or inpatient number is the visit's
     elif number.root in NUMBER_ROOTS:
         system, kind = local_system(document.facility, NUMBER_ROOTS[number.root]), "MR"
     elif number.root == HEALTH_CARD_ROOT:

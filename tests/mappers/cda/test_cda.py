@@ -19,6 +19,7 @@ from demo.emr_documents import Coded, Frame, Stay, Subject, discharge_summary, i
 from hub.fhir_json import dump
 from mappers.base import CannotMap, Mapped, MappingContext
 from mappers.cda import map_document
+from mappers.cda.codes import DOCUMENT_NAMES
 from mappers.cda.narrative import div_from_text
 from mappers.cda.reader import parse
 from mappers.datatypes import id_check
@@ -150,7 +151,8 @@ def test_a_vendors_lab_record_pairs_its_single_item_and_takes_no_birth_date_from
     result = mapped((SAMPLES / "cn-wst500-27-lab-record.xml").read_bytes())
     (observation,) = of_type(result, "Observation")
     assert str(observation["valueQuantity"]["value"]) == "1.1234"
-    assert observation["interpretation"][0]["coding"][0]["code"] == "A"
+    assert "interpretation" not in observation, "code 1 is normal and its name says abnormal"
+    assert ("conflict", "DE04.30.017") in {(issue.code, issue.where) for issue in result.issues}
     assert "referenceRange" not in observation
     assert "birthDate" not in of_type(result, "Patient")[0]
 
@@ -254,6 +256,21 @@ def test_a_document_without_an_entry_map_keeps_its_sections_and_says_so() -> Non
     assert of_type(result, "Composition")[0]["section"][1]["title"] == "主诉"
     assert not of_type(result, "Condition")
     assert ("not-mapped", "C0038") in {(issue.code, issue.where) for issue in result.issues}
+
+
+def test_the_document_types_are_the_53_of_the_standard() -> None:
+    assert len(DOCUMENT_NAMES) == 53
+    assert [DOCUMENT_NAMES[code] for code in ("C0001", "C0007", "C0032", "C0053")] == [
+        "病历概要",
+        "检验报告",
+        "住院病案首页",
+        "出院小结",
+    ]
+
+
+def test_an_inpatient_number_is_the_visits_where_the_patient_has_a_number() -> None:
+    systems = [identifier["system"] for identifier in of_type(mapped(discharge()), "Patient")[0]["identifier"]]
+    assert systems == ["urn:hub:CTY:patient", "urn:oid:2.16.156.10011.1.3"]
 
 
 def test_without_a_document_type_the_template_and_title_say_what_it_is() -> None:
