@@ -9,7 +9,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
-from starlette.middleware import Middleware
 
 from hub.api.headers import SecurityHeaders
 from hub.api.service import install_fhir
@@ -96,7 +95,7 @@ def organization_of(facility: Facility) -> dict[str, Any]:
 
 def create_app(hub: Hub) -> FastAPI:
     """The hub's web application: `uvicorn` serves it. Docs pages are off, for they load scripts from elsewhere."""
-    app = FastAPI(title="Yitong Hub", openapi_url=None, docs_url=None, redoc_url=None, middleware=[Middleware(SecurityHeaders)])
+    app = FastAPI(title="Yitong Hub", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.hub = hub
 
     @app.get("/health")
@@ -105,6 +104,7 @@ def create_app(hub: Hub) -> FastAPI:
 
     mount_parts(app)
     install_fhir(app)
+    app.add_middleware(SecurityHeaders)  # the last one added is the outermost
     return app
 
 

@@ -33,12 +33,13 @@ def media_type(header: str) -> str:
 
 
 def accepted_types(request: Request) -> list[str]:
+    """In the order stated; weights are not looked at."""
     return [media_type(part) for part in request.headers.get("accept", "*/*").split(",")]
 
 
 def check_accept(request: Request) -> None:
     """Raise NotAcceptable when the client can read no JSON. `_format` outranks Accept."""
-    stated = request.query_params.get("_format")
+    stated = request.query_params.get("_format") if request.scope["query_string"] else None
     if stated is not None:
         if media_type(stated.replace(" ", "+")) not in FORMATS:
             raise NotAcceptable("this server speaks FHIR JSON only: leave out _format or say _format=json")

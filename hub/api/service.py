@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.api import binary, bundle, everything, history, read, search, write
 from hub.api.auth import access_of, hub_of
@@ -96,7 +96,35 @@ def fhir_routes() -> list[BaseRoute]:
     return served + [Route(path, Endpoint(run, any_format), methods=[method]) for method, path, run, any_format in ROUTES]
 
 
+QUICK: dict[tuple[str, int], Endpoint] = {
+    ("GET", 2): Endpoint(read.read),
+    ("GET", 1): Endpoint(search.search),
+    ("POST", 1): Endpoint(write.create),
+    ("PUT", 2): Endpoint(write.update),
+}
+"""The same interactions by method and number of path segments: the commonest need no pattern matched."""
+
+
+class FhirFirst:
+    """Takes Type and Type/id to their interaction at once; everything else goes the way of the routes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/fhir/"):
+            segments = scope["path"][6:].split("/")
+            endpoint = QUICK.get((scope["method"], len(segments)))
+            if endpoint is not None and segments[0] not in ("Binary", "metadata") and segments[-1][:1] not in ("", "_", "$"):
+                scope["path_params"] = dict(zip(("type", "id"), segments, strict=False))
+                await endpoint(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
 def install_fhir(app: FastAPI) -> None:
+    """After every other middleware and router is there."""
+    app.add_middleware(FhirFirst)
     app.router.routes.extend(fhir_routes())
     app.add_exception_handler(HubError, _hub_error)
     app.add_exception_handler(HTTPException, _http_error)

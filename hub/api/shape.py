@@ -24,6 +24,8 @@ class Shape:
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> Shape:
         """Raise Invalid for an unknown summary, or both at once."""
+        if not parameters:
+            return WHOLE
         summary = parameters.get("_summary", "false")
         if summary not in SUMMARIES:
             raise Invalid("_summary is one of true, text, data, count, false")
@@ -55,3 +57,6 @@ class Shape:
         if self.elements:
             return self.elements
         return frozenset({"text"}) if self.summary == "text" else summary_elements(kind)
+
+
+WHOLE = Shape()
