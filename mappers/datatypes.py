@@ -42,6 +42,7 @@ class Moment:
     offset: str = ""  # "+08:00", "Z" or empty
 
 
+@lru_cache(maxsize=8192)
 def read_moment(text: str) -> Moment | None:
     """Read HL7 v2 (YYYY[MM[DD[HH[MM[SS[.S…]]]]]][±ZZZZ]), ISO 8601 and what databases write. None: not a date."""
     text = text.strip()
@@ -83,6 +84,7 @@ def _datetime(moment: Moment, zone: str) -> datetime:
     return datetime(*fields[:6], microsecond, tzinfo=zone_of(moment.offset or zone))  # type: ignore[misc,arg-type]
 
 
+@lru_cache(maxsize=8192)
 def instant(text: str, zone: str) -> datetime | None:
     """An aware datetime, for telling which statement is the later one; what was not stated counts as its beginning."""
     moment = read_moment(text)
@@ -96,6 +98,7 @@ def _offset(moment: Moment, zone: str) -> str:
     return f"{text[:3]}:{text[3:5]}"
 
 
+@lru_cache(maxsize=8192)
 def fhir_date(text: str) -> str | None:
     """→ date: "197003" stays a month. A time of day is left out. None: not a date."""
     moment = read_moment(text)
@@ -106,6 +109,7 @@ def _day(moment: Moment) -> str:
     return "-".join(f"{part:04d}" if place == 0 else f"{part:02d}" for place, part in enumerate(moment.parts[:3]))
 
 
+@lru_cache(maxsize=8192)
 def fhir_datetime(text: str, zone: str) -> str | None:
     """→ dateTime, as precise as stated; a time without offset is in `zone`.
 
@@ -289,6 +293,7 @@ class Number:
     comparator: str = ""
 
 
+@lru_cache(maxsize=8192)
 def read_number(text: str) -> Number | None:
     """ "6.50", "<0.01", "≥1000" → Number; "1+", "阴性(-)", "3-5" → None."""
     match = _QUANTITY.fullmatch(text.strip())
@@ -317,8 +322,17 @@ def parse_quantity(text: str, unit: str = "") -> dict[str, Any] | None:
     return None if number is None else quantity(number.value, unit, number.comparator)
 
 
-def _simple(value: Decimal, unit: str) -> dict[str, Any]:
-    return quantity(value, unit)
+@lru_cache(maxsize=8192)
+def _read_range(text: str) -> tuple[tuple[tuple[str, Decimal], ...], str]:
+    """Which edges a range states, and the unit written behind it."""
+    bare = text if text.startswith(("男", "女")) else text.strip("()[]（）【】 ")
+    if span := _SPAN.fullmatch(bare):
+        low, high = decimal_of(span["low"]), decimal_of(span["high"])
+        if low is not None and high is not None and low <= high:
+            return (("low", low), ("high", high)), (span["unit"] or "").strip()
+    elif (number := read_number(bare)) and number.comparator:
+        return (("high" if number.comparator.startswith("<") else "low", number.value),), ""
+    return (), ""
 
 
 def reference_range(text: str, unit: str = "") -> dict[str, Any] | None:
@@ -326,17 +340,8 @@ def reference_range(text: str, unit: str = "") -> dict[str, Any] | None:
     text = text.strip()
     if not text:
         return None
-    result: dict[str, Any] = {}
-    bare = text.strip("()[]（）【】 ") if not text.startswith(("男", "女")) else text
-    if span := _SPAN.fullmatch(bare):
-        low, high = decimal_of(span["low"]), decimal_of(span["high"])
-        if low is not None and high is not None and low <= high:
-            own_unit = (span["unit"] or "").strip() or unit
-            result = {"low": _simple(low, own_unit), "high": _simple(high, own_unit)}
-    elif (number := read_number(bare)) and number.comparator:
-        side = "high" if number.comparator.startswith("<") else "low"
-        result = {side: _simple(number.value, unit)}
-    return {**result, "text": text}
+    edges, own_unit = _read_range(text)
+    return {**{edge: quantity(value, own_unit or unit) for edge, value in edges}, "text": text}
 
 
 # ---------------------------------------------------------------- recognition marks
@@ -358,6 +363,7 @@ _MARK_AFTER = re.compile(r"^(?P<name>.+?)\s*(?:[【\[(（〔](?P<framed>[^】\])
 _NATIONAL = {"全国", "国家", "国"}
 
 
+@lru_cache(maxsize=8192)
 def split_mark(name: str) -> tuple[str, Mark | None]:
     """ "【全国HR】钾" → ("钾", mark); "★钾" → ("钾", mark); a name without one comes back as it is."""
     match = _MARK.match(name) or _MARK_AFTER.match(name)

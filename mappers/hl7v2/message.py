@@ -158,12 +158,31 @@ class Segment:
         return [part for part in raw.split(self._message.delimiters.repetition) if part.strip()] if raw else []
 
     def components(self, field: int, repetition: int = 1) -> list[str]:
-        """Unescaped components (each its first subcomponent's whole text) of one repetition."""
+        """Unescaped components, subcomponents and all, of one repetition."""
         raw = self._repetition(field, repetition)
         return [self.plain(part) for part in raw.split(self._message.delimiters.component)] if raw else []
 
+    def parts(self, field: int, size: int, repetition: int = 1) -> list[str]:
+        """The first `size` components of a repetition, each as `value` gives it; shorter ones are filled up with ""."""
+        raw = self._repetition(field, repetition)
+        if not raw:
+            return [""] * size
+        delimiters = self._message.delimiters
+        sub = delimiters.subcomponent
+        found = [
+            self.plain(part.split(sub, 1)[0] if sub in part else part) for part in raw.split(delimiters.component, size)[:size]
+        ]
+        return found if len(found) == size else found + [""] * (size - len(found))
+
     def value(self, field: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str:
         """One unescaped value without the spaces around it; "" when absent, empty or deleted."""
+        self.read |= 1 << field
+        fields = self.fields
+        raw = fields[field] if field < len(fields) else ""
+        if not raw:
+            return ""
+        if raw.isalnum() and not self._message.odd:  # no delimiter, no space: most fields of most messages
+            return raw if component == subcomponent == repetition == 1 else ""
         raw = self._repetition(field, repetition)
         if not raw:
             return ""
@@ -186,7 +205,7 @@ class Segment:
 
     def plain(self, raw: str, *, strip: bool = True) -> str:
         """Unescape a raw part."""
-        if raw.strip() == NULL:
+        if raw[:1] == '"' and raw.strip() == NULL:
             return ""
         message = self._message
         text = unescape(raw, message.delimiters, message.charset) if message.delimiters.escape in raw else raw
@@ -221,7 +240,7 @@ class Repair:
 class Message:
     """One message. `all` holds every segment in the order of arrival."""
 
-    __slots__ = ("_by_name", "all", "charset", "declared_charset", "delimiters", "header", "repaired_charset", "repairs")
+    __slots__ = ("_by_name", "all", "charset", "declared_charset", "delimiters", "header", "odd", "repaired_charset", "repairs")
 
     def __init__(self, decoded: Decoded) -> None:
         self.charset = decoded.charset
@@ -233,6 +252,7 @@ class Message:
         if start is None:
             raise CannotMap("no MSH segment")
         self.delimiters = delimiters_of(lines[start])
+        self.odd = any(character.isalnum() for character in self.delimiters)
         self._by_name: dict[str, list[Segment]] = {}
         self.all: list[Segment] = []
         glue = _glue_pattern(self.delimiters) if _may_be_glued(lines, self.delimiters.field) else None

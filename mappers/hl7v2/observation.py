@@ -99,7 +99,7 @@ class Flags:
 
 def flags_of(draft: Draft, obx: Segment) -> Flags:
     """Some sources shift by one: the flag in OBX-9, the status in OBX-10."""
-    flags = tuple(flag for n in range(1, obx.count(8) + 1) if (flag := obx.value(8, 1, 1, n)))
+    flags = tuple(flag for n in range(1, obx.count(8) + 1) if (flag := obx.value(8, 1, 1, n))) if obx.has(8) else ()
     status = obx.value(11)
     if not status and obx.value(10) in OBSERVATION_STATUS and (not flags or obx.has(9)):
         draft.note("moved", f"{obx.where}-10", "the status stands where OBX-10 is", "information")
@@ -137,7 +137,8 @@ def interpretation_of(draft: Draft, obx: Segment, flags: tuple[str, ...]) -> lis
 
 def item_code(draft: Draft, segment: Segment, number: int) -> tuple[dict[str, Any] | None, Mark | None]:
     """OBX-3 or OBR-4 → CodeableConcept with the name freed from its recognition mark, and the mark."""
-    name, mark = split_mark(segment.value(number, 2) or segment.value(number, 5) or segment.value(number, 1))
+    parts = segment.parts(number, 5)
+    name, mark = split_mark(parts[1] or parts[4] or parts[0])
     coding = codings(draft, segment, number, "item")
     for entry in coding:
         if "display" in entry:

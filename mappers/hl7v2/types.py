@@ -68,14 +68,17 @@ def _named_table(name: str) -> str | None:
 
 def codings(draft: Draft, segment: Segment, field: int, kind: str, repetition: int = 1) -> list[dict[str, Any]]:
     """Both codings of a CWE (components 1-3 and 4-6)."""
+    return _codings(draft, segment.parts(field, 6, repetition), kind)
+
+
+def _codings(draft: Draft, parts: list[str], kind: str) -> list[dict[str, Any]]:
     found = []
-    for first in (1, 4):
-        code = segment.value(field, first, 1, repetition)
-        name = segment.value(field, first + 2, 1, repetition)
-        if not code or (first == 4 and not name and not segment.value(field, 5, 1, repetition)):
+    for first in (0, 3):
+        code, display, name = parts[first : first + 3]
+        if not code or (first == 3 and not name and not display):
             continue
-        coding = {"system": coding_system(draft, name, kind), "code": " ".join(code.split())}
-        if display := segment.value(field, first + 1, 1, repetition):
+        coding = {"system": coding_system(draft, name, kind), "code": code if code.isalnum() else " ".join(code.split())}
+        if display:
             coding["display"] = display
         if coding not in found:
             found.append(coding)
@@ -102,8 +105,10 @@ def concept(draft: Draft, coding: list[dict[str, Any]], text: str) -> dict[str, 
 
 def translated(draft: Draft, coding: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the ConceptMaps of the channel add to a source's own codings."""
+    if not draft.context.concept_maps:
+        return []
     known = {(entry["system"], entry["code"]) for entry in coding}
-    added = []
+    added: list[dict[str, Any]] = []
     for entry in coding:
         for target in draft.context.translate(entry["system"], entry["code"]):
             key = (target["system"], target["code"])
@@ -153,6 +158,8 @@ def human_name(draft: Draft, segment: Segment, field: int, repetition: int = 1) 
 
 def staff(draft: Draft, segment: Segment, field: int, repetition: int = 1) -> dict[str, Any] | None:
     """XCN → a reference by name and the facility's own staff number; also when both stand in one component (id^name escaped)."""
+    if not segment.has(field):
+        return None
     parts = segment.components(field, repetition)
     if len(parts) == 1 and "^" in parts[0]:
         parts = parts[0].split("^")
