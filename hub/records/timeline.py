@@ -136,14 +136,16 @@ def _visit(encounter: Found | None, facility: str, day: str, found: list[Event])
 
 
 def events(record: Record) -> list[tuple[Event, str]]:
-    """Every event with its encounter's id; "" where it names none. Results inside a report stand in the report."""
+    """Every event with its encounter's id; "" where it names none. Results and images of a report stand in it."""
     reports = [r for r in record.of("DiagnosticReport") if r.resource.get("status") not in WITHDRAWN]
     observations = {o.id: o for o in record.of("Observation") if o.resource.get("status") not in WITHDRAWN}
     reported = {reference_id(ref, "Observation") for report in reports for ref in report.resource.get("result", ())}
     made = [(_report(r, observations), _encounter(r)) for r in reports]
     made += [(_observation(o), _encounter(o)) for o in observations.values() if o.id not in reported]
+    pictured = {reference_id(ref, "ImagingStudy") for report in reports for ref in report.resource.get("imagingStudy", ())}
     for type, build in BUILDERS.items():
-        made += [(build(found), _encounter(found)) for found in record.of(type) if found.resource.get("status") not in WITHDRAWN]
+        valid = (found for found in record.of(type) if found.resource.get("status") not in WITHDRAWN)
+        made += [(build(found), _encounter(found)) for found in valid if type != "ImagingStudy" or found.id not in pictured]
     return made
 
 
@@ -177,7 +179,7 @@ def _report(found: Found, observations: Mapping[str, Found]) -> Event:
     results = [observations[i] for i in (reference_id(r, "Observation") for r in resource.get("result", ())) if i in observations]
     abnormal = [r for r in results if flag_of(r.resource) not in ("", "N")]
     detail = str(resource.get("conclusion", "")) or "，".join(_brief(r.resource) for r in (abnormal or results)[:6])
-    kind: Kind = "ecg" if is_ecg(resource) else "report"
+    kind: Kind = "ecg" if is_ecg(resource) else "image" if resource.get("imagingStudy") else "report"
     return Event(
         kind, found.type, found.id, found.facility, date_of(found), code_text(resource.get("code")), detail,
         str(resource.get("status", "")), len(abnormal), resource,
@@ -210,7 +212,7 @@ def _observation(found: Found) -> Event:
 def _study(found: Found) -> Event:
     resource = found.resource
     kind: Kind = "ecg" if "ECG" in modalities(resource) else "image"
-    return _event(kind, found, study_title(resource), f"{resource.get('numberOfInstances', '')}")
+    return _event(kind, found, study_title(resource))
 
 
 def _document(found: Found) -> Event:
