@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from hub.fhir_json import load
 from hub.ingest.journal import Entry
 from hub.ingest.mapping import Attempt, invalid
 from hub.ingest.settle import Origin, settle, union_stamp
+from hub.ingest.unions import key_of, unions
 from hub.keep import keep
 from hub.security.access import PIPELINE
 from hub.security.audit import FAILED, SUCCESS, audit_event
@@ -19,15 +20,7 @@ from mappers.base import Change, Issue, Mapped
 from mappers.identity_keys import organization_id
 from profiles.names import FACILITY_TAG
 
-Unite = Callable[[Resource | None, Resource], Resource]
 FACILITY_CODE = "urn:hub:facility-code"  # as the Organizations of county.toml carry it
-
-
-def unions() -> Mapping[str, Unite]:
-    """The types that many records state together, each with the function that unites two of its states."""
-    from mappers.dicom.union import unite_studies
-
-    return {"ImagingStudy": unite_studies}
 
 
 class Effect:
@@ -80,9 +73,10 @@ class Effect:
         if not facility or facility in self._known:
             return
         key = Key("Organization", organization_id(facility))
-        if transaction.current(key) is None:
-            keep(transaction, _organization(facility, key), id=key.id, facility=facility, now=now, policy=self._county.policy)
-        self._known.add(facility)
+        if transaction.current(key) is not None:
+            self._known.add(facility)
+            return
+        keep(transaction, _organization(facility, key), id=key.id, facility=facility, now=now, policy=self._county.policy)
 
     def _changes(
         self, transaction: Transaction, entry: Entry, mapped: Mapped, now: int
@@ -92,7 +86,7 @@ class Effect:
         found: list[Key] = []
         issues: list[Issue] = []
         for change in mapped.changes:
-            key = Key(change.resource["resourceType"], change.resource["id"])
+            key = key_of(change)
             problem, saved = self._change(transaction, key, change, origin, entry.record.facility, now)
             if problem:
                 issues.append(problem)

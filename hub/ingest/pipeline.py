@@ -22,6 +22,7 @@ from hub.ingest.effect import Effect
 from hub.ingest.journal import Entry, Journal
 from hub.ingest.mapping import Attempt, PoolClosed, RecordMapper
 from hub.ingest.replay import Replays
+from hub.ingest.unions import states_parts, together
 from hub.settings import County
 from hub.store.port import Outcome, ResourceStore, Transaction
 
@@ -198,16 +199,26 @@ class Pipeline:
 
     def _process(self, entries: Sequence[Entry], *, again: bool) -> None:
         by_number = {entry.seq: entry for entry in entries}
+        run: list[Attempt] = []  # attempts one behind the other that state parts of wholes
         for attempt in self._mapper.map(entries):
             if attempt.unavailable:
                 raise OSError(attempt.reason)
-            entry = by_number[attempt.seq]
-            self._flying.append(_Submitted(entry, attempt, again, self._submit(entry, attempt, again)))
-            if not again:
-                self._position = entry.seq
-            self._land(IN_FLIGHT)
+            if states_parts(attempt):
+                run.append(attempt)
+                continue
+            for each in (*together(run), attempt):
+                self._take(by_number[each.seq], each, again=again)
+            run.clear()
             if self._stopping.is_set():
                 return
+        for each in together(run):
+            self._take(by_number[each.seq], each, again=again)
+
+    def _take(self, entry: Entry, attempt: Attempt, *, again: bool) -> None:
+        self._flying.append(_Submitted(entry, attempt, again, self._submit(entry, attempt, again)))
+        if not again:
+            self._position = entry.seq
+        self._land(IN_FLIGHT)
 
     def _submit(self, entry: Entry, attempt: Attempt, again: bool) -> Future[Outcome]:
         def work(transaction: Transaction) -> Outcome:

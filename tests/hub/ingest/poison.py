@@ -26,7 +26,21 @@ def map_poison(record: SourceRecord, context: MappingContext) -> Mapped:
             return Mapped((Change({"resourceType": "Basic", "id": "x", "text": "x" * (1 << 40)}),))
         case b"invalid":
             return Mapped((Change({"resourceType": "Patient", "id": "bad", "gender": ["female"]}), basic("good")))
+    if record.content.startswith(b"part "):
+        return Mapped((part(record.content[5:].decode()),))
     return Mapped((basic(record.content.decode()),))
+
+
+def part(number: str) -> Change:
+    """One instance of a study, as a DICOM file states it."""
+    instance = {"uid": f"1.2.3.{number}", "sopClass": {"system": "urn:ietf:rfc:3986", "code": "urn:oid:1.2.840.10008.5.1.4.1.1.2"}}
+    series = {
+        "uid": "1.2.3",
+        "modality": {"system": "http://dicom.nema.org/resources/ontology/DCM", "code": "CT"},
+        "instance": [instance],
+    }
+    study = {"resourceType": "ImagingStudy", "id": "study", "status": "available", "subject": {"reference": "Patient/p"}}
+    return Change({**study, "series": [series]}, "union")
 
 
 def basic(id: str) -> Change:

@@ -176,6 +176,22 @@ def test_a_replay_of_an_unchanged_mapping_makes_no_new_version(house):
     assert house.store.outcome(1).attempts == 2
 
 
+def test_many_parts_of_one_study_make_few_versions_and_in_any_order_one_study(house):
+    numbers = [str(number) for number in range(1, 61)]
+    house.journal(*(poison(f"part {number}".encode()) for number in numbers[::2]), oru_record(1))
+    house.journal(*(poison(f"part {number}".encode()) for number in reversed(numbers[1::2])))
+    house.drain()
+    (study,) = house.all("ImagingStudy")
+    assert study["numberOfInstances"] == 60
+    assert int(study["meta"]["versionId"]) <= 3
+    outcomes = house.store.outcomes(source="cty-lis")
+    assert all(outcome.state == "done" for outcome in outcomes)
+    assert sum("ImagingStudy/study" in outcome.resources for outcome in outcomes) == 60
+    house.replays.request(Filter(selection=Selection(kind="poison")))
+    house.drain()
+    assert house.all("ImagingStudy") == [study]
+
+
 def test_what_was_dead_works_once_its_mapper_is_mended(house):
     house.journal(poison(b"raise"), poison(b"ok"))
     house.drain()
