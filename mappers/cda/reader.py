@@ -1,7 +1,7 @@
 """CDA bytes → an element tree, safely: what XML can do to a reader is refused before it is parsed.
 
-No DOCTYPE, so no entity of any kind; nothing is fetched; depth and size are bounded. Names are read without their namespace, for
-vendors leave it out or add their own elements to it.
+No DOCTYPE, so no entity of any kind; nothing is fetched; depth and size are bounded. Elements lose their namespace once, when the
+document is read: vendors leave it out or add their own elements to it.
 """
 
 from __future__ import annotations
@@ -56,23 +56,27 @@ def parse(content: bytes) -> Element:
 
 
 def _bounded(root: Element) -> None:
+    """Check how deep and how large the tree is; on the way down names lose their namespace."""
     level, depth, count = [root], 0, 0
     while level:
         depth, count = depth + 1, count + len(level)
         if depth > MAX_DEPTH or count > MAX_ELEMENTS:
             raise CannotMap(f"the document is deeper than {MAX_DEPTH} levels or has more than {MAX_ELEMENTS} elements")
+        for element in level:
+            if isinstance(element.tag, str):
+                element.tag = element.tag.rpartition("}")[2]
         level = [child for element in level for child in element]
 
 
 def local(element: Element) -> str:
-    """The element's name without namespace; "" for what is no element."""
+    """The element's name; "" for what is no element."""
     tag = element.tag
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+    return tag if isinstance(tag, str) else ""
 
 
 def children(element: Element | None, name: str) -> Iterator[Element]:
     if element is not None:
-        yield from (child for child in element if local(child) == name)
+        yield from element.iterchildren(name)
 
 
 def child(element: Element | None, *path: str) -> Element | None:
@@ -86,7 +90,7 @@ def child(element: Element | None, *path: str) -> Element | None:
 
 def below(element: Element | None, name: str) -> Iterator[Element]:
     if element is not None:
-        yield from (e for e in element.iter() if local(e) == name and e is not element)
+        yield from (e for e in element.iter(name) if e is not element)
 
 
 def attribute(element: Element | None, name: str) -> str:

@@ -10,6 +10,7 @@ import copy
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -123,9 +124,14 @@ def _apply(row: Row, element: Element, tree: Tree) -> None:
         _put(tree, element.to, value)
 
 
+@lru_cache(maxsize=1024)
+def _steps(path: str) -> tuple[tuple[str, str], ...]:
+    return tuple(STEP.findall(path))
+
+
 def _put(tree: Tree, path: str, value: Any) -> None:
     """Set an element where it is not set yet; `[+]` adds to its list."""
-    *outer, last = STEP.findall(path)
+    *outer, last = _steps(path)
     place = tree
     for name, index in outer:
         place = place.setdefault(name, {})

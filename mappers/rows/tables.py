@@ -29,7 +29,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -128,7 +128,7 @@ class RowTable(Declared):
     facility: Columns = ()  # the column that names the facility where the channel speaks for many
     rename: Mapping[str, str] = Field(default_factory=dict)
 
-    @property
+    @cached_property
     def reads(self) -> frozenset[str]:
         names = {name for make in self.make for key in make.key for name in key}
         for make in self.make:
