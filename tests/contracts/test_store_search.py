@@ -191,7 +191,7 @@ ALL_QUERIES = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=ALL_QUERIES)
 def test_a_search_finds_what_looking_at_every_resource_finds_in_the_order_promised(shared_store, kept, query):
     first = shared_store.search(query, EVERYTHING)

@@ -68,6 +68,7 @@ class NewNames(Names):
     def __init__(self) -> None:
         super().__init__()
         self._facts: dict[int, Facts] = {}
+        self._of_type: dict[str, dict[str, int]] = {}
 
     def number(self, connection: apsw.Connection, text: str) -> int:
         known = self.word(connection, text)
@@ -77,12 +78,22 @@ class NewNames(Names):
             self._remember(text, known)
         return known
 
+    @property
+    def known_words(self) -> dict[str, int]:
+        """Text → number, of those used since the last rollback; filled by `number`."""
+        return self._words
+
+    def parameters_of(self, resource_type: str) -> dict[str, int]:
+        """Code → number, of those used since the last rollback; filled by `parameter_number`."""
+        return self._of_type.setdefault(resource_type, {})
+
     def parameter_number(self, connection: apsw.Connection, resource_type: str, code: str) -> int:
         known = self.parameter(connection, resource_type, code)
         if known is None:
             row = (self.number(connection, resource_type), code)
             connection.execute("INSERT INTO parameter (type, code) VALUES (?, ?)", row)
             known = self._parameters[resource_type, code] = connection.last_insert_rowid()
+        self.parameters_of(resource_type)[code] = known
         return known
 
     def learn(self, connection: apsw.Connection, parameter: int, repeats: int, widest: int) -> None:
@@ -95,6 +106,7 @@ class NewNames(Names):
 
     def forget(self) -> None:
         self._facts.clear()
+        self._of_type.clear()
         self._words.clear()
         self._texts.clear()
         self._parameters.clear()

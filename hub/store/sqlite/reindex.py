@@ -48,7 +48,6 @@ def _chunks(connection: apsw.Connection) -> Iterator[list[Any]]:
 def _index(connection: apsw.Connection, indexer: Indexer, names: NewNames, rid: int, body: bytes) -> None:
     resource = load(body)
     found = rows.rows_of(connection, names, resource["resourceType"], indexer.extract(resource))
-    rows.learn(connection, names, found)
     rows.replace(connection, rid, set(), found)
     update = "UPDATE resource SET patient = ?, present = ? WHERE rid = ?"
     connection.execute(update, (indexer.patient_of(resource), rows.present(found), rid))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
 
@@ -12,13 +12,7 @@ from hub.search.entries import Date, Entry, Number, Quantity, Reference, String,
 from hub.search.match import middle
 from hub.store.sqlite.names import NewNames
 
-
-class Row(NamedTuple):
-    """`values` without the rid, in the order of the table's columns."""
-
-    table: str
-    values: tuple[Any, ...]
-
+Row = tuple[str, tuple[Any, ...]]  # table, and its values without the rid in the order of COLUMNS
 
 # table → its columns except rid
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -41,45 +35,49 @@ _DELETE = {
 
 Word = Callable[[str], int]
 _ROW: dict[type, Callable[[int, Any, Word], Row]] = {
-    Token: lambda param, value, word: Row("token", (param, value.code, word(value.system))),
-    Reference: lambda param, value, word: Row("reference", (param, value.id, word(value.type))),
-    String: lambda param, value, _: Row("string", (param, value.folded, value.exact)),
-    Date: lambda param, value, _: Row("date", (param, value.low, value.high)),
-    Number: lambda param, value, _: Row("number", (param, middle(*value), *value)),
-    Quantity: lambda param, value, word: Row(
-        "quantity", (param, middle(value.low, value.high), value.low, value.high, word(value.system), word(value.code))
+    Token: lambda param, value, word: ("token", (param, value.code, word(value.system))),
+    Reference: lambda param, value, word: ("reference", (param, value.id, word(value.type))),
+    String: lambda param, value, _: ("string", (param, value.folded, value.exact)),
+    Date: lambda param, value, _: ("date", (param, value.low, value.high)),
+    Number: lambda param, value, _: ("number", (param, middle(*value), *value)),
+    Quantity: lambda param, value, word: (
+        "quantity",
+        (param, middle(value.low, value.high), value.low, value.high, word(value.system), word(value.code)),
     ),
-    Uri: lambda param, value, _: Row("uri", (param, value.value)),
+    Uri: lambda param, value, _: ("uri", (param, value.value)),
 }
 
 
 def rows_of(connection: apsw.Connection, names: NewNames, resource_type: str, entries: Iterable[Entry]) -> set[Row]:
+    """Each row once; what `Facts` says of the parameters is made true for these rows as well."""
+    known, parameters = names.known_words, names.parameters_of(resource_type)
+    found: set[Row] = set()
+    once: set[int] = set()
+    twice: set[int] = set()
+
     def word(text: str) -> int:
-        return names.number(connection, text)
+        return known.get(text) or names.number(connection, text)
 
-    return {_ROW[type(value)](names.parameter_number(connection, resource_type, code), value, word) for code, value in entries}
-
-
-def learn(connection: apsw.Connection, names: NewNames, rows: Iterable[Row]) -> None:
-    """Keep what `Facts` says of the parameters true for these rows as well."""
-    seen: dict[int, list[int]] = {}  # parameter → entries, longest interval
-    for table, values in rows:
-        of_parameter = seen.setdefault(values[0], [0, 0])
-        of_parameter[0] += 1
-        if table == "date":
-            of_parameter[1] = max(of_parameter[1], values[2] - values[1])
-    for parameter, (entries, widest) in seen.items():
-        names.learn(connection, parameter, int(entries > 1), widest)
+    for code, value in entries:
+        param = parameters.get(code) or names.parameter_number(connection, resource_type, code)
+        found.add(_ROW[type(value)](param, value, word))
+        (twice if param in once else once).add(param)
+        if type(value) is Date:
+            names.learn(connection, param, 0, value.high - value.low)
+    for param in twice:
+        names.learn(connection, param, 1, 0)
+    return found
 
 
 def present(rows: Iterable[Row]) -> str:
     """',3,17,': the parameters that have an entry."""
-    numbers = sorted({row.values[0] for row in rows})
+    numbers = sorted({values[0] for _, values in rows})
     return f",{','.join(map(str, numbers))}," if numbers else ""
 
 
 def replace(connection: apsw.Connection, rid: int, old: set[Row], new: set[Row]) -> None:
-    _run(connection, _DELETE, rid, old - new)
+    if old:
+        _run(connection, _DELETE, rid, old - new)
     _run(connection, _INSERT, rid, new - old)
 
 

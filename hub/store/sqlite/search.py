@@ -29,13 +29,13 @@ from hub.store.sqlite.names import Names
 from hub.store.sqlite.order import SortKey, behind, decode, encode, names, order_by, sort_key
 from hub.store.sqlite.people import scope_condition
 
-SELECTIVE = 50  # found by one criterion: stop comparing, nothing can be much better
+SELECTIVE = 100  # found by one criterion: stop comparing, nothing can be much better
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    few: int = 1_000  # a criterion that finds fewer is gathered without further thought
-    many: int = 30_000  # beyond this, counting costs more than it tells
+    few: int = 400  # a criterion that finds fewer is gathered without further thought
+    many: int = 20_000  # beyond this, counting costs more than it tells
 
 
 STANDARD = Thresholds()
@@ -132,11 +132,15 @@ class Search:
 
     def _weigh(self, counts: list[tuple[int, Condition]]) -> Way:
         """Expected number of resources looked at, as if criteria were independent of each other."""
-        everything = max(int(self._connection.execute("SELECT max(rid) FROM resource").get or 1), self._thresholds.many, 1)
-        along = [count for count, condition in counts if condition in self._along() and count < self._thresholds.many]
+        resources = int(self._connection.execute("SELECT max(rid) FROM resource").get or 1)
+        everything = max([resources, *(count for count, _ in counts)])
+        along = self._along()
+        bounds = [count for count, condition in counts if condition in along and count < self._thresholds.many]
+        probed = math.prod(count / everything for count, condition in counts if condition not in along)
+        walked = min([(self._query.count + 1) / max(probed, 1e-12), everything, *bounds])
+        costs: list[tuple[float, Way]] = [(2 * walked, Way("walk"))]
         share = math.prod(count / everything for count, _ in counts)
         needed = min((self._query.count + 1) / max(share, 1e-12), everything)
-        costs: list[tuple[float, Way]] = [(2 * min([needed, *along]), Way("walk"))]
         for count, condition in counts:
             if condition.keyed and not self._keys:
                 costs.append((needed * count / everything, Way("stream", condition)))
@@ -255,7 +259,8 @@ class Search:
         values = [value, *(key.expression for key in self._keys[1:])]
         along = self._along()
         for source in (condition.sources[0] for condition in along):
-            own += [text.format(t="d.") for text in (source.where, source.floor) if text]
+            # `+` keeps SQLite on the index that is walked; it would leave it for the one by `high`.
+            own += [text.replace("{t}high", "+{t}high").format(t="d.") for text in (source.where, source.floor) if text]
         probes = self._where(but=along)
         passed = probes if last == "1" else f"CASE WHEN {probes} THEN {last} ELSE 0 END"
         where = " AND ".join([*own, passed])

@@ -145,9 +145,7 @@ class SqliteTransaction:
 
     def _rows(self, resource: Resource) -> set[Row]:
         entries = self._indexer.extract(resource)
-        found = rows.rows_of(self._connection, self._names, resource["resourceType"], entries)
-        rows.learn(self._connection, self._names, found)
-        return found
+        return rows.rows_of(self._connection, self._names, resource["resourceType"], entries)
 
     def _insert(self, key: Key, state: State, present: str) -> int:
         row = (self._names.number(self._connection, key.type), key.id, *state, present)
