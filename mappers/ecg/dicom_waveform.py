@@ -157,7 +157,7 @@ def _samples(group: Dataset, channels: int, count: int, endian: str, issues: lis
     if code is None:
         raise EcgError(f"samples of type {interpretation[:2]} in {bits} bits")
     kind = np.dtype(endian + code)
-    data = bytes(group.WaveformData)
+    data = bytes(group.WaveformData or b"")
     held = min(count, len(data) // (kind.itemsize * channels))
     if held == 0:
         raise EcgError("no samples")

@@ -1,0 +1,161 @@
+"""HL7 aECG (Annotated ECG, December 2003) → Ecg.
+
+Sequences: GLIST says when samples were taken (head, increment), SLIST what they are (origin + digit × scale).
+A document type declaration is refused: nothing outside the file is ever read.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+from lxml import etree
+
+from mappers.base import Issue
+from mappers.dicom.datatypes import datetime_from_dt
+from mappers.ecg.model import KINDS, Ecg, EcgError, Measurement, Samples, Subject, in_order
+
+_V3 = {"v": "urn:hl7-org:v3"}
+_LEAD = "MDC_ECG_LEAD_"
+_CODES = {
+    "MDC_ECG_HEART_RATE": "heart_rate",
+    "MDC_ECG_TIME_PD_RR": "rr_interval",
+    "MDC_ECG_TIME_PD_P": "p_duration",
+    "MDC_ECG_TIME_PD_PR": "pr_interval",
+    "MDC_ECG_TIME_PD_QRS": "qrs_duration",
+    "MDC_ECG_TIME_PD_QT": "qt_interval",
+    "MDC_ECG_TIME_PD_QTc": "qtc_interval",
+    "MDC_ECG_ANGLE_P_FRONT": "p_axis",
+    "MDC_ECG_ANGLE_QRS_FRONT": "qrs_axis",
+    "MDC_ECG_ANGLE_T_FRONT": "t_axis",
+}
+_STATEMENT = "MDC_ECG_INTERPRETATION_STATEMENT"
+_SECONDS = {"s": 1.0, "ms": 0.001, "us": 0.000001}
+_MICROVOLTS = {"uV": 1.0, "mV": 1000.0, "V": 1_000_000.0, "nV": 0.001}
+
+
+def ecg_from_aecg(content: bytes, *, zone: str = "+08:00") -> Ecg:
+    """Read an aECG. Raise EcgError if it holds no waveform that can be read."""
+    root = _parse(content)
+    series = root.find("v:component/v:series", _V3)
+    if series is None:
+        raise EcgError("no series")
+    issues: list[Issue] = []
+    rate, leads = _sequences(series)
+    return Ecg(
+        leads=in_order(leads),
+        sampling_rate=rate,
+        started=_started(root, series, zone),
+        measurements=_measurements(root, issues),
+        statements=tuple(dict.fromkeys(filter(None, (_text(node) for node in _annotated(root, _STATEMENT))))),
+        subject=_subject(root),
+        device=" ".join(filter(None, (_text(node) for node in series.findall(".//v:seriesAuthor//v:manufacturerModelName", _V3)))),
+        issues=tuple(issues),
+    )
+
+
+def _parse(content: bytes) -> etree._Element:
+    if b"<!DOCTYPE" in content[:4096] or b"<!ENTITY" in content[:4096]:
+        raise EcgError("a document type declaration")
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    try:
+        root = etree.fromstring(content, parser)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise EcgError(f"no well-formed XML ({type(error).__name__})") from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise EcgError("a document type declaration")
+    if root.tag != "{urn:hl7-org:v3}AnnotatedECG":
+        raise EcgError("no AnnotatedECG")
+    return root
+
+
+def _sequences(series: etree._Element) -> tuple[float, dict[str, Samples]]:
+    leads: dict[str, Samples] = {}
+    rate = 0.0
+    for sequence in series.findall("v:component/v:sequenceSet/v:component/v:sequence", _V3):
+        code, value = _code(sequence), sequence.find("v:value", _V3)
+        if value is None:
+            continue
+        if code.startswith(_LEAD):
+            leads.setdefault(_lead(code), _samples(value))
+        elif (increment := value.find("v:increment", _V3)) is not None:
+            seconds = _number(increment) * _SECONDS.get(increment.get("unit", ""), 0)
+            rate = 1 / seconds if seconds > 0 else rate
+    if not rate or not leads:
+        raise EcgError("no leads, or no sampling rate")
+    return round(rate, 6), leads
+
+
+def _lead(code: str) -> str:
+    name = code.removeprefix(_LEAD)
+    return {"AVR": "aVR", "AVL": "aVL", "AVF": "aVF"}.get(name.upper(), name)
+
+
+def _samples(value: etree._Element) -> Samples:
+    scale, origin = value.find("v:scale", _V3), value.find("v:origin", _V3)
+    factor = _MICROVOLTS.get(scale.get("unit", ""), 0.0) if scale is not None else 0.0
+    if scale is None or not factor:
+        raise EcgError("a lead that is not in volts")
+    base = _number(origin) * _MICROVOLTS.get(origin.get("unit", ""), 1.0) if origin is not None else 0.0
+    try:
+        digits = np.array((value.findtext("v:digits", "", _V3)).split(), dtype=np.float64)
+    except ValueError:
+        raise EcgError("a digit that is no number") from None
+    return (digits * (_number(scale) * factor) + base).astype(np.float32)
+
+
+def _number(node: etree._Element) -> float:
+    try:
+        return float(node.get("value", ""))
+    except ValueError:
+        raise EcgError("a quantity that is no number") from None
+
+
+def _code(node: etree._Element) -> str:
+    code = node.find("v:code", _V3)
+    return code.get("code", "") if code is not None else ""
+
+
+def _annotated(root: etree._Element, wanted: str) -> list[etree._Element]:
+    nodes = root.findall(".//v:annotation", _V3)
+    return [value for node in nodes if _code(node) == wanted and (value := node.find("v:value", _V3)) is not None]
+
+
+def _text(node: etree._Element) -> str:
+    return (node.text or node.get("displayName") or node.get("code") or "").strip()
+
+
+def _measurements(root: etree._Element, issues: list[Issue]) -> tuple[Measurement, ...]:
+    found: dict[str, Measurement] = {}
+    for code, kind in _CODES.items():
+        for value in _annotated(root, code)[:1]:
+            try:
+                number = Decimal(value.get("value", ""))
+            except InvalidOperation:
+                issues.append(Issue("invalid-value", code, "not a number"))
+                continue
+            found[kind] = Measurement(kind, number * 1000 if value.get("unit") == "s" else number)
+    return tuple(found[kind] for kind in KINDS if kind in found)
+
+
+def _started(root: etree._Element, series: etree._Element, zone: str) -> str:
+    for node in (series, root):
+        for part in ("low", "center", "high"):
+            time = node.find(f"v:effectiveTime/v:{part}", _V3)
+            if time is not None and (value := datetime_from_dt(time.get("value", ""), zone)):
+                return value
+    return ""
+
+
+def _subject(root: etree._Element) -> Subject:
+    trial = root.find(".//v:trialSubject", _V3)
+    if trial is None:
+        return Subject()
+    number, gender = trial.find("v:id", _V3), trial.find(".//v:administrativeGenderCode", _V3)
+    birth = trial.find(".//v:birthTime", _V3)
+    return Subject(
+        number=number.get("extension", "") if number is not None else "",
+        name=" ".join((trial.findtext(".//v:name", "", _V3)).split()),
+        sex=gender.get("code", "") if gender is not None else "",
+        birth_date=birth.get("value", "")[:8] if birth is not None else "",
+    )
