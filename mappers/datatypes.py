@@ -24,12 +24,14 @@ from profiles.names import ID_CARD, RECOGNITION_MARK, UCUM
 # 20240501, 2024-05-01T08:00:00.123+08:00, 2024/5/1 8:00, 202405011530-0500, 20240501T083000
 _COMPACT = re.compile(
     r"(?P<year>\d{4})(?:(?P<month>\d{2})(?:(?P<day>\d{2})(?:[T ]?(?P<hour>\d{2})(?:(?P<minute>\d{2})(?:(?P<second>\d{2})"
-    r"(?:\.(?P<fraction>\d{1,9}))?)?)?)?)?)? ?(?P<offset>Z|[+-]\d{2}:?\d{2})?"
+    r"(?:\.(?P<fraction>\d{1,9}))?)?)?)?)?)? ?(?P<offset>Z|[+-]\d{2}:?\d{2})?",
+    re.ASCII,
 )
 _SPACED = re.compile(
     r"(?P<year>\d{4})[-/.年](?P<month>\d{1,2})(?:[-/.月](?P<day>\d{1,2})日?"
     r"(?:[T ]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.(?P<fraction>\d{1,9}))?)?"
-    r" ?(?P<offset>Z|[+-]\d{2}:?\d{2})?)?|月)?"
+    r" ?(?P<offset>Z|[+-]\d{2}:?\d{2})?)?|月)?",
+    re.ASCII,
 )
 
 
@@ -246,7 +248,7 @@ def fold_unit(text: str) -> tuple[str, str | None]:
     folded = _MICRO.sub("u", re.sub(r"\s+", "", text.translate(_SUPERSCRIPT)))
     folded = _POWER.sub(r"10*\1", unicodedata.normalize("NFKC", folded) if "℃" not in folded else folded)
     folded = _MICRO.sub("u", folded)
-    if len(folded) == 1 and _UNITS.get(folded.casefold()) == folded.swapcase() and folded != "l":
+    if len(folded) == 1 and folded.isupper() and folded != "L":
         return text, _UNITS_EXACT.get(folded)  # M is not metre
     return text, _UNITS_EXACT.get(folded) or _UNITS.get(folded.casefold())
 
@@ -271,13 +273,13 @@ COMPARATOR = {
     "大于": ">",
 }
 _NUMBER = r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?"
-_QUANTITY = re.compile(rf"(?P<comparator><=|>=|[<>=≤≥≦≧＜＞]|小于|大于)?\s*(?P<number>{_NUMBER})")
-_SPAN = re.compile(rf"(?P<low>{_NUMBER})\s*(?:--?|~|～|－|—{{1,2}}|–|至|to)\s*(?P<high>{_NUMBER})(?P<unit>\s*[^\d\s].*)?")
+_QUANTITY = re.compile(rf"(?P<comparator><=|>=|[<>=≤≥≦≧＜＞]|小于|大于)?\s*(?P<number>{_NUMBER})", re.ASCII)
+_SPAN = re.compile(rf"(?P<low>{_NUMBER})\s*(?:--?|~|～|－|—{{1,2}}|–|至|to)\s*(?P<high>{_NUMBER})(?P<unit>\s*[^\d\s].*)?", re.ASCII)
 
 
 def decimal_of(text: str) -> Decimal | None:
     """A number with the digits it was written with: "72.50" stays 72.50. None: not a finite number."""
-    if not re.fullmatch(_NUMBER, text.strip()):
+    if not re.fullmatch(_NUMBER, text.strip(), re.ASCII):
         return None
     try:
         return Decimal(text.strip().rstrip(".") or "x")

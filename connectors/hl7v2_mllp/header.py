@@ -40,7 +40,7 @@ def read_header(content: bytes) -> Header | None:
     if match is None:
         return None
     start = match.start(1)
-    line = re.split(rb"[\r\n]", content[start : start + 8192], maxsplit=1)[0]
+    line = content[start : start + 8192].split(b"\r", 1)[0].split(b"\n", 1)[0]
     name, *fields = line.split(line[3:4])
     return Header((name, line[3:4], *fields))
 

@@ -72,7 +72,7 @@ class Draft:
         """A code through a table of the standard; one that is not in it is left out and noted."""
         result = table.get(code) or table.get(code.upper())
         if code and result is None:
-            self.note("unmapped-code", where, f"not in {system}", system=system, value=code[:64])
+            self.note("unmapped-code", where, f"not in {system}", system=system, value=code[:16])
         return result
 
     def local(self, kind: str) -> str:

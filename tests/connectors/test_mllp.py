@@ -9,7 +9,7 @@ from pathlib import Path
 
 import hl7.client
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.base import JournalUnavailable, SourceRecord, SourceUnavailable
@@ -357,6 +357,7 @@ def test_every_sample_is_answered_and_kept(hub: Hub, journal: Journal) -> None:
         assert b"".join(record.content for record in journal.records[before:-1]) == content
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.binary(max_size=60).map(lambda b: b.translate(None, b"\x0b\x1c")), max_size=5),
     st.lists(st.integers(1, 40), max_size=20),
@@ -371,6 +372,7 @@ def test_how_the_bytes_are_cut_never_changes_the_blocks(blocks: list[bytes], cut
     assert reader.skipped == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=10))
 def test_no_bytes_break_the_framing(pieces: list[bytes]) -> None:
     reader = FrameReader(200)

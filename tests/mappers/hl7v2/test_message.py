@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mappers.base import CannotMap
@@ -165,6 +165,7 @@ END = st.sampled_from(["\r", "\n", "\r\n"])
 SEGMENT_NAME = st.from_regex(r"[A-Z][A-Z0-9]{2}", fullmatch=True).filter(lambda name: name not in {"MSH", "FHS", "BHS"})
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(SEGMENT_NAME, st.lists(VALUE, min_size=1, max_size=5)), max_size=6), END)
 def test_what_is_written_is_read(segments: list[tuple[str, list[str]]], end: str) -> None:
     lines = [f"{MSH}||||||UNICODE UTF-8", *("|".join([name, *map(escape, values)]) for name, values in segments)]
@@ -175,6 +176,7 @@ def test_what_is_written_is_read(segments: list[tuple[str, list[str]]], end: str
     assert read == expected
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | st.binary(max_size=80).map(lambda tail: MSH.encode() + tail))
 def test_no_bytes_make_the_splitter_fail_otherwise(content: bytes) -> None:
     assert b"".join(split_messages(content)) == content
