@@ -15,6 +15,7 @@ from hub.api.service import install_fhir
 from hub.clock import utc_ms
 from hub.keep import keep
 from hub.recognition.router import router as recognition_router
+from hub.security.audit_index import with_audit
 from hub.security.door import Door
 from hub.security.links import LinkSigner
 from hub.security.tokens import TokenStore
@@ -22,6 +23,7 @@ from hub.settings import County, Facility
 from hub.store.blobs import BlobStore
 from hub.store.port import ResourceStore, Transaction
 from hub.store.sqlite import SqliteStore
+from hub.store.sqlite.indexer import standard_indexer
 from mappers.identity_keys import organization_id
 
 ORGANIZATION_TYPE = "http://terminology.hl7.org/CodeSystem/organization-type"
@@ -50,7 +52,7 @@ class Hub:
 def open_hub(data: Path, county: County, *, clock: Callable[[], int] = utc_ms) -> Hub:
     """Open the data folder, or make it; the county's facilities become Organizations."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = SqliteStore(data, clock=clock)
+    store = SqliteStore(data, clock=clock, indexer=with_audit(standard_indexer()))
     try:
         store.write(lambda transaction: keep_facilities(transaction, county, clock())).result()
         return Hub(

@@ -26,6 +26,7 @@ DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 SECURITY_ROLE = "urn:hub:role"
+OBSERVER = {"observer": {"display": "yitong-hub"}}
 
 SUCCESS, REFUSED, FAILED = "0", "4", "8"
 """AuditEvent.outcome: done; refused or not found; the hub's own failure."""
@@ -65,7 +66,7 @@ def audit_event(
         "recorded": instant(now),
         "outcome": outcome,
         "agent": [_user(access, action)],
-        "source": {"observer": {"display": "yitong-hub"}},
+        "source": OBSERVER,
     }
     if entities:
         event["entity"] = entities
@@ -80,6 +81,7 @@ def _user(access: Access, action: Action) -> dict[str, Any]:
         "type": {"coding": [kind]},
         "role": [{"coding": [{"system": SECURITY_ROLE, "code": access.role}]}],
         "who": {"identifier": identifier, "display": access.name},
+        "name": access.name,
         "requestor": True,
         "purposeOfUse": [{"coding": [{"system": ACT_REASON, "code": access.purpose}]}],
     }
