@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import apsw
-from hub.store.blobs import BlobStore
 
 from connectors.base import SourceUnavailable
 from connectors.hl7v2_mllp.client import MllpClient
@@ -36,12 +35,14 @@ from hub.ingest.mapping import MapperPool
 from hub.ingest.pipeline import Pipeline
 from hub.search.query import SearchQuery
 from hub.settings import County
+from hub.store.blobs import BlobStore
 from hub.store.port import EVERYTHING, Key, Version
 from hub.store.sqlite import SqliteStore
 from tests.hub.ingest.messages import oru
 
 CHILD = f"{shlex.quote(sys.executable)} -m tests.end_to_end.intake_child"
 START_SECONDS = 60
+OUTCOMES = "SELECT count(*) FROM outcome"
 ITEMS = 5
 PAUSE = 0.02  # seconds between two reports: the pipeline works while the laboratory sends
 LOOKS = 4  # every so many kills somebody looks at what is on disk before the hub starts again
@@ -52,7 +53,7 @@ class Campaign:
     kills: int
     seed: int
     command: str = CHILD
-    longest: float = 3.0  # seconds a hub lives once it answers
+    longest: float = 1.0  # seconds a hub lives once it answers or stores
     facts: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)  # what must not be
     _done: int = 0  # records with an outcome at the last look
@@ -88,16 +89,16 @@ class Campaign:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-            if chance.random() < 0.1:
+            moment = chance.choices(("starting", "answering", "storing"), (1, 4, 5))[0]
+            if moment == "starting":
                 time.sleep(chance.uniform(0, 1.5))  # while it starts, recovers, binds
-                self.facts["killed while starting"] += 1
             else:
-                before = laboratory.answers
-                if not laboratory.wait_for_answer(before, START_SECONDS):
+                reached = laboratory.answer_comes() if moment == "answering" else _more_is_stored(data / "store.sqlite")
+                if not reached:
                     os.killpg(hub.pid, signal.SIGKILL)
-                    raise RuntimeError(f"kill {number}: no answer within {START_SECONDS} s; exit {hub.poll()}")
+                    raise RuntimeError(f"kill {number}: nothing within {START_SECONDS} s; exit {hub.poll()}")
                 time.sleep(chance.uniform(0, self.longest))
-                self.facts["killed while sending"] += 1
+            self.facts[f"killed while {moment}"] += 1
             os.kill(hub.pid, signal.SIGKILL)
             hub.wait()
             self.facts["kills"] += 1
@@ -106,7 +107,7 @@ class Campaign:
 
     def _look(self, data: Path) -> None:
         """Did the kill hit anything? A campaign that interrupts nothing proves nothing."""
-        done = _count(data / "store.sqlite", "SELECT count(*) FROM outcome")
+        done = _count(data / "store.sqlite", OUTCOMES)
         waiting = _count(data / "journal.sqlite", "SELECT count(*) FROM record") - done
         self.facts["looks"] += 1
         self.facts["looks with records under way"] += waiting > 0
@@ -214,9 +215,10 @@ class Laboratory(threading.Thread):
             self._answered.notify_all()
         return True
 
-    def wait_for_answer(self, before: int, timeout: float) -> bool:
+    def answer_comes(self) -> bool:
         with self._answered:
-            return self._answered.wait_for(lambda: self.answers > before, timeout)
+            before = self.answers
+            return self._answered.wait_for(lambda: self.answers > before, START_SECONDS)
 
     def stop(self) -> None:
         self._ended.set()
@@ -241,10 +243,20 @@ def _count(path: Path, sql: str) -> int:
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         return int(connection.execute(sql).get)
-    except apsw.SQLError:  # killed before the tables were made
+    except (apsw.SQLError, apsw.BusyError):  # killed before the tables were made; or being opened just now
         return 0
     finally:
         connection.close()
+
+
+def _more_is_stored(path: Path) -> bool:
+    """True as soon as the pipeline has given another record its effect."""
+    before, until = _count(path, OUTCOMES), time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        if _count(path, OUTCOMES) > before:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def main() -> None:
@@ -252,7 +264,7 @@ def main() -> None:
     options.add_argument("--kills", type=int, default=200)
     options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     options.add_argument("--command", default=CHILD)
-    options.add_argument("--longest", type=float, default=3.0)
+    options.add_argument("--longest", type=float, default=1.0)
     given = options.parse_args()
     started = time.monotonic()
     campaign = Campaign(given.kills, given.seed, given.command, given.longest).run()
