@@ -1,0 +1,56 @@
+"""The structure check, held to the classes it is read from."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fhir.resources.R4B import get_fhir_model_class
+from pydantic import ValidationError
+
+from profiles.validate import validate
+from tests.hub.api.county import encounter, observation, patient
+
+GOOD: list[dict[str, Any]] = [
+    patient("p1", birthDate="1970-03", _birthDate={"extension": [{"url": "urn:x", "valueString": "y"}]}),
+    patient("p1", name=[{"given": ["三", None], "_given": [None, {"extension": [{"url": "urn:x", "valueCode": "y"}]}]}]),
+    observation("o1", "p1", valueQuantity={"value": Decimal("72.50"), "unit": "mmol/L"}),
+    encounter("e1", "p1", period={"start": "2025-01-01T08:00:00+08:00"}),
+    {"resourceType": "Basic", "id": "b", "code": {"text": "x"}, "contained": [patient("p1")]},
+]
+BAD: list[tuple[dict[str, Any], str]] = [
+    (observation("o1", "p1", status=None), "Observation.status"),
+    ({"resourceType": "Observation", "id": "o1", "code": {"text": "x"}}, "Observation.status"),
+    ({"resourceType": "Observation", "id": "o1", "status": "final"}, "Observation.code"),
+    (observation("o1", "p1", valueQuantity={"value": "72.5"}), "Observation.valueQuantity.value"),
+    (observation("o1", "p1", issued="2025-01-01"), "Observation.issued"),
+    (observation("o1", "p1", valueString="x", valueBoolean=True), "Observation.valueBoolean"),
+    (observation("o1", "p1", component={"code": {"text": "x"}}), "Observation.component"),
+    (observation("o1", "p1", subject={}), "Observation.subject"),
+    (patient("p1", active="true"), "Patient.active"),
+    (patient("p1", multipleBirthInteger=True), "Patient.multipleBirthInteger"),
+    (patient("p1", telecom=[{"rank": 0}]), "Patient.telecom[0].rank"),
+    (patient("p1", photo=[{"data": "a"}]), "Patient.photo[0].data"),
+    (patient("p1", contained=[{"resourceType": "Nothing"}]), "Patient.contained[0]"),
+    (patient("p 1"), "Patient.id"),
+]
+
+
+@pytest.mark.parametrize("resource", GOOD)
+def test_what_the_classes_accept_is_accepted(resource: dict[str, Any]) -> None:
+    get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+    assert validate(resource) == ()
+
+
+@pytest.mark.parametrize(("resource", "where"), BAD)
+def test_what_is_wrong_is_named_and_its_value_is_not(resource: dict[str, Any], where: str) -> None:
+    issues = validate(resource)
+    assert where in [issue.expression for issue in issues]
+    assert "72.5" not in "".join(issue.message for issue in issues)
+
+
+@pytest.mark.parametrize("resource", [bad for bad, _ in (*BAD[:3], *BAD[4:7])])
+def test_the_classes_refuse_it_too(resource: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        get_fhir_model_class(resource["resourceType"]).model_validate(resource)
