@@ -17,10 +17,12 @@ from datetime import UTC, datetime
 
 from connectors.base import Cursor, Page, SourceDenied, SourceRecord, SourceUnavailable
 from connectors.files.config import FilesConfig
+from connectors.hl7v2_mllp.header import split_messages
 
 Splitter = Callable[[bytes], list[bytes]]
 """One file's bytes → one record's bytes each: an .hl7 file may hold a day's messages."""
 
+SPLITTERS: Mapping[str, Splitter] = {"hl7v2": split_messages}
 DONE, FAILED = "done", "failed"
 UNFINISHED = ("*.part", "*.tmp", "*.temp", "*.filepart", "*.crdownload", "*~")
 
@@ -69,7 +71,7 @@ class FilesConnector:
         self._facility = facility
         self._hints = dict(hints or {})
         self._clock = clock
-        self._splitters = dict(splitters or {})
+        self._splitters = dict(SPLITTERS if splitters is None else splitters)
         self._seen: dict[str, tuple[Look, datetime]] = {}  # how a file looked, and since when
         self._taken: dict[str, tuple[str, Look]] = {}  # a record's key → the file it came from
 

@@ -6,10 +6,12 @@ by digest, and what a crash or a full memory lets through twice is an update tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -20,12 +22,17 @@ from connectors.sql.rows import is_set, key_text, row_json
 from connectors.sql.source import Database, View
 
 DEFAULT_ZONE = "+08:00"
+OFFSET = re.compile(r"[+-]\d{1,2}(:?\d{2})?")
 
 
-def zone_of(text: str) -> timezone:
+def zone_of(text: str) -> tzinfo:
+    """ "+08:00" or "Asia/Shanghai"."""
+    if not OFFSET.fullmatch(text):
+        return ZoneInfo(text)
     sign = -1 if text.startswith("-") else 1
-    hours, _, minutes = text.lstrip("+-").partition(":")
-    return timezone(sign * timedelta(hours=int(hours), minutes=int(minutes or 0)))
+    digits = text[1:].replace(":", "").rjust(2, "0")
+    hours, minutes = (digits[:-2], digits[-2:]) if len(digits) > 2 else (digits, "0")
+    return timezone(sign * timedelta(hours=int(hours), minutes=int(minutes)))
 
 
 class SqlConnector:

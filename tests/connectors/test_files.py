@@ -102,6 +102,13 @@ def test_several_messages_of_one_file_are_records_of_their_own(tmp_path: Path, c
     assert files(tmp_path) == ["done/day.hl7"]
 
 
+def test_a_batch_file_is_split_as_the_hl7_listener_splits(tmp_path: Path, clock: Clock) -> None:
+    first, second = (f"MSH|^~\\&|LIS|CTY|HUB|CTY|20240506||ACK|{n}|P|2.4\rMSA|AA|{n}\r".encode() for n in (1, 2))
+    drop(tmp_path, "day.hl7", first + second, clock)
+    source = FilesConnector(FilesConfig(folder=tmp_path), source="lis", facility="CTY", clock=clock)
+    assert [record.content.strip() for record in records(source)] == [first.strip(), second.strip()]
+
+
 def test_the_same_file_again_has_the_same_key_and_both_copies_are_kept(tmp_path: Path, clock: Clock) -> None:
     source = connector(tmp_path, clock)
     keys = []

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from connectors.base import Cursor, SourceDenied, SourceRecord, SourceUnavailable
+from connectors.registry import build
 from connectors.sql.config import SqlConfig
-from connectors.sql.connector import SqlConnector
+from connectors.sql.connector import SqlConnector, zone_of
+from hub.settings import load_county
 from tests.connectors import servers
 
 DAY = datetime.fromisoformat("2024-05-01T08:00:00")  # the source's wall clock states no zone
@@ -258,6 +260,33 @@ def test_bad_credentials_are_told_from_a_server_that_is_down(server: str, reques
         check(url.set(port=1).render_as_string(hide_password=False))
 
 
+GRANTS = {
+    "mariadb": ("CREATE USER lurker@'127.0.0.1' IDENTIFIED BY 'pw'",),
+    "postgresql": ("CREATE ROLE lurker LOGIN PASSWORD 'pw'",),
+}
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("server", ["mariadb", "postgresql"])
+def test_an_account_without_rights_is_denied(server: str, request: pytest.FixtureRequest) -> None:
+    owner = request.getfixturevalue(f"{server}_url")
+    source = Source(owner)
+    source.put(1, DAY)
+    with source.engine.begin() as connection:
+        for statement in GRANTS[server]:
+            connection.execute(sa.text(statement))
+    source.engine.dispose()
+    with pytest.raises(SourceDenied):
+        check(sa.make_url(owner).set(username="lurker", password="pw").render_as_string(hide_password=False))
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"), [("+08:00", 480), ("+8", 480), ("+8:00", 480), ("-0330", -210), ("Asia/Shanghai", 480), ("+00:00", 0)]
+)
+def test_a_zone_may_be_an_offset_or_a_name(text: str, minutes: int) -> None:
+    assert zone_of(text).utcoffset(DAY) == timedelta(minutes=minutes)
+
+
 def test_a_missing_sqlite_file_is_unavailable_and_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailable):
         check(f"sqlite:///{tmp_path / 'none.db'}")
@@ -278,6 +307,35 @@ def test_the_url_may_come_from_a_file_or_the_environment_and_is_never_shown(
         SqlConfig.model_validate({"url": "sqlite://", "url_env": "X", "views": views})
 
 
+COUNTY = """
+[[channel]]
+name = "cty-his"
+connector = "sql"
+facility = "CTY"
+zone = "Asia/Shanghai"
+url = "sqlite:///{path}"
+batch = 2
+[[channel.views]]
+name = "v_item"
+key = ["ward", "no"]
+changed_at = "changed"
+"""
+
+
+def test_a_channel_of_county_toml_becomes_a_connector(tmp_path: Path) -> None:
+    source = Source(f"sqlite:///{tmp_path / 'his.db'}")
+    for no in range(5):
+        source.put(no, DAY)
+    (tmp_path / "county.toml").write_text(COUNTY.format(path=tmp_path / "his.db"), "utf-8")
+    (channel,) = load_county(tmp_path / "county.toml").channels
+    polling = build(channel, lambda *records: ())
+    polling.check()
+    records = [record for page in polling.fetch({}) for record in page.records]  # type: ignore[union-attr]
+    assert len(records) == 5
+    assert records[0].changed_at
+    assert records[0].changed_at.isoformat() == "2024-05-01T08:00:00+08:00"
+
+
 Step = tuple[str, int, int]
 STEPS = st.lists(
     st.one_of(
@@ -295,7 +353,7 @@ def fresh_source(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Sourc
     return lambda: Source(url, overlap=5, batch=2, remember=3)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=35, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_how_the_feed_is_cut_never_changes_what_is_got(fresh_source: Callable[[], Source], steps: list[Step]) -> None:
     source = fresh_source()
