@@ -28,6 +28,9 @@ _CODES = {
     "MDC_ECG_ANGLE_P_FRONT": "p_axis",
     "MDC_ECG_ANGLE_QRS_FRONT": "qrs_axis",
     "MDC_ECG_ANGLE_T_FRONT": "t_axis",
+    "MINDRAY_ECG_P_AXIS": "p_axis",
+    "MINDRAY_ECG_QRS_AXIS": "qrs_axis",
+    "MINDRAY_ECG_T_AXIS": "t_axis",
 }
 _STATEMENT = "MDC_ECG_INTERPRETATION_STATEMENT"
 _SECONDS = {"s": 1.0, "ms": 0.001, "us": 0.000001}
@@ -134,7 +137,7 @@ def _measurements(root: etree._Element, issues: list[Issue]) -> tuple[Measuremen
             except InvalidOperation:
                 issues.append(Issue("invalid-value", code, "not a number"))
                 continue
-            found[kind] = Measurement(kind, number * 1000 if value.get("unit") == "s" else number)
+            found.setdefault(kind, Measurement(kind, number * 1000 if value.get("unit") == "s" else number))
     return tuple(found[kind] for kind in KINDS if kind in found)
 
 
