@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import apsw
 
 from hub.errors import Unavailable
-from hub.store.sqlite.schema import WAL_BYTES
+from hub.store.sqlite.schema import BUSY_MS, WAL_BYTES
 
 T = TypeVar("T")
 Job = Callable[[], Any]
@@ -25,6 +25,8 @@ GROUP_JOBS = 256
 GROUP_SECONDS = 0.05  # a group that has run this long commits, however many still wait
 IDLE_SECONDS = 0.5  # after this much quiet the log is folded into the file
 PAGE_BYTES = 4096
+HUGE_LOG = 8  # times WAL_BYTES
+HUGE_LOG_WAIT_MS = 1_000
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Writer:
         self._closed = False
         self._broken = ""
         self._log_pages = 0
+        self._fold_at = WAL_BYTES // PAGE_BYTES
         connection.set_wal_hook(self._log_grew)
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -82,14 +85,14 @@ class Writer:
             try:
                 waiting = self._queue.get(timeout=IDLE_SECONDS if self._log_pages else None)
             except queue.Empty:
-                self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                self._fold(apsw.SQLITE_CHECKPOINT_TRUNCATE)
                 continue
             if waiting is None:
-                self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                self._fold(apsw.SQLITE_CHECKPOINT_TRUNCATE)
                 return
             self._commit_group(waiting)
-            if self._log_pages * PAGE_BYTES > WAL_BYTES:
-                self._checkpoint(apsw.SQLITE_CHECKPOINT_RESTART)
+            if self._log_pages > self._fold_at:
+                self._fold(apsw.SQLITE_CHECKPOINT_RESTART)
 
     def _commit_group(self, first: _Waiting) -> None:
         finished: list[_Finished] = []
@@ -164,11 +167,17 @@ class Writer:
         self._log_pages = pages
         return apsw.SQLITE_OK
 
-    def _checkpoint(self, mode: int) -> None:
+    def _fold(self, mode: int) -> None:
+        """Move the log into the file as far as readers allow, without waiting for them; only a huge log is worth a wait."""
+        huge = self._log_pages * PAGE_BYTES > HUGE_LOG * WAL_BYTES
+        self._connection.set_busy_timeout(HUGE_LOG_WAIT_MS if huge else 0)
         try:
             self._connection.wal_checkpoint(mode=mode)
+            self._fold_at = WAL_BYTES // PAGE_BYTES
         except apsw.BusyError:
-            pass  # a reader is in the way; what could be folded was
+            self._fold_at = self._log_pages + WAL_BYTES // PAGE_BYTES // 4  # a reader is in the way: not again at every commit
         except apsw.Error as error:
             log.warning("checkpoint failed: %s", type(error).__name__)
+        finally:
+            self._connection.set_busy_timeout(BUSY_MS)
         self._log_pages = 0
