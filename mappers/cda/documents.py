@@ -176,10 +176,10 @@ def state_allergies(document: Document) -> None:
 
 
 def _allergy(document: Document, said: Item | None, code: dict[str, Any], key: str) -> None:
-    """By document and substance; the code of "no known allergy" needs no clinical status to be clear."""
+    """By patient and substance: many documents state the same allergy."""
     allergy: Resource = {
         "resourceType": "AllergyIntolerance",
-        "id": document.id("AllergyIntolerance", key),
+        "id": resource_id("AllergyIntolerance", *document.patient_key, key),
         "clinicalStatus": coding(f"{TERMINOLOGY}allergyintolerance-clinical", "active"),
         "code": code,
         "patient": document.patient,

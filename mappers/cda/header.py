@@ -55,10 +55,14 @@ class Document:
     changes: list[Change] = field(default_factory=list)
     code: str = ""  # C00nn; "" for a document of another family
     key: tuple[str, ...] = ()
-    patient_id: str = ""
+    patient_key: tuple[str, str] = ("", "")  # namespace and number
     encounter: Resource | None = None
     entries: dict[Element, list[dict[str, str]]] = field(default_factory=dict)  # section → the resources its entries became
     used: set[Element] = field(default_factory=set)  # observations that became part of a resource
+
+    @property
+    def patient_id(self) -> str:
+        return resource_id("Patient", *self.patient_key)
 
     @property
     def patient(self) -> dict[str, str]:
@@ -199,9 +203,9 @@ def _state_patient(document: Document) -> None:
     own = _patient_number(document, found)
     card = next((valid for text in cards if (valid := valid_id_number(text))), "")
     if own:
-        document.patient_id = resource_id("Patient", own[0], own[1].extension or own[1].root)
+        document.patient_key = (own[0], own[1].extension or own[1].root)
     elif card:
-        document.patient_id = resource_id("Patient", f"{document.facility}:{ID_CARD}", card)
+        document.patient_key = (f"{document.facility}:{ID_CARD}", card)
         document.note("missing", "patientRole/id", "no local number; the ID card number identifies the patient")
     else:
         raise CannotMap("recordTarget/patientRole: no id that identifies the patient, and no valid ID card number")

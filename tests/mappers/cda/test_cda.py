@@ -198,6 +198,11 @@ def test_an_allergy_is_stated_only_for_a_named_substance_or_a_plain_no(allergy: 
     assert [a["code"]["text"] for a in of_type(mapped(outpatient(allergy=allergy)), "AllergyIntolerance")] == stated
 
 
+def test_an_allergy_that_many_documents_state_is_one() -> None:
+    first, second = (of_type(mapped(outpatient(frame(number))), "AllergyIntolerance")[0]["id"] for number in ("MR1", "MR2"))
+    assert first == second
+
+
 def test_an_imaging_report_is_a_report_with_findings_and_never_a_study() -> None:
     result = mapped(imaging())
     (report,) = of_type(result, "DiagnosticReport")
