@@ -8,13 +8,13 @@ from starlette.responses import Response
 
 from hub.api.call import Call
 from hub.api.responses import resource_answer, version_headers
-from hub.api.shape import Shape
+from hub.api.shape import WHOLE, Shape
 from hub.errors import NotFound
 from hub.store.port import Version
 
 
 async def read(call: Call) -> Response:
-    shape = Shape.of(call.request.query_params)
+    shape = Shape.of(call.request.query_params) if call.request.scope["query_string"] else WHOLE
     version = await call.hub.door.read(call.access, call.key)
     if _unchanged(call, version):
         return Response(None, 304, version_headers(version))

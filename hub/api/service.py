@@ -106,20 +106,28 @@ QUICK: dict[tuple[str, int], Endpoint] = {
 
 
 class FhirFirst:
-    """Takes Type and Type/id to their interaction at once; everything else goes the way of the routes."""
+    """Takes Type and Type/id to their interaction at once; everything else goes the way of the routes.
+
+    A fault of ours on the way there is answered and logged here, before the server's own log repeats an exception's text.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith("/fhir/"):
-            segments = scope["path"][6:].split("/")
-            endpoint = QUICK.get((scope["method"], len(segments)))
-            if endpoint is not None and segments[0] not in ("Binary", "metadata") and segments[-1][:1] not in ("", "_", "$"):
-                scope["path_params"] = dict(zip(("type", "id"), segments, strict=False))
-                await endpoint(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        if scope["type"] != "http" or not scope["path"].startswith("/fhir/"):
+            await self._app(scope, receive, send)
+            return
+        segments = scope["path"][6:].split("/")
+        endpoint = QUICK.get((scope["method"], len(segments)))
+        if endpoint is not None and segments[0] not in ("Binary", "metadata") and segments[-1][:1] not in ("", "_", "$"):
+            scope["path_params"] = dict(zip(("type", "id"), segments, strict=False))
+            await endpoint(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:
+            await unexpected(error)(scope, receive, send)
 
 
 def install_fhir(app: FastAPI) -> None:

@@ -24,8 +24,6 @@ class Shape:
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> Shape:
         """Raise Invalid for an unknown summary, or both at once."""
-        if not parameters:
-            return WHOLE
         summary = parameters.get("_summary", "false")
         if summary not in SUMMARIES:
             raise Invalid("_summary is one of true, text, data, count, false")

@@ -160,6 +160,7 @@ async def test_a_facility_tag_is_the_hubs_to_set(hub: Served) -> None:
 
 
 # role, method, path → status, at the county hospital with patient c1
+OPERATION = "Patient/1/$recognizable-results?code=1"
 MATRIX: list[tuple[Role, str, str, int]] = [
     ("admin", "GET", "Patient/c1", 200),
     ("admin", "GET", "AuditEvent", 200),
@@ -214,8 +215,8 @@ async def test_nobody_writes_the_audit(hub: Served, admin: Client) -> None:
 
 @pytest.mark.parametrize("token", ["", "wrong", "a" * 5000])
 async def test_no_token_no_data(hub: Served, token: str) -> None:
-    for path in ("/fhir/Patient", "/fhir/Patient/1", "/fhir/Patient/1/_history", "/fhir/Patient/1/$everything", "/fhir/Binary/1"):
-        answer = await hub.bearer(token).get(path)
+    for path in ("Patient", "Patient/1", "Patient/1/_history", "Patient/1/$everything", "Binary/1", OPERATION):
+        answer = await hub.bearer(token).get(f"/fhir/{path}")
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Bearer")
         assert answer.json()["issue"][0]["code"] == "login"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 
 import pytest
@@ -185,6 +186,27 @@ async def test_binary_goes_in_and_out_as_bytes_and_as_json(admin: Client) -> Non
     again = await admin.post(as_json)
     assert again.status_code == 201
     assert again.json()["data"] == as_json["data"]
+
+
+async def test_a_binary_kept_as_a_blob_is_served_from_there(hub: Served, admin: Client) -> None:
+    content = b"%PDF-1.7 the report"
+    sha256 = hub.hub.blobs.put(content)
+    await admin.put({"resourceType": "Binary", "id": sha256, "contentType": "application/pdf"})
+    raw = await admin.get(f"/fhir/Binary/{sha256}")
+    assert (raw.content, raw.headers["content-type"]) == (content, "application/pdf")
+    as_json = (await admin.get(f"/fhir/Binary/{sha256}", accept="application/fhir+json")).json()
+    assert base64.b64decode(as_json["data"]) == content
+
+
+async def test_everything_can_be_narrowed(admin: Client) -> None:
+    await admin.put(patient("p1"))
+    await admin.put(observation("o1", "p1", performer=[{"reference": "Organization/CTY"}]))
+    whole = await admin.walk("/fhir/Patient/p1/$everything?_count=1")
+    assert {e["resource"]["resourceType"] for e in whole} == {"Patient", "Observation", "Organization"}
+    results = (await admin.get("/fhir/Patient/p1/$everything?_type=Observation")).json()
+    assert [(e["resource"]["id"], e["search"]["mode"]) for e in results["entry"]] == [("o1", "match"), ("CTY", "include")]
+    assert (await admin.get("/fhir/Patient/p1/$everything?_since=2100-01-01")).json()["total"] == 0
+    assert (await admin.get("/fhir/Patient/p1/$everything?_type=Nothing")).status_code == 400
 
 
 async def test_search_pages_are_whole_and_carry_links(admin: Client) -> None:
