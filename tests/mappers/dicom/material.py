@@ -96,6 +96,8 @@ def assert_golden(result: Mapped, expected: Path) -> None:
         "ledger": dict(result.ledger),
     }
     text = json.dumps(json.loads(fhir_json.dump(stated)), ensure_ascii=False, indent=1) + "\n"
+    for attachment in result.attachments:  # drawn files may differ in a last bit from one processor to the next
+        text = text.replace(attachment.sha256, "SHA-256")
     if os.environ.get("YITONG_GOLDEN") == "write":
         expected.write_text(text, "utf-8")
     assert text == expected.read_text("utf-8")
