@@ -31,5 +31,8 @@ def reference(resource_type: str, namespace: str, *key: str) -> dict[str, Any]:
 
 
 def local_system(facility: str, kind: str) -> str:
-    """URI of a facility's own numbers or codes: urn:hub:CTY:patient, urn:hub:CTY:item …"""
-    return f"urn:hub:{facility}:{kind}"
+    """URI of a facility's own numbers or codes: urn:hub:CTY:patient, urn:hub:CTY:item …
+
+    A FHIR uri holds no blanks; a sender's name for itself may ("Ntierprise Clinic").
+    """
+    return f"urn:hub:{'-'.join(facility.split())}:{'-'.join(kind.split())}"
