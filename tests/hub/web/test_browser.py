@@ -1,0 +1,106 @@
+"""The main path in Chromium: login, search by initials, the person, a trend, the prompt; axe finds nothing on any of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+WORDS = {
+    "zh-CN": {"found": "找到 1 人", "verdict": "可互认", "trend": "趋势：肌酐", "nothing": "没有可显示的记录"},
+    "en": {"found": "1 found", "verdict": "Recognisable", "trend": "Trend: 肌酐", "nothing": "Nothing to show"},
+}
+SHOTS = os.environ.get("YITONG_SCREENSHOTS", "")
+
+
+class Screen:
+    """One page looked at: no accessibility violation, nothing wider than the window, no error in the console."""
+
+    def __init__(self, page, language, width):
+        self.page, self.language, self.width = page, language, width
+        self.complaints = []
+        page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def look(self, name):
+        from axe_playwright_python.sync_playwright import Axe
+
+        found = Axe().run(self.page).response["violations"]
+        assert [(v["id"], v["nodes"][0]["html"][:120]) for v in found] == [], name
+        assert self.page.evaluate("document.documentElement.scrollWidth") <= self.width, name
+        assert self.complaints == [], name
+        if SHOTS:
+            self.page.screenshot(path=Path(SHOTS) / f"{name}-{self.language}-{self.width}.png", full_page=True)
+
+
+@pytest.mark.parametrize("width", [1366, 390])
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+def test_from_login_to_the_recognition_prompt(chromium, address, site, language, width):
+    words = WORDS[language]
+    context = chromium.new_context(viewport={"width": width, "height": 800}, locale=language)
+    page = context.new_page()
+    screen = Screen(page, language, width)
+    page.goto(f"{address}/p")
+    screen.look("login")
+    page.locator("#token").fill(site.tokens["TWP"])
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#q")
+    screen.look("search")
+
+    page.locator("#q").fill("zxy")
+    page.keyboard.press("Enter")
+    page.get_by_text(words["found"]).wait_for()
+    assert page.url == f"{address}/p"
+    screen.look("hits")
+    page.keyboard.press("Tab")  # focus must not move what is about to be clicked
+    page.locator(".hits a").click()
+    page.wait_for_selector("#timeline")
+    assert "zxy" not in page.url
+    screen.look("person")
+
+    page.locator(".grid a", has_text="肌酐").click()
+    page.get_by_text(words["trend"], exact=True).wait_for()
+    assert page.url.endswith(site.person)
+    page.select_option("#item", "L0101")
+    page.locator("#recognition .button").click()
+    page.locator(".answer[data-verdict=recognisable]").wait_for()
+    page.locator(".candidate summary").first.click()
+    assert words["verdict"] in page.locator(".candidate").first.inner_text()
+    screen.look("prompt")
+
+    page.locator(".studies img[src$='.jpg']").scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector(\".studies img[src$='.jpg']\").naturalWidth > 100")
+    page.locator(".studies img[src$='.svg']").scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector(\".studies img[src$='.svg']\").naturalWidth > 100")
+    screen.look("images")
+
+    page.goto(f"{address}/p/{site.person}/doc/Composition/discharge-1")
+    screen.look("document")
+    page.goto(f"{address}/p/{site.person}/recognition?item=L0203")
+    screen.look("refused")
+    page.goto(f"{address}/p/nobody")
+    page.get_by_text(words["nothing"]).wait_for()
+    screen.complaints.clear()  # the browser reports the 404 that is meant
+    screen.look("nothing")
+    context.close()
+
+
+def test_the_whole_path_works_without_script(chromium, address, site):
+    context = chromium.new_context(java_script_enabled=False, locale="zh-CN")
+    page = context.new_page()
+    page.goto(f"{address}/p")
+    page.locator("#token").fill(site.tokens["TWP"])
+    page.locator("form .button").click()
+    page.locator("#q").fill("zxy")
+    page.locator("form .button").click()
+    page.locator(".hits a").click()
+    page.locator(".grid a", has_text="肌酐").click()
+    assert page.locator("svg.trend").count() == 1
+    page.go_back()
+    page.select_option("#item", "L0101")
+    page.locator("#recognition .button").click()
+    assert page.locator(".answer[data-verdict=recognisable]").count() == 1
+    context.close()
