@@ -30,6 +30,7 @@ class Neighbourhood:
     def __init__(self, transaction: Transaction, patient: Resource) -> None:
         self._transaction = transaction
         self._asked: dict[tuple[str, ...], list[str]] = {}
+        self._seen: dict[str, tuple[Resource, Facts] | None] = {}
         self.patients: dict[str, Resource] = {}
         self.facts: dict[str, Facts] = {}
         self.merged: dict[str, str] = {}
@@ -42,8 +43,8 @@ class Neighbourhood:
                 return False
             id = waiting.pop()
             for other in self._near(id):
-                if other not in self.patients and (resource := self._load(other)) is not None:
-                    facts = facts_of(resource)
+                if other not in self.patients and (found := self._looked_at(other)) is not None:
+                    resource, facts = found
                     if self._belongs(id, other, facts):
                         waiting.append(self._add(resource))
         return True
@@ -76,6 +77,12 @@ class Neighbourhood:
         person = self._transaction.person_of(id)
         mates = [mate for mate in self._transaction.patients_of(person) if mate != person]
         return list(dict.fromkeys([*(target for target, _ in _links(self.patients[id])), *mates]))
+
+    def _looked_at(self, id: str) -> tuple[Resource, Facts] | None:
+        if id not in self._seen:
+            resource = self._load(id)
+            self._seen[id] = (resource, facts_of(resource)) if resource is not None else None
+        return self._seen[id]
 
     def _load(self, id: str) -> Resource | None:
         version = self._transaction.current(Key("Patient", id))

@@ -34,6 +34,18 @@ def oru_record(number: int, **how: object) -> SourceRecord:
     return replace(RECORD, key=f"M{number}", content=oru(number, **how))  # type: ignore[arg-type]
 
 
+def adt(number: int, event: str, patient: str, *, merged: str = "", card: str = "") -> SourceRecord:
+    """ADT of message `number` at minute `number`; A40 says that `merged` is `patient`."""
+    time = f"202405010800{number:02}"
+    lines = [
+        f"MSH|^~\\&|HIS|CTY|HUB|HUB|{time}||ADT^{event}|A{number}|P|2.4|||||CHN|UNICODE UTF-8",
+        f"EVN|{event}|{time}",
+        f"PID|1||{patient}^^^^PI{f'~{card}^^^^NI' if card else ''}||王小芳||19700301|F",
+    ]
+    lines += [f"MRG|{merged}^^^^PI"] if merged else [f"PV1|1|O|||||||||||||||||V{number}"]
+    return replace(RECORD, key=f"A{number}", content="\r".join(lines).encode() + b"\r")
+
+
 def wait_until(holds: Callable[[], object], timeout: float = 20) -> bool:
     """Look again and again, for what has no event to wait for."""
     pause = threading.Event()

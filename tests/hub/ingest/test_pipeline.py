@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
-from itertools import count
+from itertools import count, permutations
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from hub.settings import County
 from hub.store.blobs import BlobStore
 from hub.store.port import EVERYTHING, Key
 from hub.store.sqlite import SqliteStore
-from tests.hub.ingest.messages import RECORD, oru, oru_record, wait_until
+from mappers.identity_keys import resource_id
+from tests.hub.ingest.messages import RECORD, adt, oru, oru_record, wait_until
 
 assert tests.hub.ingest.poison  # its kind is known here too
 
@@ -282,3 +283,23 @@ def test_a_resource_that_a_person_deleted_stays_deleted_in_a_replay(house):
     house.replays.request(Filter(seqs=(1,)))
     house.drain()
     assert house.all("Basic") == []
+
+
+def test_two_merges_in_any_order_leave_one_survivor_that_all_follow(tmp_path):
+    messages = [adt(1, "A04", "P1"), adt(2, "A04", "P2"), adt(3, "A40", "P1", merged="P2"), adt(4, "A40", "P1", merged="P3")]
+    ids = {number: resource_id("Patient", "CTY", number) for number in ("P1", "P2", "P3")}
+    states = []
+    for number, order in enumerate(permutations(messages)):
+        if number % 5:
+            continue
+        house = House(tmp_path / str(number))
+        house.journal(*order)
+        house.drain()
+        found = {p["id"]: p for p in house.all("Patient") if p["id"] in ids.values()}
+        states.append({id: {name: p[name] for name in p if name != "meta"} for id, p in found.items()})
+        assert {house.store.person_of(id) for id in found} == {house.store.person_of(ids["P1"])}
+        house.close()
+    assert all(state == states[0] for state in states)
+    assert {link["type"] for link in states[0][ids["P1"]]["link"]} == {"replaces"}
+    assert len(states[0][ids["P1"]]["link"]) == 2
+    assert all(states[0][ids[merged]]["active"] is False for merged in ("P2", "P3"))
