@@ -10,7 +10,7 @@ import pytest
 from hub.errors import Gone, NotFound, VersionConflict
 from hub.fhir_json import load
 from hub.search.query import SearchQuery
-from hub.store.port import EVERYTHING, Key, Outcome
+from hub.store.port import EVERYTHING, Key, Outcome, SourceTally
 from profiles.names import FACILITY_TAG
 from tests.contracts.resources import delete, every_id, ids, observation, patient, save, token
 
@@ -225,6 +225,20 @@ def test_outcomes_are_kept_by_number_and_say_where_to_resume(store):
     store.write(lambda t: t.record_outcome(replayed)).result(30)
     assert store.outcomes(state="dead") == []
     assert store.finished_after(0) == 3
+
+
+def test_tallies_follow_every_outcome_and_its_replacement(store):
+    def tell(*outcomes):
+        store.write(lambda t: [t.record_outcome(outcome) for outcome in outcomes]).result(30)
+        return store.tallies()
+
+    assert store.tallies() == {}
+    noted = Outcome(1, "done", source="lis", issues=({"code": "x"},), resources=("Patient/p1", "Observation/o1"))
+    assert tell(noted, Outcome(2, "dead", source="lis"), Outcome(3, "done", source="his")) == {
+        "lis": SourceTally(done=1, dead=1, issues=1, resources=2),
+        "his": SourceTally(done=1),
+    }
+    assert tell(noted, Outcome(2, "done", source="lis", resources=("Patient/p1",)))["lis"] == SourceTally(2, 0, 1, 3)
 
 
 def test_stamps_are_kept_by_element(store):

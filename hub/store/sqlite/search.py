@@ -128,6 +128,8 @@ class Search:
         count, lead = min(counts, key=lambda pair: pair[0])
         if count < self._thresholds.few:
             return Way("gather", lead)
+        if len(candidates) == 1 and lead.keyed and not self._keys:
+            return Way("stream", lead)  # nothing to weigh it against
         return self._weigh([(self._capped(condition, self._thresholds.many), condition) for condition in candidates])
 
     def _weigh(self, counts: list[tuple[int, Condition]]) -> Way:
