@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from hub.search.entries import Date, Entry, Reference, String, Token
-from hub.search.extract import extract
+from hub.search.extract import extract, patient_of
 from hub.search.folding import fold, fold_code
 from hub.security.audit import ENTITY_TYPE, EVENT_TYPE, INTERACTION, OBJECT_ROLE, OBSERVER, SECURITY_ROLE
 from hub.store.sqlite import Indexer
@@ -28,11 +28,21 @@ def with_audit(indexer: Indexer) -> Indexer:
     def extracted(resource: Resource) -> list[Entry]:
         return entries_of(resource) if own_event(resource) else extract(resource)
 
-    return replace(indexer, extract=extracted)
+    def patient(resource: Resource) -> str:
+        return patient_in(resource) if own_event(resource) else patient_of(resource)
+
+    return replace(indexer, extract=extracted, patient_of=patient)
 
 
 def own_event(resource: Resource) -> bool:
     return resource["resourceType"] == "AuditEvent" and resource.get("source") == OBSERVER
+
+
+def patient_in(event: Resource) -> str:
+    """The one Patient that the event is about; "" for none or several."""
+    references = {entity["what"]["reference"] for entity in event.get("entity", ()) if "what" in entity}
+    patients = [r.removeprefix("Patient/") for r in references if r.startswith("Patient/")]
+    return patients[0] if len(patients) == 1 else ""
 
 
 def entries_of(event: Resource) -> list[Entry]:

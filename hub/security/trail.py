@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
 
 from hub.security.audit import event_id
 from hub.store.port import Resource, ResourceStore, Transaction
@@ -26,7 +25,7 @@ class AuditTrail:
     def __init__(self, store: ResourceStore, clock: Callable[[], int]) -> None:
         self._store = store
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a write that fails at once finishes its batch while it is being opened
         self._open: _Batch | None = None
 
     async def leave(self, event: Resource, facility: str) -> None:
@@ -39,19 +38,13 @@ class AuditTrail:
                 waiter = batch.waiters[loop] = asyncio.wrap_future(batch.done, loop=loop)
         await asyncio.shield(waiter)  # one reader that hangs up must not fail the others
 
-    def leave_now(self, event: Resource, facility: str) -> None:
-        """The same for a caller that has no event loop; waits."""
-        with self._lock:
-            batch = self._add(event, facility)
-        batch.done.result()
-
     def _add(self, event: Resource, facility: str) -> _Batch:
         batch = self._open
         if batch is None:
-            batch = self._open = _Batch()
-            opened = batch
+            opened = batch = _Batch()
             written = self._store.write(lambda transaction: self._write(opened, transaction))
-            written.add_done_callback(lambda future: _pass_on(future, opened.done))
+            self._open = opened
+            written.add_done_callback(lambda future: self._finish(opened, future))
         batch.events.append((event, facility))
         return batch
 
@@ -63,14 +56,17 @@ class AuditTrail:
         for event, facility in batch.events:
             save_event(transaction, event, facility, self._clock())
 
+    def _finish(self, batch: _Batch, written: Future[None]) -> None:
+        """Let everyone who waits know; a batch that the writer never reached takes no further events."""
+        with self._lock:
+            if self._open is batch:
+                self._open = None
+        error = written.exception()
+        if error is None:
+            batch.done.set_result(None)
+        else:
+            batch.done.set_exception(error)
+
 
 def save_event(transaction: Transaction, event: Resource, facility: str, now: int) -> None:
     transaction.save(event, id=event_id(now), facility=facility, method="POST")
-
-
-def _pass_on(source: Future[Any], target: Future[None]) -> None:
-    error = source.exception()
-    if error is None:
-        target.set_result(None)
-    else:
-        target.set_exception(error)
