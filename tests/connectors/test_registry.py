@@ -8,7 +8,6 @@ from connectors.registry import manifests
 from mappers.base import CannotMap
 from mappers.registry import mapper_of
 
-
 LISTENS = {"hl7v2_mllp": True, "sql": False, "files": False, "dicom": True}
 
 
