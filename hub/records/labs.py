@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
-from hub.recognition.rules import moment_of
 from hub.recognition.service import mark_scope, value_text
 from hub.records.reader import Found, code_text
-from hub.records.timeline import date_of, flag_of
+from hub.records.timeline import date_of, flag_of, instant
 from profiles.names import LOINC, UCUM
 
 COLUMNS = 6
@@ -172,12 +170,3 @@ def series_of(test: Test) -> tuple[Series, ...]:
         if result.number is not None and len(result.at) >= 10:
             groups.setdefault(result.series, []).append(result)
     return tuple(Series(unit, method, tuple(results)) for (unit, method), results in groups.items())
-
-
-def instant(stated: str, zone: tzinfo = UTC) -> float:
-    """For order only: a time without a usable day comes first."""
-    moment = moment_of(stated, zone)
-    if moment is None:
-        return float("-inf")
-    at = moment.at or datetime(moment.day.year, moment.day.month, moment.day.day, tzinfo=zone)
-    return at.timestamp()

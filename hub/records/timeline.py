@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
+from hub.recognition.rules import moment_of
 from hub.recognition.service import modalities, study_title, value_text
 from hub.records.reader import Found, Reader, code_text, reference_id
 
@@ -142,11 +144,31 @@ def events(record: Record) -> list[tuple[Event, str]]:
     reported = {reference_id(ref, "Observation") for report in reports for ref in report.resource.get("result", ())}
     made = [(_report(r, observations), _encounter(r)) for r in reports]
     made += [(_observation(o), _encounter(o)) for o in observations.values() if o.id not in reported]
+    written = {key for composition in record.of("Composition") for key in document_keys(composition)}
     pictured = {reference_id(ref, "ImagingStudy") for report in reports for ref in report.resource.get("imagingStudy", ())}
     for type, build in BUILDERS.items():
         valid = (found for found in record.of(type) if found.resource.get("status") not in WITHDRAWN)
-        made += [(build(found), _encounter(found)) for found in valid if type != "ImagingStudy" or found.id not in pictured]
+        made += [(build(found), _encounter(found)) for found in valid if not _told(found, pictured, written)]
     return made
+
+
+def _told(found: Found, pictured: set[str], written: set[tuple[str, ...]]) -> bool:
+    """Another event says it already: the report on a study, the Composition read out of a document's file."""
+    if found.type == "ImagingStudy":
+        return found.id in pictured
+    return found.type == "DocumentReference" and bool(written & document_keys(found))
+
+
+def document_keys(found: Found) -> set[tuple[str, ...]]:
+    """By what a Composition and the DocumentReference to its file are one document: its identifier, else title and time."""
+    resource = found.resource
+    stated = resource.get("masterIdentifier") or resource.get("identifier")
+    identifiers = stated if isinstance(stated, list) else [stated] if stated else []
+    keys: set[tuple[str, ...]] = {(str(i.get("system", "")), str(i["value"])) for i in identifiers if i.get("value")}
+    title = str(resource.get("title") or resource.get("description") or "")
+    if title and found.type in ("Composition", "DocumentReference"):
+        keys.add((found.facility, title, str(instant(date_of(found)))))
+    return keys
 
 
 def _encounter(found: Found) -> str:
@@ -167,6 +189,15 @@ def date_of(found: Found) -> str:
         if value:
             return str(value)
     return ""
+
+
+def instant(stated: str, zone: tzinfo = UTC) -> float:
+    """For order only: a time without a usable day comes first."""
+    moment = moment_of(stated, zone)
+    if moment is None:
+        return float("-inf")
+    at = moment.at or datetime(moment.day.year, moment.day.month, moment.day.day, tzinfo=zone)
+    return at.timestamp()
 
 
 def is_ecg(report: Mapping[str, Any]) -> bool:

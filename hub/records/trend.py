@@ -11,7 +11,8 @@ from decimal import Decimal
 
 from markupsafe import Markup, escape
 
-from hub.records.labs import Result, Series, instant
+from hub.records.labs import Result, Series
+from hub.records.timeline import instant
 
 WIDTH, HEIGHT = 640, 240
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 34

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
@@ -107,7 +108,8 @@ async def login(
         return _login_page(view, next, problem=view.t("error.form"), status=403)
     access = hub.tokens.resolve(token.strip())
     if access is None:
-        await hub.door.note(STRANGER, action="E", interaction="login", outcome=REFUSED)
+        address = request.client.host if request.client else ""
+        await hub.door.note(replace(STRANGER, address=address), action="E", interaction="login", outcome=REFUSED)
         return _login_page(view, next, problem=view.t("login.wrong"), status=401)
     await hub.door.note(access, action="E", interaction="login")
     response = RedirectResponse(_local(next), 303)

@@ -228,6 +228,24 @@ def test_visits_hold_what_names_them_and_nothing_is_guessed_into_one():
     assert (loose.id, loose.day, [event.id for event in loose.events]) == ("", "2026-02-01", ["loose"])
 
 
+def test_a_document_and_the_file_it_came_from_are_one_event():
+    when = "2026-03-01T08:00:00+08:00"
+    composition = {"resourceType": "Composition", "id": "c", "status": "final", "title": "出院小结", "date": when}
+    same_id = {"resourceType": "DocumentReference", "id": "d", "status": "current", "date": "2026-03-09T00:00:00Z"}
+    record = Record(
+        {
+            "Composition": (found({**composition, "identifier": {"system": "urn:x", "value": "1"}}),),
+            "DocumentReference": (
+                found({**same_id, "masterIdentifier": {"system": "urn:x", "value": "1"}}),
+                found({**same_id, "id": "e", "description": "出院小结", "date": "2026-03-01T00:00:00Z"}),
+                found({**same_id, "id": "f", "description": "扫描件"}),
+            ),
+        },
+        (),
+    )
+    assert {event.id for visit in visits(record) for event in visit.events} == {"c", "f"}
+
+
 def test_problems_and_medicines_are_what_still_holds():
     def condition(id, name, facility, **more):
         return found(
