@@ -25,6 +25,7 @@ from profiles.names import LOINC, RECOGNITION_MARK, STORED_OBJECT, UCUM
 CATALOGUE_SYSTEM = "urn:hub:catalogue:item"
 
 FINAL = ("final", "amended", "corrected")
+MOST_CANDIDATES = 100  # the newest; what is older lies outside every window
 
 SPECIMEN_KIND: Mapping[str, str] = {
     "ser": "serum",
@@ -137,7 +138,9 @@ class RecognitionService:
 
     async def _lab(self, reader: Reader, item: Item) -> list[Candidate]:
         observations = [
-            o for o in await reader.search("Observation", [any_code(self.codes_of(item))]) if o.resource.get("status") in FINAL
+            o
+            for o in await reader.search("Observation", [any_code(self.codes_of(item))], most=MOST_CANDIDATES)
+            if o.resource.get("status") in FINAL
         ]
         specimens = await reader.read(
             "Specimen", filter(None, (reference_id(o.resource.get("specimen"), "Specimen") for o in observations))

@@ -16,7 +16,7 @@ from hub.records.timeline import date_of
 
 TYPES = frozenset({"DiagnosticReport", "Composition", "DocumentReference"})
 
-_INLINE = "a b br code em i small span strong sub sup u"
+_INLINE = "b br code em i small span strong sub sup u"
 _BLOCKS = "blockquote dd div dl dt h1 h2 h3 h4 h5 h6 hr li ol p pre ul"
 _TABLES = "caption col colgroup table tbody td tfoot th thead tr"
 NARRATIVE_TAGS = frozenset(f"{_INLINE} {_BLOCKS} {_TABLES}".split())

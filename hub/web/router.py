@@ -42,6 +42,7 @@ from mappers.ecg.model import EcgError
 log = logging.getLogger(__name__)
 
 VISITS = 12
+MOST_RESULTS = 200  # of one test on one page
 IMAGE_WIDTH = 640
 STRANGER = Access(name="unknown", role="reader", purpose="HOPERAT")
 
@@ -187,8 +188,14 @@ async def trend(request: Request, id: str, code: str = "") -> Response:
     view, reader, person, allergies = await _opened(request, id)
     record = await record_of(reader, ("Observation",))
     test = next((test for test in labs.tests(record.of("Observation")) if test.key == code), None)
-    drawings = [(series, _drawing(view, test, series), _legend(series)) for series in labs.series_of(test)] if test else []
-    values = {**_banner(person, allergies), "test": test, "drawings": drawings}
+    shown = replace(test, results=test.results[:MOST_RESULTS]) if test else None
+    drawings = [(series, _drawing(view, shown, series), _legend(series)) for series in labs.series_of(shown)] if shown else []
+    values = {
+        **_banner(person, allergies),
+        "test": shown,
+        "drawings": drawings,
+        "cut": bool(test and len(test.results) > MOST_RESULTS),
+    }
     return view.page("_trend.html" if view.fragment else "trend.html", values)
 
 

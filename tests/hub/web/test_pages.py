@@ -189,6 +189,8 @@ async def test_the_prompt_shows_what_counts_what_does_not_and_why(visitor, site)
     assert "无法调阅" in (await visitor.get(f"/p/{site.person}/recognition?item=R0201")).text
     assert 'data-verdict="recognisable"' in (await visitor.get(f"/p/{site.person}/recognition?item=E0101")).text
     assert 'data-verdict="none"' in (await visitor.get(f"/p/{site.person}/recognition?item=L0501")).text
+    emergency = (await visitor.get(f"/p/{site.person}/recognition?item=L0101&context=emergency")).text
+    assert emergency.index("既往结果：3 条") < emergency.index("3.2 mmol/L")
     for wrong in ("item=zzz", "item=L0101&context=moon", ""):
         assert "请选择项目" in (await visitor.get(f"/p/{site.person}/recognition?{wrong}")).text
 
