@@ -106,7 +106,7 @@ def _time_axis(results: Sequence[Result], x: Scale) -> Iterable[str]:
     ordered = [results[0], results[-1], *results[1:-1]]
     for result in ordered:
         place = x(instant(result.at))
-        if all(abs(place - other) >= 90 for other in taken):
+        if all(abs(place - other) >= 120 for other in taken):
             taken.append(place)
             anchor = "start" if place < LEFT + 40 else "end" if place > WIDTH - RIGHT - 40 else "middle"
             yield f'<text class="tick" x="{place}" y="{HEIGHT - 12}" text-anchor="{anchor}">{escape(result.at[:10])}</text>'
