@@ -24,6 +24,7 @@ from hub.store.blobs import BlobStore
 from hub.store.port import ResourceStore, Transaction
 from hub.store.sqlite import SqliteStore
 from hub.store.sqlite.indexer import standard_indexer
+from hub.web.router import install as install_pages
 from mappers.identity_keys import organization_id
 
 ORGANIZATION_TYPE = "http://terminology.hl7.org/CodeSystem/organization-type"
@@ -113,3 +114,4 @@ def create_app(hub: Hub) -> FastAPI:
 def mount_parts(app: FastAPI) -> None:
     """Operations and pages that other packages bring; each has a `router` that reads `request.app.state.hub`."""
     app.include_router(recognition_router, prefix="/fhir")
+    install_pages(app)
