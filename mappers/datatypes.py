@@ -8,16 +8,35 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
 from mappers.base import Issue
 from mappers.identity_keys import local_system
 from profiles.names import ID_CARD, RECOGNITION_MARK, UCUM
+
+Rest = ParamSpec("Rest")
+Result = TypeVar("Result")
+LONGEST_REMEMBERED = 64
+
+
+def remembered(function: Callable[Concatenate[str, Rest], Result]) -> Callable[Concatenate[str, Rest], Result]:
+    """A cache for readers of short texts: sources repeat themselves, and what is long is no date, unit or number."""
+    cached = lru_cache(maxsize=8192)(function)
+
+    @wraps(function)
+    def read(text: str, /, *args: Rest.args, **kwargs: Rest.kwargs) -> Result:
+        if len(text) > LONGEST_REMEMBERED:
+            return function(text, *args, **kwargs)
+        return cached(text, *args, **kwargs)  # type: ignore[arg-type]
+
+    return read
+
 
 # ---------------------------------------------------------------- dates and times
 
@@ -44,7 +63,7 @@ class Moment:
     offset: str = ""  # "+08:00", "Z" or empty
 
 
-@lru_cache(maxsize=8192)
+@remembered
 def read_moment(text: str) -> Moment | None:
     """Read HL7 v2 (YYYY[MM[DD[HH[MM[SS[.S…]]]]]][±ZZZZ]), ISO 8601 and what databases write. None: not a date."""
     text = text.strip()
@@ -86,7 +105,7 @@ def _datetime(moment: Moment, zone: str) -> datetime:
     return datetime(*fields[:6], microsecond, tzinfo=zone_of(moment.offset or zone))  # type: ignore[misc,arg-type]
 
 
-@lru_cache(maxsize=8192)
+@remembered
 def instant(text: str, zone: str) -> datetime | None:
     """An aware datetime, for telling which statement is the later one; what was not stated counts as its beginning."""
     moment = read_moment(text)
@@ -100,7 +119,7 @@ def _offset(moment: Moment, zone: str) -> str:
     return f"{text[:3]}:{text[3:5]}"
 
 
-@lru_cache(maxsize=8192)
+@remembered
 def fhir_date(text: str) -> str | None:
     """→ date: "197003" stays a month. A time of day is left out. None: not a date."""
     moment = read_moment(text)
@@ -111,7 +130,7 @@ def _day(moment: Moment) -> str:
     return "-".join(f"{part:04d}" if place == 0 else f"{part:02d}" for place, part in enumerate(moment.parts[:3]))
 
 
-@lru_cache(maxsize=8192)
+@remembered
 def fhir_datetime(text: str, zone: str) -> str | None:
     """→ dateTime, as precise as stated; a time without offset is in `zone`.
 
@@ -241,7 +260,7 @@ _UNITS = {
 }
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def fold_unit(text: str) -> tuple[str, str | None]:
     """A unit as written → (the source's text, UCUM code or None when we do not know the spelling)."""
     text = text.strip()
@@ -295,7 +314,7 @@ class Number:
     comparator: str = ""
 
 
-@lru_cache(maxsize=8192)
+@remembered
 def read_number(text: str) -> Number | None:
     """ "6.50", "<0.01", "≥1000" → Number; "1+", "阴性(-)", "3-5" → None."""
     match = _QUANTITY.fullmatch(text.strip())
@@ -324,7 +343,7 @@ def parse_quantity(text: str, unit: str = "") -> dict[str, Any] | None:
     return None if number is None else quantity(number.value, unit, number.comparator)
 
 
-@lru_cache(maxsize=8192)
+@remembered
 def _read_range(text: str) -> tuple[tuple[tuple[str, Decimal], ...], str]:
     """Which edges a range states, and the unit written behind it."""
     bare = text if text.startswith(("男", "女")) else text.strip("()[]（）【】 ")
@@ -362,13 +381,14 @@ _MARK = re.compile(
     re.I,
 )
 _MARK_AFTER = re.compile(r"^(?P<name>.+?)\s*(?:[【\[(（〔](?P<framed>[^】\])）〕]{0,12}HR)[】\])）〕]|(?P<star>[★☆]))\s*$", re.I)
+LONGEST_NAME = 256
 _NATIONAL = {"全国", "国家", "国"}
 
 
-@lru_cache(maxsize=8192)
+@remembered
 def split_mark(name: str) -> tuple[str, Mark | None]:
     """ "【全国HR】钾" → ("钾", mark); "★钾" → ("钾", mark); a name without one comes back as it is."""
-    match = _MARK.match(name) or _MARK_AFTER.match(name)
+    match = (_MARK.match(name) or _MARK_AFTER.match(name)) if len(name) <= LONGEST_NAME else None
     if match is None:
         return name.strip(), None
     groups = match.groupdict()

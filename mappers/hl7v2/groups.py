@@ -66,16 +66,15 @@ class _Grouping:
         }
         for place, segment in enumerate(message.all):
             if segment.name == "ORC":
-                self.order(segment, message.all[place + 1 :])
+                self.order(segment, _next_of(message, place))
             elif (step := steps.get(segment.name)) is not None:
                 step(segment)
         if self.specimens and self.groups:
             self.groups[0].specimens += self.specimens
         return self.groups
 
-    def order(self, orc: Segment, rest: list[Segment]) -> None:
+    def order(self, orc: Segment, ahead: str) -> None:
         """An ORC opens a group, unless its OBR came first and the next thing is that OBR's result."""
-        ahead = next((segment.name for segment in rest if segment.name in {"ORC", "OBR", "OBX"}), "")
         current = self.current
         if current is not None and current.obr is not None and current.orc is None and ahead != "OBR":
             current.orc = orc
@@ -132,6 +131,13 @@ class _Grouping:
     def diagnosis(self, dg1: Segment) -> None:
         if self.current is not None:
             self.current.diagnoses.append(dg1)
+
+
+def _next_of(message: Message, place: int) -> str:
+    """Which of ORC, OBR, OBX comes next."""
+    segments = message.all
+    following = (segments[n].name for n in range(place + 1, len(segments)))
+    return next((name for name in following if name in {"ORC", "OBR", "OBX"}), "")
 
 
 def _continues(previous: Result, obx: Segment) -> bool:

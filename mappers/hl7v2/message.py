@@ -27,6 +27,11 @@ _DELIMITED = frozenset({"MSH", "FHS", "BHS"})  # begin with the delimiters thems
 ENVELOPE = frozenset({"FHS", "BHS", "BTS", "FTS"})
 
 
+# More than any source sends; beyond it a message is an attack on memory or time
+MAX_SEGMENTS = 100_000
+MAX_REPETITIONS = 10_000
+
+
 class Delimiters(NamedTuple):
     """MSH-1 and MSH-2. The fifth character (truncation, 2.7) needs no handling: it only ever ends a value."""
 
@@ -110,12 +115,13 @@ class Segment:
     Fields, components, subcomponents and repetitions count from 1, as the standard counts them.
     """
 
-    __slots__ = ("_line", "_message", "fields", "name", "number", "read")
+    __slots__ = ("_line", "_message", "_split", "fields", "name", "number", "read")
     fields: list[str]  # fields[0] is the name; made when first asked for
 
     def __init__(self, message: Message, line: str, name: str, number: int) -> None:
         self._message = message
         self._line = line
+        self._split: tuple[int, list[str]] | None = None  # the repeating field read last
         self.name = name
         self.number = number  # among the segments of its name, from 1
         self.read = 0  # bit n: someone asked for field n
@@ -149,8 +155,14 @@ class Segment:
         return self.has(field) and self[field].strip() == NULL
 
     def count(self, field: int) -> int:
+        """How often the field repeats. Raise CannotMap beyond MAX_REPETITIONS."""
         raw = self[field]
-        return raw.count(self._message.delimiters.repetition) + 1 if raw else 0
+        if not raw:
+            return 0
+        repeats = raw.count(self._message.delimiters.repetition) + 1
+        if repeats > MAX_REPETITIONS:
+            raise CannotMap(f"{self.where}-{field}: more than {MAX_REPETITIONS} repetitions")
+        return repeats
 
     def repetitions(self, field: int) -> list[str]:
         """Raw repetitions that are not empty."""
@@ -221,7 +233,9 @@ class Segment:
         separator = self._message.delimiters.repetition
         if separator not in raw or (field == 2 and self.name == "MSH"):
             return raw if repetition == 1 else ""
-        parts = raw.split(separator)
+        if self._split is None or self._split[0] != field:
+            self._split = (field, raw.split(separator, MAX_REPETITIONS))
+        parts = self._split[1]
         return parts[repetition - 1] if repetition <= len(parts) else ""
 
     def __str__(self) -> str:
@@ -248,6 +262,8 @@ class Message:
         self.repaired_charset = decoded.repaired
         self.repairs: list[Repair] = []
         lines = list(_lines(decoded.text))
+        if len(lines) > MAX_SEGMENTS:
+            raise CannotMap(f"more than {MAX_SEGMENTS} segments")
         start = next((n for n, line in enumerate(lines) if _is_header(line)), None)
         if start is None:
             raise CannotMap("no MSH segment")
@@ -319,17 +335,18 @@ def _lines(text: str) -> Iterator[str]:
                 yield stripped
         return
     for line in re.split("\r\n?", text):
-        pieces = [piece for piece in line.split("\n") if piece.strip(" \t\x1c\x0b﻿")]
-        whole = ""
-        for piece in pieces:
-            if whole[:3] in {"OBX", "NTE"} and not _starts_segment(piece, whole[3]):
-                whole = f"{whole}\n{piece}"
+        whole: list[str] = []
+        for piece in line.split("\n"):
+            if not piece.strip(" \t\x1c\x0b﻿"):
+                continue
+            if whole and len(whole[0]) > 3 and whole[0][:3] in {"OBX", "NTE"} and not _starts_segment(piece, whole[0][3]):
+                whole.append(piece)
                 continue
             if whole:
-                yield whole
-            whole = piece.lstrip(" \t﻿")
+                yield "\n".join(whole)
+            whole = [piece.lstrip(" \t﻿")]
         if whole:
-            yield whole
+            yield "\n".join(whole)
 
 
 def _starts_segment(line: str, separator: str) -> bool:

@@ -116,12 +116,13 @@ def _identifiers(draft: Draft, pid: Segment) -> list[dict[str, Any]]:
             identifiers.append(
                 number_identifier(draft, number.value, "patient", number.kind or "MR", namespace(draft, number.authority))
             )
+    cards = _id_card_numbers(pid)
+    known = {entry["value"] for entry in identifiers} | set(cards)
     for field in (2, 4):
         for number in _numbers(pid, field):
-            other = number_identifier(draft, number.value, "patient-other", "", namespace(draft, number.authority))
-            if all(number.value != known["value"] for known in identifiers) and number.value not in _id_card_numbers(pid):
-                identifiers.append(other)
-    for card in _id_card_numbers(pid):
+            if number.value not in known:
+                identifiers.append(number_identifier(draft, number.value, "patient-other", "", namespace(draft, number.authority)))
+    for card in cards:
         identifiers += identifiers_from_id_number(card, facility=draft.facility, where=f"{pid.where}-3/19", issues=draft.issues)
     if (social := pid.value(19)) and not looks_like_id_number(social):
         identifiers.append(number_identifier(draft, social, "ss", "SS"))

@@ -39,6 +39,14 @@ def test_a_line_feed_inside_a_text_of_a_message_that_ends_segments_by_cr_is_text
     assert len(message) == 3
 
 
+def test_a_bare_segment_name_among_mixed_ends_and_what_is_too_much() -> None:
+    assert [segment.name for segment in parse(f"{MSH}\rOBX\nPID|1\nNTE\n".encode())] == ["MSH", "OBX", "PID", "NTE"]
+    with pytest.raises(CannotMap, match="segments"):
+        parse(f"{MSH}".encode() + b"\rA" * 100_001)
+    with pytest.raises(CannotMap, match="repetitions"):
+        parse(f"{MSH}\rPID|1||{'~' * 10_001}".encode()).segments("PID")[0].count(3)
+
+
 def test_other_delimiters_and_a_truncated_msh_2() -> None:
     custom = parse(b"MSH#!@%*#SENDER#FAC#RECV#FAC#20260301120000##ADT!A01#MSG007#P#2.5\rPID#1##12!!!MRN@13##DOE%T%X*Y!JOHN")
     pid = custom.segments("PID")[0]
