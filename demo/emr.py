@@ -18,9 +18,9 @@ def documents(facility: str, visits: Iterable[Visit]) -> Iterator[tuple[str, byt
     for visit in visits:
         if visit.facility != facility:
             continue
-        if visit.inpatient:
+        if visit.inpatient and visit.end:
             yield f"{visit.number}-C0053.xml", _discharge(visit)
-        else:
+        if not visit.inpatient:
             yield f"{visit.number}-C0002.xml", _record(visit)
         for exam in visit.exams:
             if exam.modality in CATEGORIES:
@@ -37,7 +37,7 @@ def _frame(visit: Visit, code: str) -> Frame:
     doctor, _, name = visit.doctor.partition("^")
     return Frame(
         number=f"{visit.number}{code}",
-        created=visit.end,
+        created=visit.end or visit.start,
         facility=Coded(visit.facility, NAMES[visit.facility]),
         author=Coded(doctor, name),
         set_number=f"{visit.number}{code}",

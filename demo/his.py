@@ -97,12 +97,12 @@ def _visit_row(visit: Visit) -> tuple[object, ...]:
         "3" if visit.inpatient else "1",
         _time(visit.start),
         _time(visit.start),
-        _time(visit.end),
+        _time(visit.end) if visit.end else None,
         visit.department,
         visit.doctor.partition("^")[2],
         "1",
         visit.facility,
-        _time(visit.end),
+        _time(visit.end or visit.start),
     )
 
 

@@ -139,7 +139,7 @@ class Visit:
     facility: str
     number: str
     start: datetime
-    end: datetime
+    end: datetime | None  # None: still in hospital
     department: str
     doctor: str  # "1001^李卫东"
     inpatient: bool
@@ -167,14 +167,16 @@ def make_visits(people: tuple[Person, ...], seed: int, now: datetime) -> tuple[V
     for person in people[1:]:
         for facility in person.local:
             for turn in range(rng.choices((1, 2), weights=(75, 25))[0]):
-                visits.append(_visit(person, facility, turn, rng, now - timedelta(days=rng.uniform(0.5, 80))))
+                visits.append(_visit(person, facility, turn, rng, now))
     return tuple(sorted(visits, key=lambda v: v.start))
 
 
-def _visit(person: Person, facility: str, turn: int, rng: random.Random, start: datetime) -> Visit:
+def _visit(person: Person, facility: str, turn: int, rng: random.Random, now: datetime) -> Visit:
     number = f"{facility[0]}V{person.number:05d}{turn}"
+    start = now - timedelta(days=rng.uniform(0.5, 80))
     start = start.replace(minute=rng.randrange(60), second=0, microsecond=0)
     inpatient = facility != "TWP" and rng.random() < 0.12
+    end = start + (timedelta(days=rng.randrange(3, 9)) if inpatient else timedelta(minutes=40))
     panels = rng.sample(sorted(PANELS), rng.choices((0, 1, 2), weights=(40, 45, 15))[0])
     modality = rng.choices(("", "CR", "CT", "ECG"), weights=(78, 9, 4, 9))[0]
     if (facility, modality) in {("TWP", "CT"), ("TCM", "CT")}:
@@ -184,7 +186,7 @@ def _visit(person: Person, facility: str, turn: int, rng: random.Random, start: 
         facility=facility,
         number=number,
         start=start,
-        end=start + (timedelta(days=rng.randrange(3, 9)) if inpatient else timedelta(minutes=40)),
+        end=end if end < now else None,
         department=rng.choice(DEPARTMENTS[facility]),
         doctor=rng.choice(DOCTORS[facility]),
         inpatient=inpatient,

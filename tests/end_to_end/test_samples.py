@@ -1,4 +1,4 @@
-"""Every public sample file goes in by the front door: MLLP, or the inbox, of a hub as `yitong serve` starts it without county.toml."""
+"""Every public sample file goes in by the front door: MLLP, or the inbox, of a hub without county.toml."""
 
 from __future__ import annotations
 
