@@ -14,6 +14,7 @@ from hub.api.headers import SecurityHeaders
 from hub.api.service import install_fhir
 from hub.clock import utc_ms
 from hub.keep import keep
+from hub.recognition.facts import recognition_of
 from hub.recognition.router import router as recognition_router
 from hub.security.audit_index import with_audit
 from hub.security.door import Door
@@ -96,10 +97,15 @@ def organization_of(facility: Facility) -> dict[str, Any]:
     return organization
 
 
-def create_app(hub: Hub) -> FastAPI:
-    """The hub's web application: `uvicorn` serves it. Docs pages are off, for they load scripts from elsewhere."""
+def create_app(hub: Hub, *, beside: Path | None = None) -> FastAPI:
+    """The hub's web application: `uvicorn` serves it. Docs pages are off, for they load scripts from elsewhere.
+
+    `beside`: the folder of county.toml, where its own catalogues and maps lie. Raise Invalid if the county's catalogue is wrong.
+    """
     app = FastAPI(title="Yitong Hub", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.hub = hub
+    app.state.county_folder = beside or hub.data
+    recognition_of(app.state)
 
     @app.get("/health")
     async def health() -> JSONResponse:

@@ -142,18 +142,18 @@ def _county(path: Path | None) -> tuple[County | None, Finding]:
 
 
 def _channels(county: County) -> Iterator[Finding]:
-    from connectors.registry import build
+    from connectors.registry import UnknownChannel, build
 
     for channel in county.channels:
         name = f"Channel {channel.name}"
         try:
-            build(channel, lambda *_: ()).check()
+            build(channel, lambda *_: ()).connector.check()
         except SourceDenied as error:
             yield Finding(name, "broken", f"refused: {error}", "check the account and its rights")
         except SourceUnavailable as error:
             yield Finding(name, "broken", f"not reachable: {error}", "check address, port and network; is the hub already running?")
-        except HubError as error:
-            yield Finding(name, "broken", error.message, "mend the channel in county.toml")
+        except UnknownChannel as error:
+            yield Finding(name, "broken", str(error), "mend the channel in county.toml")
         else:
             yield Finding(name, "ok", f"{channel.connector} answers")
 

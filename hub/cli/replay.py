@@ -65,7 +65,7 @@ def _replay_here(intake: IntakeService, wanted: Filter, *, dry_run: bool) -> int
 
 def _ask_running(data: Path, wanted: Filter, *, dry_run: bool) -> int:
     """A hub holds the store: leave the request in the journal's file, where it picks it up within a second."""
-    journal = Journal(data, BlobStore(data / "blobs"))
+    journal = Journal(data, BlobStore(data / "blobs", tidy=False))  # the hub may be writing there
     try:
         with closing(StoredOutcomes(data)) as outcomes:
             count = Replays(journal, outcomes).count(wanted)

@@ -34,10 +34,11 @@ def run_server(data: Path, *, host: str, port: int, mllp_port: int | None, dicom
     web = _listen(host, port)
     hub = open_hub(data, county)
     try:
-        intake = IntakeService(data, county, hub.store, hub.blobs, clock=hub.clock, beside=path.parent if path else data)
+        beside = path.parent if path else data
+        intake = IntakeService(data, county, hub.store, hub.blobs, clock=hub.clock, beside=beside)
         intake.start()
         try:
-            _serve(hub, intake, web)
+            _serve(hub, intake, web, beside)
         finally:
             intake.stop()
     finally:
@@ -88,8 +89,8 @@ class _Server(uvicorn.Server):
         sys.stdout.flush()
 
 
-def _serve(hub: Hub, intake: IntakeService, web: socket.socket) -> None:
-    app = create_app(hub)
+def _serve(hub: Hub, intake: IntakeService, web: socket.socket, beside: Path) -> None:
+    app = create_app(hub, beside=beside)
     install_status(app, intake)
     config = uvicorn.Config(
         app,

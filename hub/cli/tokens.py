@@ -10,8 +10,9 @@ from typing import cast
 from rich.console import Console
 from rich.table import Table
 
+from hub.clock import utc_ms
 from hub.security.access import Role
-from hub.security.tokens import TokenStore, wall_clock
+from hub.security.tokens import TokenStore
 
 
 def create_token(data: Path, *, name: str, role: str, facility: str, days: int) -> None:
@@ -23,7 +24,7 @@ def create_token(data: Path, *, name: str, role: str, facility: str, days: int) 
 
 def list_tokens(data: Path) -> None:
     table = Table("id", "name", "role", "facility", "until", "state")
-    now = wall_clock()
+    now = utc_ms()
     for token in TokenStore(data).list():
         until = datetime.fromtimestamp(token.expires / 1000, UTC).date().isoformat()
         state = "revoked" if token.revoked else "expired" if token.expires <= now else "valid"

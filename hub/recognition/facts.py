@@ -25,11 +25,8 @@ def recognition_service(hub: Hub, beside: Path | None = None) -> RecognitionServ
 
 
 def recognition_of(state: Any) -> RecognitionService:
-    """The service of an application: made at its first question, kept in `app.state.recognition`.
-
-    `app.state.county_folder` (a Path) says where county.toml lies; without it the data folder is looked in.
-    """
+    """The service of an application, kept in `app.state.recognition`; `app.state.county_folder` is where county.toml lies."""
     service: RecognitionService | None = getattr(state, "recognition", None)
     if service is None:
-        service = state.recognition = recognition_service(state.hub, getattr(state, "county_folder", None) or state.hub.data)
+        service = state.recognition = recognition_service(state.hub, state.county_folder)
     return service

@@ -47,13 +47,10 @@ class TokenInfo:
     revoked: int  # 1: it opens nothing any more
 
 
-wall_clock = utc_ms
-
-
 class TokenStore:
     """Safe to use from any thread and from several processes at once."""
 
-    def __init__(self, folder: Path, *, clock: Callable[[], int] = wall_clock) -> None:
+    def __init__(self, folder: Path, *, clock: Callable[[], int] = utc_ms) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._clock = clock
         self._lock = threading.Lock()
