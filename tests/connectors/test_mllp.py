@@ -95,7 +95,8 @@ def read_blocks(connection: socket.socket, number: int) -> list[bytes]:
 
 
 def msa(answer: bytes) -> tuple[str, str]:
-    fields = next(line for line in answer.split(b"\r") if line.startswith(b"MSA")).decode().split("|")
+    line = next(line for line in answer.split(b"\r") if line.startswith(b"MSA")).decode()
+    fields = [*line.split(answer[3:4].decode()), ""]  # in the sender's own separator
     return fields[1], fields[2]
 
 
