@@ -147,7 +147,7 @@ def _channels(county: County) -> Iterator[Finding]:
     for channel in county.channels:
         name = f"Channel {channel.name}"
         try:
-            build(channel, lambda *_: ()).connector.check()
+            build(channel, lambda *_: ()).check()
         except SourceDenied as error:
             yield Finding(name, "broken", f"refused: {error}", "check the account and its rights")
         except SourceUnavailable as error:
