@@ -66,7 +66,8 @@ def with_channels(county: County, data: Path, *, host: str, mllp_port: int | Non
 def _listen(host: str, port: int) -> socket.socket:
     """The web server's socket, bound before anything else starts: a taken port is told at once."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named, for the event loop switches Nagle off only then: with it on, every answer waits 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
