@@ -1,9 +1,9 @@
 """kill -9 of the hub at random moments while a laboratory sends: each acknowledged message has one effect, none half of one.
 
     python -m tests.end_to_end.kill_campaign --kills 200 --seed 7
-    python -m tests.end_to_end.kill_campaign --kills 20 --command "yitong serve --port 0"
 
-The command is given --data and --config; it listens for MLLP on the port that the configuration states.
+What is killed is `yitong serve`; `--command` names another. It is given --data and --config, and listens for MLLP on the
+port that the configuration states.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from hub.store.port import EVERYTHING, Key, Version
 from hub.store.sqlite import SqliteStore
 from tests.hub.ingest.messages import oru
 
-CHILD = f"{shlex.quote(sys.executable)} -m tests.end_to_end.intake_child"
+CHILD = f"{shlex.quote(sys.executable)} -m hub serve --port 0"
 START_SECONDS = 60
 OUTCOMES = "SELECT count(*) FROM outcome"
 ITEMS = 5

@@ -1,7 +1,7 @@
 """Every official R4 example is stored and read back as it was sent, or refused for a right reason.
 
 The examples are HL7's npm package `hl7.fhir.r4.examples` 4.0.1. r4_examples_refused.json lists what is refused and why; a change of
-the validator shows as a difference to it: run with YITONG_REWRITE=1, then read what changed.
+the validator shows as a difference to it: run with YITONG_REWRITE_GOLDEN=1, then read what changed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ async def test_every_official_example_comes_back_or_is_refused_with_a_reason(hub
     await asyncio.gather(*(one_key(sent) for sent in examples().values()))
     print(f"{stored} stored and read back equal, {len(refused)} refused")
     found = dict(sorted(refused.items()))
-    if os.environ.get("YITONG_REWRITE"):
+    if os.environ.get("YITONG_REWRITE_GOLDEN"):
         REFUSED.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
     assert found == json.loads(REFUSED.read_text("utf-8"))
     assert stored > 5000

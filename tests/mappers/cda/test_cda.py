@@ -25,9 +25,10 @@ from mappers.cda.reader import parse
 from mappers.datatypes import id_check
 from mappers.identity_keys import resource_id
 from mappers.rows import map_row
+from tests.samples import FOLDER
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "cda"
-SAMPLES = Path(os.environ.get("YITONG_SAMPLES", Path(__file__).parents[4] / "shared" / "samples")) / "cda"
+SAMPLES = FOLDER / "cda"
 BEIJING = timezone(timedelta(hours=8))
 NOON = datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
 

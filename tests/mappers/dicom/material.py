@@ -20,12 +20,10 @@ from demo.pacs_objects import Exam, uid
 from hub import fhir_json
 from mappers.base import Mapped, MappingContext
 from mappers.dicom.imaging_study import map_instance
+from tests.samples import FOLDER as SAMPLES
 
 NOW = datetime(2026, 11, 20, 1, 2, 3, tzinfo=UTC)
 CHINA = timezone(timedelta(hours=8))
-
-_beside = Path(__file__).parents[4] / "shared" / "samples"
-SAMPLES = Path(os.environ.get("YITONG_SAMPLES", _beside))
 
 
 def samples(*folders: str, pattern: str = "*.dcm") -> list[Path]:
@@ -98,6 +96,6 @@ def assert_golden(result: Mapped, expected: Path) -> None:
     text = json.dumps(json.loads(fhir_json.dump(stated)), ensure_ascii=False, indent=1) + "\n"
     for attachment in result.attachments:  # drawn files may differ in a last bit from one processor to the next
         text = text.replace(attachment.sha256, "SHA-256")
-    if os.environ.get("YITONG_GOLDEN") == "write":
+    if os.environ.get("YITONG_REWRITE_GOLDEN"):
         expected.write_text(text, "utf-8")
     assert text == expected.read_text("utf-8")

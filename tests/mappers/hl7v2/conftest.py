@@ -1,7 +1,6 @@
 """Records as a connector hands them over, and what the mapper is given beside them."""
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,10 +11,11 @@ from connectors.base import SourceRecord
 from hub import fhir_json
 from mappers.base import Mapped, MappingContext
 from mappers.hl7v2 import map_message
+from tests.samples import FOLDER
 
 RECEIVED = datetime(2024, 5, 1, 0, 0, tzinfo=UTC)
 HERE = Path(__file__).resolve()
-SAMPLES = Path(os.environ.get("YITONG_SAMPLES") or HERE.parents[4] / "shared" / "samples") / "hl7v2"
+SAMPLES = FOLDER / "hl7v2"
 
 
 def a_record(content: bytes | str, facility: str = "CTY", **hints: str) -> SourceRecord:

@@ -1,0 +1,145 @@
+"""The command line as hospital IT uses it, bad input included."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from demo.process import HubProcess, free_ports
+
+
+def yitong(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "hub", *arguments], capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory):
+    """A hub as `yitong serve` starts it without a county.toml: (data folder, process, ports)."""
+    data = tmp_path_factory.mktemp("hub") / "data"
+    http, mllp, dicom = free_ports(3)
+    with HubProcess(data, http, "--mllp-port", str(mllp), "--dicom-port", str(dicom)) as process:
+        process.wait_until_ready()
+        yield data, process, {"http": http, "mllp": mllp, "dicom": dicom}
+
+
+def test_help_teaches_with_examples():
+    for arguments in ((), ("serve",), ("demo",), ("doctor",), ("replay",), ("token",), ("token", "create")):
+        run = yitong(*arguments, "--help")
+        assert run.returncode == 0
+        assert len(run.stdout) > 200
+    assert "yitong token create --data" in yitong("--help").stdout
+
+
+def test_a_token_stands_alone_on_the_last_line_and_opens_the_hub(serving):
+    data, process, _ = serving
+    made = yitong("token", "create", "--data", str(data), "--name", "Dr Li", "--role", "admin")
+    token = made.stdout.splitlines()[-1]
+    assert made.returncode == 0
+    assert made.stdout == token + "\n"
+    ask = {"Authorization": f"Bearer {token}"}
+    assert httpx.get(f"{process.url}/fhir/Patient", headers=ask).status_code == 200
+    assert httpx.get(f"{process.url}/fhir/Patient").status_code == 401
+    listed = yitong("token", "list", "--data", str(data)).stdout
+    assert "Dr Li" in listed
+    assert token not in listed
+
+
+def test_a_revoked_token_opens_nothing_within_seconds(serving):
+    data, process, _ = serving
+    token = yitong("token", "create", "--data", str(data), "--name", "gone", "--role", "system").stdout.splitlines()[-1]
+    ask = {"Authorization": f"Bearer {token}"}
+    assert httpx.get(f"{process.url}/fhir/Patient", headers=ask).status_code == 200
+    row = next(line for line in yitong("token", "list", "--data", str(data)).stdout.splitlines() if "gone" in line)
+    assert yitong("token", "revoke", "--data", str(data), row.split()[1]).returncode == 0
+    for _ in range(200):
+        if httpx.get(f"{process.url}/fhir/Patient", headers=ask).status_code == 401:
+            return
+    pytest.fail("the revoked token still opens the hub")
+
+
+def test_a_role_that_does_not_exist_is_named(tmp_path):
+    run = yitong("token", "create", "--data", str(tmp_path), "--name", "x", "--role", "nurse")
+    assert run.returncode == 2
+    assert "nurse" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_clinician_without_facility_is_warned_and_still_gets_the_token_alone(tmp_path):
+    run = yitong("token", "create", "--data", str(tmp_path), "--name", "x", "--role", "clinician")
+    assert run.returncode == 0
+    assert "--facility" in run.stderr
+    assert len(run.stdout.splitlines()) == 1
+
+
+def test_a_second_hub_on_the_same_folder_says_so(serving):
+    data, _, _ = serving
+    run = yitong("serve", "--data", str(data), "--port", "0")
+    assert run.returncode == 2
+    assert "another process" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_taken_port_is_named(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        run = yitong("serve", "--data", str(tmp_path / "d"), "--port", str(taken.getsockname()[1]))
+    assert run.returncode == 2
+    assert "--port" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("[county\n", "county.toml"),
+        ('[[facility]]\nname = "x"\n', "code"),
+        ('[[channel]]\nname = "a"\nconnector = "telepathy"\n', "telepathy"),
+        ('[[channel]]\nname = "a"\nconnector = "hl7v2_mllp"\nport = "many"\n', "port"),
+    ],
+)
+def test_a_county_that_cannot_be_read_is_one_clear_line(tmp_path, text, word):
+    config = tmp_path / "county.toml"
+    config.write_text(text, "utf-8")
+    run = yitong("serve", "--data", str(tmp_path / "d"), "--port", "0", "--config", str(config))
+    assert run.returncode == 2
+    assert word in run.stderr
+    assert "Traceback" not in run.stderr
+    assert yitong("doctor", "--data", str(tmp_path / "d"), "--config", str(config)).returncode == 2
+
+
+def test_doctor_numbers_its_checks_and_knows_a_running_hub(serving):
+    data, process, _ = serving
+    run = yitong("doctor", "--data", str(data), "--url", process.url, "--json")
+    findings = {finding["check"]: finding for finding in json.loads(run.stdout)}
+    assert findings["Running hub"]["state"] == "ok"
+    assert findings["store.sqlite"]["state"] == "ok"
+    down = yitong("doctor", "--data", str(data), "--url", "http://127.0.0.1:9")
+    assert down.returncode == 2
+    assert "does not answer" in down.stdout
+
+
+def test_replay_beside_a_running_hub_counts_first(serving):
+    data, _, _ = serving
+    run = yitong("replay", "--data", str(data), "--state", "dead", "--dry-run")
+    assert "0 records match" in run.stdout
+    assert run.returncode == 1
+    assert yitong("replay", "--data", str(data / "nowhere")).returncode == 2
+
+
+def test_sigterm_ends_it_in_order(tmp_path):
+    (http,) = free_ports(1)
+    process = HubProcess(tmp_path / "data", http, "--mllp-port", "0")
+    process.wait_until_ready()
+    os.kill(process.pid, signal.SIGTERM)
+    process.__exit__(None, None, None)
+    assert "Traceback" not in Path(process.log).read_text("utf-8")
+    again = HubProcess(tmp_path / "data", http, "--mllp-port", "0")
+    again.wait_until_ready()
+    again.__exit__(None, None, None)
