@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from connectors.hl7v2_mllp.client import MllpClient
-
 from connectors.dicom.sender import send
+from connectors.hl7v2_mllp.client import MllpClient
 from demo.emr import documents
 from demo.his import HospitalDatabase
 from demo.lis import LaboratorySystem, Message
