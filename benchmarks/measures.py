@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 import httpx
 import psutil
-from connectors.hl7v2_mllp.client import MllpClient
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
@@ -25,6 +24,7 @@ from benchmarks.hub import BenchHub
 from benchmarks.load import Load, Request, run_load
 from connectors.base import SourceRecord
 from connectors.dicom.sender import send
+from connectors.hl7v2_mllp.client import MllpClient
 from demo.pacs_objects import Exam, head_ct
 from hub import fhir_json
 from mappers.base import CannotMap, MappingContext
