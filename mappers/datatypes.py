@@ -377,7 +377,7 @@ class Mark:
 
 
 _MARK = re.compile(
-    r"^\s*(?:[【\[(（〔](?P<framed>[^】\])）〕]{0,12}HR)[】\])）〕]|(?P<plain>[一-鿿]{2,8}HR)[\s:：]*|(?P<star>[★☆]))\s*(?P<name>.+)$",
+    r"^\s*(?:[【\[(（〔](?P<framed>[^】\])）〕]{0,12}HR)[】\])）〕]|(?P<plain>[一-鿿]{1,8}HR)[\s:：]*|(?P<star>[★☆]))\s*(?P<name>.+)$",
     re.I,
 )
 _MARK_AFTER = re.compile(r"^(?P<name>.+?)\s*(?:[【\[(（〔](?P<framed>[^】\])）〕]{0,12}HR)[】\])）〕]|(?P<star>[★☆]))\s*$", re.I)

@@ -6,6 +6,8 @@ import base64
 import hashlib
 from typing import Any
 
+MAX_ID = 64  # https://hl7.org/fhir/R4/datatypes.html#id
+
 
 def resource_id(resource_type: str, namespace: str, *key: str) -> str:
     """A FHIR id (26 characters of a-z2-7) from type, namespace (usually the facility's code) and business key.
@@ -22,8 +24,11 @@ def resource_id(resource_type: str, namespace: str, *key: str) -> str:
 
 
 def organization_id(facility: str) -> str:
-    """Facilities are few and known by code: the code itself, made a legal FHIR id."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in facility)[:64] or "unknown"
+    """Facilities are few and known by code: the code itself. One that is no legal FHIR id (诊所) keeps its own by a digest."""
+    legal = "".join(c if c.isalnum() or c in "-." else "-" for c in facility if c.isascii())
+    if facility.isascii() and len(facility) <= MAX_ID:
+        return legal or "unknown"
+    return f"{legal[:48]}-{hashlib.sha256(facility.encode()).hexdigest()[:12]}".lstrip("-")
 
 
 def reference(resource_type: str, namespace: str, *key: str) -> dict[str, Any]:

@@ -197,26 +197,18 @@ class MllpListener:
     # ------------------------------------------------------------ one message
 
     def _receive(self, content: bytes, peer: str) -> Received:
-        header = read_header(content)
-        sender = header.part(4, 1).decode("ascii", "backslashreplace") if header else ""
+        header, text = read_header(content), self._text(content)
+        sender = _sender(text or "")
         if header and self._config.accept and sender not in self._config.accept:
             self.counters["refused"] += 1
             return Received(header, None, Answer(Outcome.REJECTED, "MSH-4 is not bound to this channel"))
-        return Received(header, self._record(content, header, sender, peer), self._judge(content, header))
+        return Received(header, self._record(content, header, sender, peer), _judge(header, text))
 
-    def _judge(self, content: bytes, header: Header | None) -> Answer:
-        """What to answer if the record is kept."""
-        if header is None:
-            return Answer(Outcome.REJECTED, "no MSH segment: kept for inspection")
+    def _text(self, content: bytes) -> str | None:
         try:
-            decode(content, declared_charset(content), self._hints.get("charset", ""))
+            return decode(content, declared_charset(content), self._hints.get("charset", "")).text
         except Undecodable:
-            return Answer(
-                Outcome.REJECTED, "not decodable by MSH-18, UTF-8 or GB18030: kept for inspection", ("102", "Data type error")
-            )
-        if not header[10]:
-            return Answer(Outcome.REJECTED, "MSH-10 is empty: kept for inspection", ("101", "Required field missing"))
-        return Answer(Outcome.ACCEPTED)
+            return None
 
     def _broken(self, block: bytes) -> Received:
         self.counters["broken blocks"] += 1
@@ -263,3 +255,22 @@ class MllpListener:
                 writer.write(frame(answer))
         async with asyncio.timeout(self._config.read_seconds):
             await writer.drain()
+
+
+def _sender(text: str) -> str:
+    """MSH-4.1 as decoded: a facility may write its name, and a second byte of GBK may be a delimiter."""
+    header = read_header(text.encode())
+    return header.part(4, 1).decode() if header else ""
+
+
+def _judge(header: Header | None, text: str | None) -> Answer:
+    """What to answer if the record is kept."""
+    if header is None:
+        return Answer(Outcome.REJECTED, "no MSH segment: kept for inspection")
+    if text is None:
+        return Answer(
+            Outcome.REJECTED, "not decodable by MSH-18, UTF-8 or GB18030: kept for inspection", ("102", "Data type error")
+        )
+    if not header[10]:
+        return Answer(Outcome.REJECTED, "MSH-10 is empty: kept for inspection", ("101", "Required field missing"))
+    return Answer(Outcome.ACCEPTED)

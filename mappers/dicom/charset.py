@@ -9,6 +9,7 @@ One decision is made for the whole data set, from all its text at once: a single
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -97,13 +98,29 @@ def _normal(term: str) -> str:
 
 
 def _whole(codec: str, high: list[bytes]) -> TextDecoder:
-    """ISO_IR 192, GB18030 and GBK: the whole set without code extension; each is tried for the other."""
+    """ISO_IR 192, GB18030 and GBK: the whole set without code extension; each is tried for the other.
+
+    Most UTF-8 is valid GB18030 too (头颅 reads as 澶撮), and some GBK is valid UTF-8: that a declaration fits proves nothing.
+    """
     other = "gb18030" if codec == "utf_8" else "utf_8"
-    if _reads(high, codec):
+    if _reads(high, codec) and not (_reads(high, other) and _better(high, other)):
         return TextDecoder(codec)
     if _reads(high, other):
         return TextDecoder(other, repaired=_DICOM_NAME[other])
     return TextDecoder(codec, lossy=True)
+
+
+def _better(high: list[bytes], other: str) -> bool:
+    """Whether bytes that both sets explain speak for the one that is not declared."""
+    if other == "utf_8":
+        return _han(high, "utf_8")
+    return not _han(high, "utf_8") and _mixed("".join(text.decode() for text in high)) and _gbk_han(high)
+
+
+def _mixed(text: str) -> bool:
+    """Letters of several scripts: 头颅平扫 in GBK reads so in UTF-8 (ͷ ƽ ɨ), and no name and no title is written so."""
+    names = (unicodedata.name(char, "") for char in text if ord(char) > 0x7F and unicodedata.category(char)[0] in "LM")
+    return len({name.partition(" ")[0] for name in names if name != "MICRO SIGN"}) > 1
 
 
 _DICOM_NAME = {"gb18030": "GB18030", "utf_8": "ISO_IR 192", "gb2312": "ISO 2022 IR 58"}

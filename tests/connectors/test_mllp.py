@@ -291,6 +291,18 @@ def test_whose_messages_they_are(make_hub, journal: Journal) -> None:
     assert [record.facility for record in journal.records] == ["H01", "XZ02", "unknown"]
 
 
+@pytest.mark.parametrize(("charset", "declared"), [("gb18030", ""), ("utf-8", "UNICODE UTF-8"), ("gbk", "UNICODE UTF-8")])
+def test_a_facility_may_write_its_name_in_chinese(make_hub, journal: Journal, charset: str, declared: str) -> None:
+    hub = make_hub(facility="", facilities={"青石县石玘医院": "CTY"})  # the second byte of 玘 in GBK is a delimiter
+    texts = [
+        f"MSH|^~\\&|LIS|{name}|||20240501||ORU^R01|9|P|2.5||||||{declared}\rPID|1||7||张三\r"
+        for name in ("青石县石玘医院", "玘诊所")
+    ]
+    with hub.client() as client:
+        assert all(msa(client.send(text.encode(charset)))[0] == "AA" for text in texts)
+    assert [record.facility for record in journal.records] == ["CTY", "玘诊所"]
+
+
 def test_the_channels_charset_counts_for_what_is_decodable(make_hub, journal: Journal) -> None:
     hub = make_hub(hints={"charset": "big5"})
     content = "MSH|^~\\&|LIS|CTY|||20240501||ORU^R01|9|P|2.5\rPID|1||7||張".encode("big5")

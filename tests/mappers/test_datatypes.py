@@ -1,5 +1,6 @@
 """Values as sources write them: what is read, and what is left alone."""
 
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -25,6 +26,7 @@ from mappers.datatypes import (
     valid_id_number,
     zone_of,
 )
+from mappers.identity_keys import organization_id
 
 
 @pytest.mark.parametrize(
@@ -146,6 +148,7 @@ def test_reference_ranges(text: str, low: str | None, high: str | None) -> None:
         ("钾【全国HR】", "钾", Mark("全国HR", "national")),
         ("★钾", "钾", Mark("★", "unstated")),
         ("全国HR 钾", "钾", Mark("全国HR", "national")),
+        ("鄂HR 钾", "钾", Mark("鄂HR", "鄂")),
         ("钾", "钾", None),
         ("CHR", "CHR", None),
         ("HR", "HR", None),
@@ -197,3 +200,11 @@ def test_no_text_breaks_a_reader(text: str) -> None:
         reader(text)
     found = parse_quantity(text, "g/L")
     assert found is None or isinstance(found["value"], Decimal)
+
+
+def test_two_facilities_never_share_an_organization() -> None:
+    names = ["CTY", "Ntierprise Clinic", "诊所一", "诊所二", "XYZ诊所", "XYZ医院", "x" * 65, "x" * 66]
+    ids = [organization_id(name) for name in names]
+    assert ids[:2] == ["CTY", "Ntierprise-Clinic"]
+    assert len(set(ids)) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", id) for id in ids)
