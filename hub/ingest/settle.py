@@ -2,7 +2,8 @@
 
 Every statement has a stamp (rank, source time, status, digest of the record it came from). Each top-level element keeps the stamp
 of its last statement, and a statement wins an element only with a higher one: a last-writer-wins map, which is commutative,
-associative and idempotent. `Patient.link` is a set of that kind, so two merges of one survivor stand side by side.
+associative and idempotent. `Patient.link` is a set of that kind, so two merges of one survivor stand side by side. Elements that
+several messages state in parts are one register a part: the identifiers of each system, the start and the end of a visit.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from mappers.base import Resource
+from profiles.names import ID_CARD
 
 Mode = Literal["replace", "patch", "fill"]
 Stamps = Mapping[str, str]
@@ -23,6 +25,8 @@ WHOLE = "*"  # the stamp of the last statement of the whole resource
 NOT_STATED = frozenset({"resourceType", "id", "meta"})
 UNITED = {("Patient", "link")}  # lists whose entries are stated one by one
 UNITED_TYPES = frozenset(kind for kind, _ in UNITED)
+PARTED = {("Patient", "identifier"), ("Encounter", "period")}  # stated in parts, each a register named element/part
+ID_CARD_FORMS = frozenset({"unchecked-id", "id-15"})  # local systems of what was stated as the ID card's number
 FUTURE = timedelta(days=1)  # a source clock further ahead than this is wrong and would win for ever
 
 # A choice element is one element whatever its type is: effectivePeriod takes the place of effectiveDateTime.
@@ -114,15 +118,44 @@ def union_stamp(stamps: Stamps, origin: Origin) -> dict[str, str]:
     return {**stamps, WHOLE: max(stamps.get(WHOLE, ""), stamp)}
 
 
-Members = dict[str, Any]  # one element: itself, its `_` companion, or the type that a choice has
+Members = dict[str, Any]  # one element or part of one: itself, its `_` companion, or the type that a choice has
 
 
 def _elements(resource: Resource, kind: str) -> dict[str, Members]:
     elements: dict[str, Members] = {}
     for member, value in resource.items():
-        if member not in NOT_STATED:
+        if (kind, member) in PARTED and value is not None:
+            elements |= {f"{member}/{part}": {member: piece} for part, piece in _parts(value).items()}
+        elif member not in NOT_STATED:
             elements.setdefault(_element_name(kind, member), {})[member] = value
     return elements
+
+
+def _parts(value: dict[str, Any] | list[dict[str, Any]]) -> dict[str, Any]:
+    """Each part in the element's own form, so that joining is adding up; None where a part is stated to be gone."""
+    if isinstance(value, dict):
+        return {name: None if stated is None else {name: stated} for name, stated in value.items()}
+    parts: dict[str, Any] = {}
+    for identifier in value:
+        part = parts.setdefault(_register(str(identifier.get("system", ""))), [])
+        part += [identifier] if len(identifier) > 1 or "system" not in identifier else []  # a bare system says: none of these
+    return {name: part or None for name, part in parts.items()}
+
+
+def _register(system: str) -> str:
+    """A number that failed its check takes the place of the one that was stated before it, and the other way round."""
+    return ID_CARD if system.startswith("urn:hub:") and system.rpartition(":")[2] in ID_CARD_FORMS else system
+
+
+def _joined(elements: dict[str, Members]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for name, element in sorted(elements.items()):
+        for member, value in element.items():
+            if "/" not in name or member not in members:
+                members[member] = value
+            else:
+                members[member] = {**members[member], **value} if isinstance(value, dict) else [*members[member], *value]
+    return members
 
 
 def _element_name(kind: str, member: str) -> str:
@@ -146,8 +179,10 @@ def _state(kind: str, after: dict[str, Members], marks: dict[str, str], name: st
     if (kind, name) in UNITED:
         _unite(after, marks, name, members, stamp)
         return
-    if not _wins(stamp, max(marks.get(name, ""), marks.get(WHOLE, ""))):
+    if not _wins(stamp, _standing(marks, name)):
         return
+    if (kind, name) in PARTED:
+        _clear_parts(after, marks, name, stamp)
     marks[name] = stamp
     kept = {member: value for member, value in members.items() if value is not None}
     if kept:
@@ -156,19 +191,31 @@ def _state(kind: str, after: dict[str, Members], marks: dict[str, str], name: st
         after.pop(name, None)  # deleted, and stamped so: an older value does not come back
 
 
+def _standing(marks: Stamps, name: str) -> str:
+    """The stamp to beat: of the part or element, of the element as a whole, of the resource as a whole."""
+    return max(marks.get(name, ""), marks.get(name.partition("/")[0], ""), marks.get(WHOLE, ""))
+
+
+def _clear_parts(after: dict[str, Members], marks: dict[str, str], name: str, stamp: str) -> None:
+    for part in [part for part in {*after, *marks} if part.startswith(f"{name}/") and _wins(stamp, marks.get(part, ""))]:
+        after.pop(part, None)
+        marks.pop(part, None)
+
+
 def _replace(kind: str, after: dict[str, Members], marks: dict[str, str], statement: dict[str, Members], stamp: str) -> None:
-    whole = marks.get(WHOLE, "")
+    former = dict(marks)
     united = {name for its_kind, name in UNITED if its_kind == kind}  # cleared even if nobody has stated one yet
-    for name in {*after, *statement, *united, *(mark for mark in marks if mark != WHOLE and ":" not in mark)}:
+    entries = tuple(f"{name}:" for name in united)
+    for name in {*after, *statement, *united, *(mark for mark in marks if mark != WHOLE and not mark.startswith(entries))}:
         if (kind, name) in UNITED:
             _unite(after, marks, name, {name: None}, stamp)
             _unite(after, marks, name, statement.get(name, {}), stamp)
-        elif _wins(stamp, max(marks.get(name, ""), whole)):
+        elif _wins(stamp, _standing(former, name)):
             marks.pop(name, None)
             after.pop(name, None)
-            if name in statement:
-                after[name] = {member: value for member, value in statement[name].items() if value is not None}
-    if _wins(stamp, whole):
+            if kept := {member: value for member, value in statement.get(name, {}).items() if value is not None}:
+                after[name] = kept
+    if _wins(stamp, former.get(WHOLE, "")):
         marks[WHOLE] = stamp
 
 
@@ -202,7 +249,6 @@ def _entry_mark(name: str, entry: Mapping[str, Any]) -> str:
 def _resource(stated: Resource, current: Resource | None, elements: dict[str, Members]) -> Resource:
     """Elements in one order, so that equal states are equal bytes."""
     meta = {**(stated.get("meta") or {}), **((current or {}).get("meta") or {})}
-    stated_members = [item for members in elements.values() for item in members.items()]
-    members = dict(sorted(stated_members, key=lambda item: (item[0].removeprefix("_"), item[0])))
+    members = dict(sorted(_joined(elements).items(), key=lambda item: (item[0].removeprefix("_"), item[0])))
     head: Resource = {"resourceType": stated["resourceType"], "id": stated["id"]}
     return {**head, **({"meta": meta} if meta else {}), **members}

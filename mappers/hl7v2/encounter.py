@@ -74,11 +74,13 @@ def _adt_trigger(draft: Draft) -> str:
     return draft.trigger if draft.mode == "patch" else ""
 
 
-def _period(draft: Draft, pv1: Segment) -> dict[str, str]:
-    period = {"start": draft.datetime(pv1, 44)}
-    if _adt_trigger(draft) != "A13":  # a discharge taken back has no end
-        period["end"] = draft.datetime(pv1, 45)
-    return {edge: value for edge, value in period.items() if value}
+def _period(draft: Draft, pv1: Segment) -> dict[str, str | None]:
+    """What the message says of either edge: an A03 need not repeat PV1-44. A null stands for an end that is no more."""
+    said = {"start": draft.datetime(pv1, 44), "end": draft.datetime(pv1, 45)}
+    period: dict[str, str | None] = {edge: value for edge, value in said.items() if value}
+    if _adt_trigger(draft) == "A13" or (draft.mode == "patch" and pv1.deleted(45)):  # a discharge taken back
+        period["end"] = None
+    return period
 
 
 def encounter_from_pv1(draft: Draft, pv1: Segment, key: tuple[str, ...]) -> Resource:
@@ -126,7 +128,7 @@ def state_encounter(draft: Draft) -> None:
     if diagnoses:
         encounter["diagnosis"] = diagnoses
     if draft.mode == "patch" and "status" not in encounter:
-        ended = "end" in encounter.get("period", {})
+        ended = bool(encounter.get("period", {}).get("end"))
         shell = {**encounter, "status": "finished" if ended else "in-progress"}
         draft.state(shell, "fill")
     elif "status" not in encounter:

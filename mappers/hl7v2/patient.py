@@ -14,7 +14,7 @@ from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.types import LocalId, address, codeable_concept, human_name, namespace, number_identifier, read_cx, telecom
 from mappers.identity_keys import resource_id
-from profiles.names import GENDER_CN, HEALTH_CARD, SOURCE_GENDER
+from profiles.names import GENDER_CN, HEALTH_CARD, ID_CARD, SOURCE_GENDER
 
 # HL7 table 0001, GB/T 2261.1 and what HIS screens write → administrative-gender
 ADMINISTRATIVE_GENDER = {
@@ -210,6 +210,8 @@ def patient_from_pid(draft: Draft, pid: Segment, key: tuple[str, ...]) -> Resour
     patient["managingOrganization"] = draft.organization
     if draft.mode == "patch":
         patient |= {element: None for field, element in DELETABLE.items() if pid.deleted(field) and element not in patient}
+        if pid.deleted(19) and not _id_card_numbers(pid):
+            patient["identifier"].append({"system": ID_CARD})  # a system without a number: there is none
     return patient
 
 
@@ -221,17 +223,7 @@ def state_patient(draft: Draft, pid: Segment) -> None:
         patient["contact"] = contacts
     draft.patient_key = key
     draft.patient = {"reference": f"Patient/{patient['id']}"}
-    if draft.mode == "patch" and _only_own_numbers(pid):  # says nothing of the ID card that an earlier message stated
-        known = {
-            name: patient.pop(name) if name == "identifier" else patient[name] for name in ("resourceType", "id", "identifier")
-        }
-        draft.state(known, "fill")
     draft.state(patient, draft.mode)
-
-
-def _only_own_numbers(pid: Segment) -> bool:
-    own = all(number.kind in LOCAL_KINDS for number in _numbers(pid, 3)) and not _id_card_numbers(pid)
-    return own and not any(pid.has(field) for field in (2, 4, 19))
 
 
 def state_merge(draft: Draft, pid: Segment, mrg: Segment) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.ingest.settle import Mode, Origin, settle
+from profiles.names import HEALTH_CARD, ID_CARD
 
 START = datetime(2024, 5, 1, 8, 0, tzinfo=UTC)
 Statement = tuple[dict[str, Any], Mode, Origin]
@@ -17,6 +18,10 @@ Statement = tuple[dict[str, Any], Mode, Origin]
 
 def said(minute: int, mode: Mode, digest: str = "a", **elements: Any) -> Statement:
     return {"resourceType": "Patient", "id": "p", **elements}, mode, Origin(START + timedelta(minutes=minute), digest)
+
+
+def said_of_visit(minute: int, mode: Mode, digest: str = "a", **elements: Any) -> Statement:
+    return {"resourceType": "Encounter", "id": "e", **elements}, mode, Origin(START + timedelta(minutes=minute), digest)
 
 
 def told(statements: list[Statement] | tuple[Statement, ...]) -> tuple[Any, dict[str, str]]:
@@ -29,6 +34,57 @@ def told(statements: list[Statement] | tuple[Statement, ...]) -> tuple[Any, dict
 
 def link(to: str, kind: str) -> dict[str, Any]:
     return {"other": {"reference": f"Patient/{to}"}, "type": kind}
+
+
+def number(system: str, value: str = "") -> dict[str, str]:
+    return {"system": system, **({"value": value} if value else {})}
+
+
+LOCAL, UNCHECKED, CARD = "urn:hub:CTY:patient", "urn:hub:CTY:unchecked-id", ID_CARD
+
+
+def test_a_later_message_without_the_cards_leaves_the_cards_that_another_stated():
+    statements = [
+        said(1, "patch", identifier=[number(LOCAL, "1"), number(CARD, "110101199003071233"), number(HEALTH_CARD, "H1")]),
+        said(2, "patch", "b", identifier=[number(LOCAL, "1"), number("urn:hub:CTY:ss", "S")]),
+        said(3, "fill", "c", identifier=[number(LOCAL, "1"), number(HEALTH_CARD, "H2")]),
+        said(4, "patch", "d", identifier=[number(HEALTH_CARD, "H3")]),
+    ]
+    for order in permutations(statements):
+        found = {entry["system"]: entry["value"] for entry in told(order)[0]["identifier"]}
+        assert found == {LOCAL: "1", CARD: "110101199003071233", HEALTH_CARD: "H3", "urn:hub:CTY:ss": "S"}
+
+
+def test_an_identifier_goes_when_it_is_stated_to_be_gone():
+    statements = [
+        said(1, "patch", identifier=[number(LOCAL, "1"), number(CARD, "110101199003071233")]),
+        said(2, "patch", "b", identifier=[number(CARD)]),
+    ]
+    for order in permutations(statements):
+        assert told(order)[0]["identifier"] == [number(LOCAL, "1")]
+    for order in permutations([*statements, said(3, "patch", "c", identifier=None), said(2, "replace", "d", identifier=[])]):
+        assert "identifier" not in told(order)[0]
+
+
+def test_a_corrected_id_number_takes_the_place_of_the_one_that_failed_its_check():
+    statements = [
+        said(1, "patch", identifier=[number(UNCHECKED, "110101199003071230")]),
+        said(2, "patch", "b", identifier=[number(CARD, "110101199003071233")]),
+    ]
+    for order in permutations(statements):
+        assert told(order)[0]["identifier"] == [number(CARD, "110101199003071233")]
+
+
+def test_a_discharge_that_does_not_repeat_the_admission_leaves_its_time():
+    statements = [
+        said_of_visit(1, "patch", status="in-progress", period={"start": "2024-05-01"}),
+        said_of_visit(2, "patch", "b", status="finished", period={"end": "2024-05-09"}),
+    ]
+    for order in permutations(statements):
+        assert told(order)[0]["period"] == {"start": "2024-05-01", "end": "2024-05-09"}
+    taken_back = said_of_visit(3, "patch", "c", status="in-progress", period={"end": None})
+    for order in permutations([*statements, taken_back]):
+        assert told(order)[0]["period"] == {"start": "2024-05-01"}
 
 
 SIX = [
@@ -117,6 +173,12 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "active": st.booleans(),
     "deceasedBoolean": st.booleans(),
     "deceasedDateTime": st.sampled_from(["2020", "2021"]),
+    "identifier": st.one_of(
+        st.none(),
+        st.lists(
+            st.builds(number, st.sampled_from([LOCAL, UNCHECKED, CARD, HEALTH_CARD]), st.sampled_from(["", "1", "2"])), max_size=4
+        ),
+    ),
     "link": st.one_of(
         st.none(), st.lists(st.sampled_from([link(to, kind) for to in "bcd" for kind in ("replaces", "seealso")]), unique_by=str)
     ),

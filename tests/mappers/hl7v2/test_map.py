@@ -131,8 +131,17 @@ def test_no_identifier_no_guess() -> None:
 
 def test_an_empty_field_says_nothing_of_the_id_card() -> None:
     done = mapped(adt("A03", "PID|1||7||张三"))
-    patched = [c.resource for c in done.changes if c.mode == "patch" and c.resource["resourceType"] == "Patient"]
-    assert all("identifier" not in resource for resource in patched)
+    assert {i["system"] for i in only(done, "Patient")["identifier"]} == {"urn:hub:CTY:patient"}
+
+
+def test_a_null_in_pid_19_says_that_there_is_no_id_card() -> None:
+    done = mapped(adt("A08", 'PID|1||7||张三||||||||||||||""'))
+    assert {"system": ID_CARD} in only(done, "Patient")["identifier"]
+
+
+def test_a_discharge_taken_back_has_no_end() -> None:
+    done = mapped(adt("A13", "PID|1||7||张三", "PV1|1|I|||||||||||||||||V1"))
+    assert [c.resource["period"] for c in done.changes if c.resource["resourceType"] == "Encounter"] == [{"end": None}]
 
 
 @pytest.mark.parametrize(
