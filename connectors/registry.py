@@ -108,7 +108,9 @@ def _config(channel: Channel, manifest: Manifest) -> BaseModel:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         option = ".".join(map(str, first["loc"])) or "options"
-        raise UnknownChannel(f"channel {channel.name}: {option}: {first['msg']}") from None
+        unknown = first["type"] == "extra_forbidden" and len(first["loc"]) == 1
+        says = f"no such option; there are {', '.join(model.model_fields)}" if unknown else first["msg"]
+        raise UnknownChannel(f"channel {channel.name}: {option}: {says}") from None
 
 
 def _load(name: str) -> Callable[..., object]:

@@ -5,13 +5,17 @@ Secrets never stand in it: a channel names a file or an environment variable tha
 
 from __future__ import annotations
 
+import codecs
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from hub.errors import Invalid
+
+ZONE = r"^[+-]\d\d:\d\d$"  # what a time without one is read in; a fixed offset, for no source here has summer time
 
 
 class Table(BaseModel):
@@ -35,10 +39,20 @@ class Channel(Table):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9\-]{0,63}$")
     connector: str  # hl7v2_mllp | sql | files | dicom
     facility: str = ""  # empty: the record says (MSH-4, calling AE title)
-    zone: str = "+08:00"
+    zone: str = Field(default="+08:00", pattern=ZONE)
     charset: str = ""
     maps: tuple[str, ...] = ()  # names of ConceptMaps or folders of them, beside county.toml or in profiles/cn/concept_maps
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("charset")
+    @classmethod
+    def known(cls, charset: str) -> str:
+        if charset:
+            try:
+                codecs.lookup(charset.replace(" ", "-"))
+            except LookupError:
+                raise ValueError(f"no character set {charset}: UTF-8, GB18030, GBK …") from None
+        return charset
 
     @model_validator(mode="before")
     @classmethod
@@ -59,12 +73,21 @@ class County(Table):
     name: str = "医共体"
     name_en: str = "County medical community"
     code: str = ""
-    zone: str = "+08:00"
+    zone: str = Field(default="+08:00", pattern=ZONE)
     facilities: tuple[Facility, ...] = Field(default=(), alias="facility")
     channels: tuple[Channel, ...] = Field(default=(), alias="channel")
     policy: Policy = Policy()
     catalogue: str = "county-demo"  # which recognition catalogue is in force
     community: str = ""  # the community of facilities that state none
+
+    @model_validator(mode="after")
+    def each_once(self) -> County:
+        """A channel's name keys its records and its state, a facility's code its Organization: the second would hide the first."""
+        for what, names in (("facility code", [f.code for f in self.facilities]), ("channel", [c.name for c in self.channels])):
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{what} {twice} is stated twice")
+        return self
 
     def facility(self, code: str) -> Facility | None:
         return next((f for f in self.facilities if f.code == code), None)
@@ -79,8 +102,8 @@ def load_county(path: Path | None) -> County:
         return County()
     try:
         values = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise Invalid(f"{path}: no such file") from None
+    except OSError as error:
+        raise Invalid(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"{path}: {error}") from None
     head = values.pop("county", {})
@@ -88,4 +111,9 @@ def load_county(path: Path | None) -> County:
         return County.model_validate({**head, **values})
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        raise Invalid(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        where = ".".join(map(str, first["loc"])) or "county"
+        raise Invalid(f"{path}: {where}: {_says(first)}") from None
+
+
+def _says(error: ErrorDetails) -> str:
+    return "no such setting" if error["type"] == "extra_forbidden" else error["msg"]

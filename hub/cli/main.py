@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -16,6 +16,7 @@ app = typer.Typer(
     name="yitong",
     help="""Yitong Hub (医通): take in every system's records, give back one FHIR R4 record.
 
+\b
 A first walk:  yitong demo
 A real hub:    yitong serve --data /srv/yitong --config county.toml
 An account:    yitong token create --data /srv/yitong --name "Dr Li" --role clinician --facility CTY
@@ -31,6 +32,7 @@ app.add_typer(token_app, name="token")
 Data = Annotated[Path, typer.Option("--data", help="The hub's data folder (made if it is not there).", file_okay=False)]
 Config = Annotated[Path | None, typer.Option("--config", help="county.toml; default: DATA/county.toml if it is there.")]
 
+MAX_PORT = 65_535
 err = Console(stderr=True)
 
 
@@ -47,9 +49,13 @@ def version(
 def serve(
     data: Data,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every network.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="FHIR and pages; 0 takes any free port.")] = 8000,
-    mllp_port: Annotated[int | None, typer.Option(help="An MLLP listener for any facility (0: any free port).")] = None,
-    dicom_port: Annotated[int | None, typer.Option(help="A DICOM listener for any facility (0: any free port).")] = None,
+    port: Annotated[int, typer.Option(min=0, max=MAX_PORT, help="FHIR and pages; 0 takes any free port.")] = 8000,
+    mllp_port: Annotated[
+        int | None, typer.Option(min=0, max=MAX_PORT, help="An MLLP listener for any facility (0: any free port).")
+    ] = None,
+    dicom_port: Annotated[
+        int | None, typer.Option(min=0, max=MAX_PORT, help="A DICOM listener for any facility (0: any free port).")
+    ] = None,
     config: Config = None,
 ) -> None:
     """Run the hub: FHIR API, pages, listeners, polling and pipeline, supervised by this one command.
@@ -153,5 +159,13 @@ def main() -> None:
     try:
         app()
     except HubError as error:
-        err.print(f"yitong: {error.message}", style="red", markup=False, highlight=False)
-        sys.exit(2)
+        _fail(error.message)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {(error.strerror or type(error).__name__).lower()}")
+
+
+def _fail(message: str) -> NoReturn:
+    err.print(f"yitong: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(2)

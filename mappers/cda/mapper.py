@@ -17,7 +17,10 @@ from mappers.cda.reader import parse
 
 def map_document(record: SourceRecord, context: MappingContext) -> Mapped:
     """Raise CannotMap: not XML, not a clinical document, or one that names no patient."""
-    document = open_document(parse(record.content), record, context)
+    parsed = parse(record.content)
+    document = open_document(parsed.root, record, context)
+    if parsed.repaired:
+        document.note("charset-repaired", "xml declaration", f"used {parsed.repaired}", severity="information")
     if entry_map := ENTRY_MAPS.get(document.code):
         entry_map(document)
     elif document.code:

@@ -18,16 +18,35 @@ Element = etree._Element
 MAX_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 128
 MAX_ELEMENTS = 500_000
+DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 DECLARED = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 
 
-def parse(content: bytes) -> Element:
-    """The ClinicalDocument element. Raise CannotMap, saying where and never what."""
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    root: Element  # the ClinicalDocument
+    repaired: str = ""  # the character set used where the declared one is not that of the bytes
+
+
+def parse(content: bytes) -> Parsed:
+    """Raise CannotMap, saying where and never what."""
     if len(content) > MAX_BYTES:
         raise CannotMap(f"the document has more than {MAX_BYTES} bytes")
     if DECLARED.search(content.replace(b"\x00", b"")):  # zero bytes: the same words in UTF-16
         raise CannotMap("the document has a DOCTYPE; a clinical document needs none")
+    try:
+        root, repaired = _tree(content), ""
+    except CannotMap:
+        text = _other_text(content)
+        if text is None:
+            raise
+        root, repaired = _tree(text), "GB18030"
+    return Parsed(_clinical_document(root), repaired)
+
+
+def _tree(content: bytes | str) -> Element:
+    """An element tree without namespaces, its size bounded."""
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -47,12 +66,37 @@ def parse(content: bytes) -> Element:
     if root.getroottree().docinfo.doctype:  # type: ignore[union-attr]
         raise CannotMap("the document has a DOCTYPE; a clinical document needs none")
     _bounded(root)
-    if local(root) != "ClinicalDocument":
-        found = next((e for e in root.iter() if local(e) == "ClinicalDocument"), None)  # inside a SOAP or vendor envelope
-        if found is None:
-            raise CannotMap("there is no ClinicalDocument in the XML")
-        return found
     return root
+
+
+def _other_text(content: bytes) -> str | None:
+    """The document as GB18030 text without its declaration, where it says UTF-8, GB2312 or nothing over GBK bytes."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    else:
+        return None
+    try:
+        return DECLARATION.sub("", content.decode("gb18030"), count=1)
+    except UnicodeDecodeError:
+        return None
+
+
+def _clinical_document(root: Element) -> Element:
+    """The document itself; inside a SOAP or vendor envelope it is an element, or the text of one (CDATA)."""
+    found = next((e for e in root.iter() if local(e) == "ClinicalDocument"), None)
+    if found is not None:
+        return found
+    text = next((e.text for e in root.iter() if e.text and "<ClinicalDocument" in e.text), None)
+    if text is None:
+        raise CannotMap("there is no ClinicalDocument in the XML")
+    if DECLARED.search(text.encode()):
+        raise CannotMap("the document has a DOCTYPE; a clinical document needs none")
+    inner = _tree(DECLARATION.sub("", text, count=1).strip())
+    if local(inner) != "ClinicalDocument":
+        raise CannotMap("there is no ClinicalDocument in the XML")
+    return inner
 
 
 def _bounded(root: Element) -> None:

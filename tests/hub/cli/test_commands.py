@@ -96,12 +96,34 @@ def test_a_taken_port_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("--data", "/proc/none", "--port", "0"), "/proc/none: no such file"),
+        (("--data", "/dev/null", "--port", "0"), "/dev/null"),
+        (("--data", "d", "--port", "99999"), "65535"),
+        (("--data", "d", "--config", "/"), "/: is a directory"),
+    ],
+)
+def test_what_cannot_be_used_is_one_clear_line(arguments, word):
+    run = yitong("serve", *arguments)
+    assert run.returncode == 2
+    assert word in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
     ("text", "word"),
     [
         ("[county\n", "county.toml"),
         ('[[facility]]\nname = "x"\n', "code"),
         ('[[channel]]\nname = "a"\nconnector = "telepathy"\n', "telepathy"),
         ('[[channel]]\nname = "a"\nconnector = "hl7v2_mllp"\nport = "many"\n', "port"),
+        ('[[channel]]\nname = "a"\nconnector = "hl7v2_mllp"\nprot = 2575\n', "prot: no such option; there are host, port"),
+        ('[county]\nnaem = "x"\n', "naem: no such setting"),
+        ('[county]\nzone = "Mars"\n', "zone"),
+        ('[[channel]]\nname = "a"\nconnector = "hl7v2_mllp"\ncharset = "klingon"\n', "klingon"),
+        ('[[channel]]\nname = "a"\nconnector = "hl7v2_mllp"\n' * 2, "channel a is stated twice"),
+        ('[[facility]]\ncode = "A"\nname = "甲"\n' * 2, "facility code A is stated twice"),
     ],
 )
 def test_a_county_that_cannot_be_read_is_one_clear_line(tmp_path, text, word):

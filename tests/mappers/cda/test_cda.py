@@ -21,7 +21,7 @@ from mappers.base import CannotMap, Mapped, MappingContext
 from mappers.cda import map_document
 from mappers.cda.codes import DOCUMENT_NAMES
 from mappers.cda.narrative import div_from_text
-from mappers.cda.reader import parse
+from mappers.cda.reader import DECLARATION, parse
 from mappers.datatypes import id_check
 from mappers.identity_keys import resource_id
 from mappers.rows import map_row
@@ -315,6 +315,33 @@ def test_lab_items_whose_counts_disagree_are_not_paired() -> None:
     assert [str(o["valueQuantity"]["value"]) for o in of_type(whole, "Observation")] == ["4.10", "4.10"]
 
 
+# ---------------------------------------------------------------- bytes as vendors write them
+
+
+@pytest.mark.parametrize(
+    ("declaration", "repaired"),
+    [
+        ('<?xml version="1.0" encoding="GB18030"?>', False),
+        ('<?xml version="1.0" encoding="UTF-8"?>', True),
+        ('<?xml version="1.0" encoding="GB2312"?>', True),
+        ("", True),
+    ],
+)
+def test_chinese_bytes_are_read_whatever_the_declaration_says(declaration: str, repaired: bool) -> None:
+    text = DECLARATION.sub("", outpatient().decode()).replace(SUBJECT.name, "珅𠅤竱")  # 𠅤 is in GB18030 alone
+    result = mapped((declaration + text).encode("gb18030"))
+    assert of_type(result, "Patient")[0]["name"][0]["text"] == "珅𠅤竱"
+    assert any(issue.code == "charset-repaired" for issue in result.issues) == repaired
+
+
+def test_a_document_that_an_envelope_carries_as_text_is_read() -> None:
+    inner = DECLARATION.sub("", outpatient().decode())
+    envelope = '<?xml version="1.0" encoding="UTF-8"?><e:Envelope xmlns:e="urn:e"><e:Body><![CDATA[{}]]></e:Body></e:Envelope>'
+    assert plain(mapped(envelope.format(inner).encode()))["ledger"] == plain(mapped(outpatient()))["ledger"]
+    with pytest.raises(CannotMap, match="DOCTYPE"):
+        mapped(envelope.format("<!DOCTYPE a []>" + inner).encode())
+
+
 # ---------------------------------------------------------------- hostile and broken input
 
 
@@ -349,7 +376,7 @@ def test_what_is_no_safe_document_is_refused_with_a_reason(content: bytes) -> No
     ],
 )
 def test_a_narrative_carries_no_script_no_link_and_no_picture(narrative: str) -> None:
-    (text,) = parse(f"<ClinicalDocument><text>前{narrative}后<br/></text></ClinicalDocument>".encode())
+    (text,) = parse(f"<ClinicalDocument><text>前{narrative}后<br/></text></ClinicalDocument>".encode()).root
     div = div_from_text(text)
     assert div is not None
     assert parse(f"<ClinicalDocument>{div}</ClinicalDocument>".encode()) is not None, "it is well-formed XHTML"
