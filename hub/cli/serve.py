@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import uvicorn
+import uvloop
 
 from hub.app import Hub, create_app, open_hub
 from hub.cli.doctor import county_path
@@ -96,7 +97,6 @@ def _serve(hub: Hub, intake: IntakeService, web: socket.socket, beside: Path) ->
     config = uvicorn.Config(
         app,
         http="httptools",
-        loop="uvloop",
         lifespan="off",
         log_level="warning",
         access_log=False,  # paths of searches may carry what a client should not have put there
@@ -108,7 +108,8 @@ def _serve(hub: Hub, intake: IntakeService, web: socket.socket, beside: Path) ->
     )
     server = _Server(config, _addresses(web, intake))
     sys.setswitchinterval(0.002)  # listeners answer while the pipeline computes
-    asyncio.run(server.serve(sockets=[web]))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(server.serve(sockets=[web]))
 
 
 def _addresses(web: socket.socket, intake: IntakeService) -> str:

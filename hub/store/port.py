@@ -7,7 +7,7 @@ who treats whom) are part of the port, so that "exactly one effect" is one commi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
@@ -54,6 +54,14 @@ class Saved:
     version: Version
     created: bool
     changed: bool  # False: the same content again, no new version was made
+
+
+class Addition(NamedTuple):
+    """A resource to be created under an id that nobody has used yet."""
+
+    resource: Resource
+    id: str
+    facility: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,9 @@ class Transaction(Protocol):
 
         Raise VersionConflict if the current version is not `if_match`.
         """
+
+    def add(self, additions: Sequence[Addition]) -> None:
+        """Create many at once, without looking whether an id is taken: it is not; all or none."""
 
     def delete(self, key: Key, *, if_match: int | None = None) -> Saved:
         """Add a deletion; deleting again adds none. Raise NotFound if it never was."""

@@ -3,7 +3,9 @@
 # ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any
 
 import apsw
@@ -12,6 +14,7 @@ from hub.search.entries import Date, Entry, Number, Quantity, Reference, String,
 from hub.search.match import middle
 from hub.store.sqlite.names import NewNames
 
+MOST_ROWS = 64  # of one INSERT
 Row = tuple[str, tuple[Any, ...]]  # table, and its values without the rid in the order of COLUMNS
 
 # table → its columns except rid
@@ -23,10 +26,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "number": ("param", "value", "low", "high"),
     "quantity": ("param", "value", "low", "high", "system", "code"),
     "uri": ("param", "value"),
-}
-_INSERT = {
-    table: f"INSERT OR IGNORE INTO {table} ({', '.join(names)}, rid) VALUES ({', '.join('?' * (len(names) + 1))})"
-    for table, names in COLUMNS.items()
 }
 _DELETE = {
     table: f"DELETE FROM {table} WHERE {' AND '.join(f'{name} = ?' for name in names)} AND rid = ?"
@@ -77,13 +76,37 @@ def present(rows: Iterable[Row]) -> str:
 
 def replace(connection: apsw.Connection, rid: int, old: set[Row], new: set[Row]) -> None:
     if old:
-        _run(connection, _DELETE, rid, old - new)
-    _run(connection, _INSERT, rid, new - old)
+        for table, bindings in _by_table([(rid, old - new)]).items():
+            connection.executemany(_DELETE[table], bindings)
+    insert(connection, [(rid, new - old)])
 
 
-def _run(connection: apsw.Connection, statements: dict[str, str], rid: int, rows: set[Row]) -> None:
+def insert(connection: apsw.Connection, new: Iterable[tuple[int, Iterable[Row]]]) -> None:
+    """Index rows that are not there yet, of one or many resources."""
+    for table, bindings in _by_table(new).items():
+        insert_many(connection, f"INSERT OR IGNORE INTO {table} ({', '.join(COLUMNS[table])}, rid)", bindings)
+
+
+def insert_many(connection: apsw.Connection, insert: str, bindings: Sequence[tuple[Any, ...]]) -> None:
+    """Many rows by few statements: each one gives up Python's lock, and waits for it again behind whoever computes."""
+    done = 0
+    while done < len(bindings):
+        count = min(1 << (len(bindings) - done).bit_length() - 1, MOST_ROWS)
+        values = tuple(chain.from_iterable(bindings[done : done + count]))
+        connection.execute(_statement(insert, len(bindings[0]), count), values)
+        done += count
+
+
+@cache
+def _statement(insert: str, width: int, count: int) -> str:
+    """Powers of two for `count` keep these statements few enough to stay prepared."""
+    row = f"({', '.join('?' * width)})"
+    return f"{insert} VALUES {', '.join([row] * count)}"
+
+
+def _by_table(found: Iterable[tuple[int, Iterable[Row]]]) -> dict[str, list[tuple[Any, ...]]]:
     by_table: dict[str, list[tuple[Any, ...]]] = {}
-    for table, values in rows:
-        by_table.setdefault(table, []).append((*values, rid))
-    for table, bindings in by_table.items():
-        connection.executemany(statements[table], bindings)
+    for rid, rows in found:
+        for table, values in rows:
+            by_table.setdefault(table, []).append((*values, rid))
+    return by_table

@@ -29,7 +29,7 @@ from hub.store.sqlite.names import Names
 from hub.store.sqlite.order import SortKey, behind, decode, encode, names, order_by, sort_key
 from hub.store.sqlite.people import scope_condition
 
-SELECTIVE = 100  # found by one criterion: stop comparing, nothing can be much better
+SELECTIVE = 200  # found by one criterion: stop comparing, to count the others costs as much as to gather these
 
 
 @dataclass(frozen=True, slots=True)

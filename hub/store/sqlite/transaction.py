@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import apsw
@@ -12,7 +12,7 @@ import msgspec
 from hub.errors import NotFound, VersionConflict
 from hub.fhir_json import load
 from hub.search.query import SearchQuery
-from hub.store.port import Key, Outcome, Resource, Saved, Version
+from hub.store.port import Addition, Key, Outcome, Resource, Saved, Version
 from hub.store.sqlite import outcomes, people, rows, versions
 from hub.store.sqlite.content import owned, stamped
 from hub.store.sqlite.indexer import Indexer
@@ -87,6 +87,22 @@ class SqliteTransaction:
             self._set(head, rows.present(index))
         self._connection.execute("INSERT OR REPLACE INTO body VALUES (?, ?)", (head.rid, body))
         return Saved(_version(key, head, body), created=former is None, changed=True)
+
+    def add(self, additions: Sequence[Addition]) -> None:
+        now = self._clock()
+        first = int(self._connection.execute("SELECT max(rid) FROM resource").get or 0) + 1
+        heads, bodies, index = [], [], []
+        for rid, (resource, id, facility) in enumerate(additions, first):
+            content = owned(resource, id=id, facility=facility)
+            found = self._rows(content)
+            type = self._names.number(self._connection, content["resourceType"])
+            state: State = (1, now, 0, "POST", facility, self._indexer.patient_of(content))
+            heads.append((rid, type, id, *state, rows.present(found)))
+            bodies.append((rid, stamped(content, 1, now)))
+            index.append((rid, found))
+        rows.insert_many(self._connection, "INSERT INTO resource", heads)
+        rows.insert_many(self._connection, "INSERT INTO body", bodies)
+        rows.insert(self._connection, index)
 
     def delete(self, key: Key, *, if_match: int | None = None) -> Saved:
         head = self._head(key)

@@ -35,6 +35,8 @@ def current(connection: apsw.Connection, key: Key) -> Version | None:
 
 def by_rids(connection: apsw.Connection, names: Names, rids: Sequence[int]) -> tuple[Version, ...]:
     """In the order asked."""
+    if not rids:
+        return ()
     rows = connection.execute(BY_RIDS, (f"[{','.join(map(str, rids))}]",))
     return tuple(version_of(Key(names.text(connection, kind), identity), tuple(row)) for kind, identity, *row in rows)
 
