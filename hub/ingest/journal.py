@@ -153,14 +153,15 @@ class Journal:
         return int(self.file.query("SELECT coalesce(max(seq), 0) FROM record")[0][0])
 
     def _row(self, record: SourceRecord) -> tuple[Any, ...]:
-        digest = hashlib.sha256(record.content).hexdigest()
         content: bytes | None = record.content
         if len(record.content) > INLINE:
             try:
-                self._blobs.put(record.content)
+                digest = self._blobs.put(record.content)
             except OSError as error:
                 raise JournalUnavailable(f"the body cannot be kept: {type(error).__name__} {error.errno}") from None
             content = None
+        else:
+            digest = hashlib.sha256(record.content).hexdigest()
         changed = record.changed_at.isoformat() if record.changed_at else None
         envelope = (record.source, record.facility, record.kind, record.key, digest, len(record.content), content)
         return (*envelope, record.received_at.isoformat(), changed, json.dumps(dict(record.hints), ensure_ascii=False))

@@ -24,13 +24,20 @@ class Damaged(HubError):
 
 
 class BlobStore:
-    """`folder`/ab/cd/abcd…: two levels, so that no folder holds more than a few thousand files of a million."""
+    """`folder`/ab/abcd…: 256 folders made in advance, so that no folder holds more than a few thousand files of a million and a
+    new blob syncs itself and one folder.
+    """
 
     def __init__(self, folder: Path, *, tidy: bool = True) -> None:
         """`tidy=False` for a process beside the one that owns the folder: what that one is writing is not a leftover."""
         self._folder = folder
         self._incoming = folder / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
+        made = [path for byte in range(256) if not (path := folder / f"{byte:02x}").is_dir()]
+        for path in made:
+            path.mkdir(exist_ok=True)
+        if made:
+            _sync(folder)
         for left in self._incoming.iterdir() if tidy else ():  # of a process that was killed; nobody was told of it
             left.unlink()
 
@@ -84,17 +91,13 @@ class BlobStore:
     def _path(self, sha256: str) -> Path:
         if not _NAME.fullmatch(sha256):
             raise Invalid("a blob is named by 64 hexadecimal digits")
-        return self._folder / sha256[:2] / sha256[2:4] / sha256
+        return self._folder / sha256[:2] / sha256
 
     def _keep(self, incoming: Path, sha256: str) -> None:
         """Two senders of the same bytes may both come here: the later rename replaces like with like."""
         path = self._path(sha256)
         if path.is_file():
             return
-        for folder in (path.parent.parent, path.parent):
-            if not folder.is_dir():
-                folder.mkdir(exist_ok=True)
-                _sync(folder.parent)
         incoming.rename(path)
         _sync(path.parent)
 

@@ -22,7 +22,7 @@ def test_bytes_come_back_under_their_own_name(blobs, tmp_path):
     name = blobs.put(b"CT")
     assert name == hashlib.sha256(b"CT").hexdigest()
     assert blobs.read(name) == b"CT"
-    assert blobs.open(name) == tmp_path / "blobs" / name[:2] / name[2:4] / name
+    assert blobs.open(name) == tmp_path / "blobs" / name[:2] / name
     assert blobs.exists(name)
     assert not blobs.exists("0" * 64)
     with pytest.raises(NotFound):
