@@ -8,6 +8,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from rich.console import Console
 from connectors.base import SourceDenied, SourceUnavailable
 from hub.errors import HubError
 from hub.settings import County, load_county
+from hub.store.sqlite.outcomes import StoredOutcomes
 
 State = Literal["ok", "warning", "broken"]
 SAFE_SQLITE = (3, 51, 3)  # the WAL-reset corruption is fixed from here on
@@ -55,9 +57,11 @@ def _print(findings: list[Finding]) -> None:
     console = Console()
     for number, finding in enumerate(findings, 1):
         mark, style = MARKS[finding.state]
-        console.print(f"{number:2} {mark} {finding.check}: {finding.found}", style=style, markup=False, highlight=False)
+        console.print(
+            f"{number:2} {mark} {finding.check}: {finding.found}", style=style, markup=False, highlight=False, soft_wrap=True
+        )
         if finding.fix:
-            console.print(f"     → {finding.fix}", markup=False, highlight=False)
+            console.print(f"     → {finding.fix}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _findings(data: Path, config: Path | None, url: str) -> Iterator[Finding]:
@@ -100,7 +104,7 @@ def _clock() -> Finding:
 
 def _folder(data: Path) -> Iterator[Finding]:
     if not data.is_dir():
-        yield Finding("Data folder", "warning", f"{data} is not there yet", "`yitong serve` makes it")
+        yield Finding("Data folder", "ok", f"{data} is not there yet; `yitong serve` makes it")
         return
     if not os.access(data, os.W_OK | os.X_OK):
         yield Finding("Data folder", "broken", f"{data} is not writable", f"chown -R $(id -un) {data}")
@@ -111,7 +115,24 @@ def _folder(data: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(data).free / 2**30
     fix = "" if free > FEW_GIGABYTES else "free some space: at zero the hub stops acknowledging"
     yield Finding("Disk", "ok" if free > FEW_GIGABYTES else "warning", f"{free:.0f} GB free", fix)
-    yield from (_file(data / name) for name in ("store.sqlite", "journal.sqlite", "tokens.sqlite") if (data / name).is_file())
+    files = [_file(data / name) for name in ("store.sqlite", "journal.sqlite", "tokens.sqlite") if (data / name).is_file()]
+    yield from files
+    if any(file.check == "store.sqlite" and file.state == "ok" for file in files):
+        yield from _records(data)
+
+
+def _records(data: Path) -> Iterator[Finding]:
+    """What became of each channel's records so far."""
+    with closing(StoredOutcomes(data)) as outcomes:
+        tallies = outcomes.tallies()
+        for source, tally in sorted(tallies.items()):
+            found = f"{tally.done} done ({tally.issues} with issues), {tally.dead} dead"
+            if not tally.dead:
+                yield Finding(f"Records of {source}", "ok", found)
+                continue
+            reason = next((o.reason for o in outcomes.outcomes(state="dead", source=source, limit=1, newest=True)), "")
+            fix = f"GET /ops/status lists the reasons; mend, then: yitong replay --data {data} --channel {source} --state dead"
+            yield Finding(f"Records of {source}", "warning", f"{found}, the newest: {reason}", fix)
 
 
 def _file(path: Path) -> Finding:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from hub.app import Hub
 
 
+MOST_LISTED = 50
+
+
 def install_status(app: FastAPI, intake: IntakeService) -> None:
     @app.get("/ops/status")
     async def status(request: Request) -> Response:
@@ -33,7 +36,8 @@ def install_status(app: FastAPI, intake: IntakeService) -> None:
 
 
 def intake_status(intake: IntakeService, store: ResourceStore) -> dict[str, Any]:
-    """Per channel: received, duplicates, done, dead, issues (records that have some), resources; and what waits."""
+    """Per channel: received, duplicates, done, dead, issues (records that have some), resources; what waits; the newest dead
+    records with their reasons; and the codes that most records hold and no table maps."""
     counts, tallies = intake.journal.counts(), store.tallies()
     states = {state.name: state for state in intake.states()}
     channels = []
@@ -51,4 +55,11 @@ def intake_status(intake: IntakeService, store: ResourceStore) -> dict[str, Any]
                 **asdict(tallies.get(source, SourceTally())),
             }
         )
-    return {"waiting": intake.pipeline.lag, "problem": intake.pipeline.problem, "channels": channels}
+    dead = store.outcomes(state="dead", limit=MOST_LISTED, newest=True)
+    return {
+        "waiting": intake.pipeline.lag,
+        "problem": intake.pipeline.problem,
+        "channels": channels,
+        "dead": [{"seq": o.seq, "source": o.source, "facility": o.facility, "kind": o.kind, "reason": o.reason} for o in dead],
+        "unmapped": [asdict(code) for code in store.unmapped(MOST_LISTED)],
+    }

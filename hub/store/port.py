@@ -121,6 +121,16 @@ class SourceTally:
     resources: int = 0  # created, changed or found by them, a resource counted once a record
 
 
+@dataclass(frozen=True, slots=True)
+class UnmappedCode:
+    """A source's code that no table maps yet: what a person should map next."""
+
+    system: str
+    code: str
+    display: str
+    records: int  # done, and holding it
+
+
 class Transaction(Protocol):
     """Inside `ResourceStore.write`. Sees its own changes."""
 
@@ -208,11 +218,16 @@ class ResourceStore(Protocol):
 
     def outcome(self, seq: int) -> Outcome | None: ...
 
-    def outcomes(self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000) -> list[Outcome]:
-        """By journal number."""
+    def outcomes(
+        self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000, newest: bool = False
+    ) -> list[Outcome]:
+        """By journal number; `newest`: the last ones, backwards."""
 
     def tallies(self) -> dict[str, SourceTally]:
         """By source; kept up with every outcome, so it costs nothing to ask."""
+
+    def unmapped(self, limit: int = 50) -> list[UnmappedCode]:
+        """Those that most records hold first; kept up with every outcome, so a code that was mapped and replayed is gone."""
 
     def finished_after(self, seq: int) -> int:
         """The highest n such that every journal record seq+1 … n has an outcome (seq itself if none): where to resume."""

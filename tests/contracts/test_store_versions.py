@@ -220,6 +220,7 @@ def test_outcomes_are_kept_by_number_and_say_where_to_resume(store):
     assert [store.finished_after(seq) for seq in (0, 2, 3, 5, 6, 9)] == [3, 3, 3, 5, 7, 9]
     assert [o.seq for o in store.outcomes()] == [1, 2, 3, 7]
     assert [o.seq for o in store.outcomes(after=1, limit=2)] == [2, 3]
+    assert [o.seq for o in store.outcomes(limit=2, newest=True)] == [7, 3]
     assert [o.seq for o in store.outcomes(state="dead", source="his")] == [3]
     replayed = Outcome(3, "done", source="his")
     store.write(lambda t: t.record_outcome(replayed)).result(30)
@@ -239,6 +240,22 @@ def test_tallies_follow_every_outcome_and_its_replacement(store):
         "his": SourceTally(done=1),
     }
     assert tell(noted, Outcome(2, "done", source="lis", resources=("Patient/p1",)))["lis"] == SourceTally(2, 0, 1, 3)
+
+
+def test_a_code_that_nothing_maps_is_counted_until_its_records_are_replayed(store):
+    def tell(seq, *codes, state="done"):
+        issues = tuple(
+            {"code": "unmapped-code", "where": "OBX-3", "system": "s", "value": code, "display": code * 2} for code in codes
+        )
+        outcome = Outcome(seq, state, source="lis", issues=(*issues, {"code": "missing", "where": "PV1"}))
+        store.write(lambda t: t.record_outcome(outcome)).result(30)
+        return [(found.system, found.code, found.display, found.records) for found in store.unmapped()]
+
+    assert tell(1, "A", "A") == [("s", "A", "AA", 1)]
+    assert tell(2, "B", "A") == [("s", "A", "AA", 2), ("s", "B", "BB", 1)]
+    assert store.unmapped(limit=1)[0].code == "A"
+    assert tell(2, "B") == [("s", "A", "AA", 1), ("s", "B", "BB", 1)]
+    assert tell(1) == [("s", "B", "BB", 1)]
 
 
 def test_stamps_are_kept_by_element(store):

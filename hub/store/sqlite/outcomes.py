@@ -9,7 +9,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from hub.store.port import Outcome, SourceTally
+from hub.store.port import Outcome, SourceTally, UnmappedCode
 
 _COLUMNS = "seq, state, source, facility, kind, finished, attempts, detail"
 
@@ -43,6 +43,22 @@ def _count(connection: apsw.Connection, outcome: Outcome, sign: int) -> None:
         " dead = dead + excluded.dead, issues = issues + excluded.issues, resources = resources + excluded.resources",
         (outcome.source, *(sign * count for count in counts)),
     )
+    for (system, code), display in _unmapped(outcome).items():
+        connection.execute(
+            "INSERT INTO unmapped VALUES (?, ?, ?, ?) ON CONFLICT(system, code) DO UPDATE SET records = records + excluded.records",
+            (system, code, display, sign),
+        )
+
+
+def _unmapped(outcome: Outcome) -> dict[tuple[str, str], str]:
+    """Its codes that nothing maps, each once."""
+    found = (issue for issue in outcome.issues if issue["code"] == "unmapped-code" and issue.get("value"))
+    return {(issue.get("system", ""), issue["value"]): issue.get("display", "") for issue in found}
+
+
+def unmapped(connection: apsw.Connection, limit: int) -> list[UnmappedCode]:
+    select = "SELECT system, code, display, records FROM unmapped WHERE records > 0 ORDER BY records DESC, system, code LIMIT ?"
+    return [UnmappedCode(*row) for row in connection.execute(select, (limit,))]
 
 
 def tallies(connection: apsw.Connection) -> dict[str, SourceTally]:
@@ -78,11 +94,11 @@ def read(connection: apsw.Connection, seq: int) -> Outcome | None:
     return _outcome(row) if row else None
 
 
-def listed(connection: apsw.Connection, *, state: str, source: str, after: int, limit: int) -> list[Outcome]:
+def listed(connection: apsw.Connection, *, state: str, source: str, after: int, limit: int, newest: bool = False) -> list[Outcome]:
     wanted = {"state": state, "source": source}
     conditions = [f"{name} = :{name}" for name, value in wanted.items() if value]
     where = " AND ".join([*conditions, "seq > :after"])
-    select = f"SELECT {_COLUMNS} FROM outcome WHERE {where} ORDER BY seq LIMIT :limit"
+    select = f"SELECT {_COLUMNS} FROM outcome WHERE {where} ORDER BY seq{' DESC' * newest} LIMIT :limit"
     return [_outcome(row) for row in connection.execute(select, {**wanted, "after": after, "limit": limit})]
 
 
@@ -110,8 +126,13 @@ class StoredOutcomes:
     def __init__(self, folder: Path) -> None:
         self._connection = apsw.Connection(str(folder / "store.sqlite"), flags=apsw.SQLITE_OPEN_READONLY)
 
-    def outcomes(self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000) -> list[Outcome]:
-        return listed(self._connection, state=state, source=source, after=after, limit=limit)
+    def outcomes(
+        self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000, newest: bool = False
+    ) -> list[Outcome]:
+        return listed(self._connection, state=state, source=source, after=after, limit=limit, newest=newest)
+
+    def tallies(self) -> dict[str, SourceTally]:
+        return tallies(self._connection)
 
     def close(self) -> None:
         self._connection.close()

@@ -14,7 +14,7 @@ import apsw
 
 from hub.errors import Unavailable
 
-VERSION = 1
+VERSION = 2
 PAGE_CACHE_KIB = 65_536
 MMAP_BYTES = 8 << 30
 WAL_BYTES = 64 << 20  # past this the writer checkpoints, idle or not
@@ -111,6 +111,10 @@ CREATE TABLE outcome (
 CREATE INDEX outcome_state ON outcome (state);
 CREATE INDEX outcome_source ON outcome (source, state);
 CREATE TABLE tally (source TEXT PRIMARY KEY, done INTEGER, dead INTEGER, issues INTEGER, resources INTEGER) WITHOUT ROWID;
+CREATE TABLE unmapped ( -- records: those done that hold the code now
+    system TEXT, code TEXT, display TEXT NOT NULL, records INTEGER NOT NULL,
+    PRIMARY KEY (system, code)
+) WITHOUT ROWID;
 CREATE TABLE finished (first INTEGER PRIMARY KEY, last INTEGER NOT NULL); -- runs of journal numbers without a gap
 CREATE TABLE stamp (type TEXT, id TEXT, stamps BLOB NOT NULL, PRIMARY KEY (type, id)) WITHOUT ROWID;
 """

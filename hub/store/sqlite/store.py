@@ -15,7 +15,7 @@ import apsw
 
 from hub.clock import utc_ms
 from hub.search.query import SearchQuery
-from hub.store.port import EVERYTHING, Key, Outcome, Scope, SearchPage, SourceTally, Transaction, Version
+from hub.store.port import EVERYTHING, Key, Outcome, Scope, SearchPage, SourceTally, Transaction, UnmappedCode, Version
 from hub.store.sqlite import outcomes, people, versions
 from hub.store.sqlite.functions import register
 from hub.store.sqlite.indexer import Indexer, standard_indexer
@@ -127,13 +127,19 @@ class SqliteStore:
         with self._readers.borrow() as connection:
             return outcomes.read(connection, seq)
 
-    def outcomes(self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000) -> list[Outcome]:
+    def outcomes(
+        self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000, newest: bool = False
+    ) -> list[Outcome]:
         with self._readers.borrow() as connection:
-            return outcomes.listed(connection, state=state, source=source, after=after, limit=limit)
+            return outcomes.listed(connection, state=state, source=source, after=after, limit=limit, newest=newest)
 
     def tallies(self) -> dict[str, SourceTally]:
         with self._readers.borrow() as connection:
             return outcomes.tallies(connection)
+
+    def unmapped(self, limit: int = 50) -> list[UnmappedCode]:
+        with self._readers.borrow() as connection:
+            return outcomes.unmapped(connection, limit)
 
     def finished_after(self, seq: int) -> int:
         with self._readers.borrow() as connection:

@@ -8,11 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from connectors.hl7v2_mllp.client import MllpClient
 from demo.process import HubProcess, free_ports
 
 
@@ -153,6 +155,28 @@ def test_replay_beside_a_running_hub_counts_first(serving):
     assert "0 records match" in run.stdout
     assert run.returncode == 1
     assert yitong("replay", "--data", str(data / "nowhere")).returncode == 2
+
+
+def test_status_and_doctor_name_what_is_dead_and_what_is_not_mapped(serving):
+    data, process, ports = serving
+    token = yitong("token", "create", "--data", str(data), "--name", "it", "--role", "it").stdout.strip()
+    header = "MSH|^~\\&|LIS|CTY|||20260501||{}|{}|P|2.5||||||UNICODE UTF-8\r"
+    with MllpClient("127.0.0.1", ports["mllp"]) as client:
+        client.send((header.format("MFN^M02", "dead-1") + "MFI|PRA\r").encode())
+        client.send((header.format("ORU^R01", "done-1") + "PID|1||7||张三\rOBR|1||L1|X^某项\rOBX|1|NM|X1^某值||1|||||F\r").encode())
+
+    def status():
+        return httpx.get(f"{process.url}/ops/status", headers={"Authorization": f"Bearer {token}"}).json()
+
+    while len(status()["unmapped"]) < 2 or not status()["dead"]:
+        time.sleep(0.05)
+    assert {"system": "urn:hub:CTY:item", "code": "X1", "display": "某值", "records": 1} in status()["unmapped"]
+    assert [(dead["source"], dead["reason"]) for dead in status()["dead"]] == [("mllp", "no map for this structure MFN^M02")]
+    told = yitong("doctor", "--data", str(data), "--url", process.url)
+    assert told.returncode == 1
+    assert "1 done (1 with issues), 1 dead, the newest: no map for this structure MFN^M02" in told.stdout
+    assert "--channel mllp --state dead" in told.stdout
+    assert "1 record matches" in yitong("replay", "--data", str(data), "--state", "dead").stdout
 
 
 def test_sigterm_ends_it_in_order(tmp_path):
