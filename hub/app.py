@@ -102,7 +102,7 @@ def create_app(hub: Hub, *, beside: Path | None = None) -> FastAPI:
 
     `beside`: the folder of county.toml, where its own catalogues and maps lie. Raise Invalid if the county's catalogue is wrong.
     """
-    app = FastAPI(title="Yitong Hub", openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Yitong Hub", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.hub = hub
     app.state.county_folder = beside or hub.data
     recognition_of(app.state)

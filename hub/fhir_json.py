@@ -7,7 +7,7 @@ the door: duplicate members, NaN, huge numbers, deep nesting. https://hl7.org/fh
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -41,7 +41,10 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _decimal(text: str) -> Decimal:
     if len(text) > MAX_NUMBER:
         raise BadJson(f"a number of {len(text)} characters is too long")
-    return Decimal(text)
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise BadJson("a number has too large an exponent") from None
 
 
 def _integer(text: str) -> int:

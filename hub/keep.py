@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from hub.identity import link_patient
-from hub.security.policy import is_golden, relations
+from hub.security.policy import PROVING_TYPES, is_golden, relations
 from hub.settings import Policy
-from hub.store.port import Saved, Transaction
+from hub.store.port import Key, Saved, Transaction
 
 
 def keep(
@@ -27,8 +27,8 @@ def keep(
     """Save `resource`, owned by `facility` (tagged in meta), at `now` (UTC ms)."""
     saved = transaction.save(resource, id=id, facility=facility, method=method, if_match=if_match)
     if saved.changed:
-        for treating, patient, until in relations(resource, facility, now, policy):
-            transaction.relate(treating, patient, until)
+        if resource["resourceType"] in PROVING_TYPES:
+            transaction.relate(Key(resource["resourceType"], id), relations(resource, facility, now, policy))
         if resource["resourceType"] == "Patient" and not is_golden(resource):
             link_patient(transaction, {**resource, "id": id}, now, created=saved.created)
     return saved

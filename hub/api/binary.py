@@ -22,6 +22,8 @@ from hub.errors import NotFound
 from hub.store.port import Key
 
 SHA256 = re.compile(r"[0-9a-f]{64}").fullmatch
+MIME_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;[\x20-\x7e]*)?", re.ASCII).fullmatch
+UNTYPED = "application/octet-stream"
 SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 UPLOAD_BYTES = 64 * 1024 * 1024
 
@@ -38,7 +40,7 @@ async def read(call: Call) -> Response:
     headers = {**version_headers(version), "content-security-policy": SANDBOX, "content-disposition": "attachment"}
     if call.request.headers.get("if-none-match") == version.etag:
         return Response(None, 304, headers)
-    return Response(content, 200, headers, str(resource.get("contentType") or "application/octet-stream"))
+    return Response(content, 200, headers, _type_of(resource))
 
 
 async def create(call: Call) -> Response:
@@ -68,7 +70,7 @@ async def _sent(call: Call, id: str = "") -> dict[str, Any]:
             return resource
     else:
         body = await body_of(call.request, UPLOAD_BYTES)
-    resource = {"resourceType": "Binary", **({"id": id} if id else {}), "contentType": kind or "application/octet-stream"}
+    resource = {"resourceType": "Binary", **({"id": id} if id else {}), "contentType": kind or UNTYPED}
     if context := call.request.headers.get("x-security-context"):
         resource["securityContext"] = {"reference": context}
     resource["data"] = base64.b64encode(body).decode()
@@ -84,6 +86,12 @@ async def _content(call: Call, resource: dict[str, Any]) -> bytes:
     if not SHA256(resource["id"]):
         return b""
     return await asyncio.to_thread(call.hub.blobs.read, resource["id"])
+
+
+def _type_of(resource: dict[str, Any]) -> str:
+    """FHIR allows any text as a code; a header does not."""
+    stated = str(resource.get("contentType", ""))
+    return stated if MIME_TYPE(stated) else UNTYPED
 
 
 def _wants_json(call: Call) -> bool:

@@ -19,11 +19,12 @@ from hub.api.call import ID, Call, beside, checked
 from hub.api.negotiation import BUNDLE_BYTES, body_of, check_json
 from hub.api.parameters import criteria, pairs_of
 from hub.api.plan import ORDER, References, Step, check_identities, conditional_references, entries_of, step_of
+from hub.api.read import version_number
 from hub.api.responses import json_answer
 from hub.clock import instant
 from hub.errors import HubError, Invalid, Kind
 from hub.search.query import SearchQuery
-from hub.security.writes import Writes, new_id
+from hub.security.writes import Writes
 from hub.store.port import Key, Version
 
 AT_ONCE = 64  # entries of a batch that share commits
@@ -131,14 +132,14 @@ def _target(writes: Writes, step: Step, conditions: _Conditions) -> tuple[Key, b
     """Which resource the step writes, and whether a conditional create found it there already."""
     query = conditions.of_step.get(step.number)
     if query is None:
-        return Key(step.type, step.id or new_id()), False
+        return (Key(step.type, step.id) if step.id else writes.new_key(step.type)), False
     found = writes.find(query)
     if len(found) > 1:
         raise HubError("several resources match the criteria", kind=Kind.MULTIPLE_MATCHES)
     if found:
         return found[0], step.method == "POST"
     stated = (step.resource or {}).get("id", "") if step.method == "PUT" else ""
-    return Key(step.type, stated if stated and ID.fullmatch(stated) else new_id()), False
+    return (Key(step.type, stated) if stated and ID.fullmatch(stated) else writes.new_key(step.type)), False
 
 
 def _only(writes: Writes, query: SearchQuery) -> Key:
@@ -227,11 +228,11 @@ async def _read(call: Call, step: Step) -> dict[str, Any]:
         return {"resource": msgspec.Raw(bytes(answer.body)), "response": {"status": "200 OK"}}
     id, _, rest = step.id.partition("/")
     number = rest.removeprefix("_history/")
-    if not ID.fullmatch(id) or (rest and not number.isdecimal()):
+    if not ID.fullmatch(id) or (rest and number == rest):
         raise HubError("a Bundle reads Type/id, Type/id/_history/version or Type?criteria", kind=Kind.NOT_SUPPORTED)
     key = Key(step.type, id)
     door = call.hub.door
-    version = await (door.vread(call.access, key, int(number)) if rest else door.read(call.access, key))
+    version = await (door.vread(call.access, key, version_number(number, key)) if rest else door.read(call.access, key))
     response = {"status": "200 OK", "etag": version.etag, "lastModified": instant(version.updated)}
     return {"resource": msgspec.Raw(version.body), "response": response}
 

@@ -56,7 +56,7 @@ def step_of(number: int, entry: dict[str, Any], base: str) -> Step:
     method, url, resource = request.get("method"), request["url"], entry.get("resource")
     if not isinstance(resource, dict | None) or not isinstance(request.get("ifNoneExist"), str | None):
         raise Invalid("resource is an object and ifNoneExist a string", expression=(f"Bundle.entry[{number}]",))
-    if method not in ORDER:
+    if not isinstance(method, str) or method not in ORDER:
         raise Invalid("the method is one of GET, HEAD, POST, PUT, DELETE", expression=(f"{expression}.method",))
     path, _, query = url.removeprefix(f"{base}/").lstrip("/").partition("?")
     kind, _, id = unquote(path).partition("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from email.utils import parsedate_to_datetime
 
 from starlette.responses import Response
@@ -9,8 +10,8 @@ from starlette.responses import Response
 from hub.api.call import Call
 from hub.api.responses import resource_answer, version_headers
 from hub.api.shape import WHOLE, Shape
-from hub.errors import NotFound
-from hub.store.port import Version
+from hub.security.reads import unknown
+from hub.store.port import Key, Version
 
 
 async def read(call: Call) -> Response:
@@ -22,11 +23,15 @@ async def read(call: Call) -> Response:
 
 
 async def vread(call: Call) -> Response:
-    number = call.request.path_params["version"]
-    if not number.isdecimal() or len(number) > 12:
-        raise NotFound(f"no {call.type} with this id")
-    version = await call.hub.door.vread(call.access, call.key, int(number))
-    return resource_answer(version)
+    number = version_number(call.request.path_params["version"], call.key)
+    return resource_answer(await call.hub.door.vread(call.access, call.key, number))
+
+
+def version_number(text: str, key: Key) -> int:
+    """Raise NotFound for what can be no version of ours."""
+    if not re.fullmatch(r"\d{1,12}", text, re.ASCII):
+        raise unknown(key)
+    return int(text)
 
 
 def _unchanged(call: Call, version: Version) -> bool:

@@ -13,7 +13,7 @@ from hub.api.paging import Pairs, page_link, position_of, query_pairs
 from hub.api.parameters import pairs_of, parsed
 from hub.api.responses import json_answer
 from hub.api.shape import Shape
-from hub.errors import operation_outcome
+from hub.errors import Invalid, operation_outcome
 from hub.search.query import SearchQuery
 from hub.store.port import SearchPage
 
@@ -30,7 +30,11 @@ async def search_by_post(call: Call) -> Response:
     body = await body_of(call.request, FORM_BYTES)
     if body and media_type(call.request.headers.get("content-type", "")) != FORM:
         raise NotJson(f"a search by POST is sent as Content-Type: {FORM}")
-    return await answer(call, call.type, [*query_pairs(call), *pairs_of(body.decode("utf-8", "strict"))])
+    try:
+        form = body.decode()
+    except UnicodeDecodeError:
+        raise Invalid("the form is not UTF-8") from None
+    return await answer(call, call.type, [*query_pairs(call), *pairs_of(form)])
 
 
 async def answer(call: Call, kind: str, pairs: Pairs) -> Response:
@@ -42,8 +46,9 @@ async def answer(call: Call, kind: str, pairs: Pairs) -> Response:
     links = {"self": page_link(call, kind, used)}
     entries = []
     if query.count:
-        entries = [found(version, call.base, "match", shape.body(version)) for version in page.matches]
-        entries += [found(version, call.base, "include", shape.body(version)) for version in page.included]
+        base = call.base
+        entries = [found(version, base, "match", shape.body(version)) for version in page.matches]
+        entries += [found(version, base, "include", shape.body(version)) for version in page.included]
         if page.next is not None:
             links["next"] = page_link(call, kind, used, page.next)
     entries += [warning(operation_outcome(text, code=code, severity="warning")) for code, text in _notes(search.ignored, page)]

@@ -158,6 +158,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
     status = error.status_code
     if not _is_fhir(request):
         return PlainTextResponse(str(error.detail), status, error.headers)
+    try:
+        access_of(request)
+    except HubError as stranger:
+        return error_answer(stranger)
     code = _HTTP_CODES.get(status, "processing" if status < 500 else "exception")
     said = {404: "nothing is served at this address", 405: "this address does not take this method"}
     message = said.get(status, HTTPStatus(status).phrase)

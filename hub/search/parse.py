@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from hub.errors import HubError, Invalid, Kind
 from hub.search.dates import DEFAULT_ZONE, interval
-from hub.search.folding import fold_code
+from hub.search.folding import fold, fold_code
 from hub.search.numbers import UNBOUNDED, bounded, number_range
 from hub.search.parameters import Component, SearchParameter, registry
 from hub.search.query import (
@@ -289,7 +289,11 @@ def token_value(text: str, parameter: SearchParameter, *_: object) -> TokenValue
 
 
 def string_value(text: str, *_: object) -> StringValue:
-    return StringValue(unescape(text))
+    """Blanks alone would be the beginning of every text."""
+    value = unescape(text)
+    if not fold(value):
+        raise ValueError("nothing to search for")
+    return StringValue(value)
 
 
 def uri_value(text: str, *_: object) -> UriValue:

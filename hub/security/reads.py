@@ -73,22 +73,23 @@ class Reads:
         return replace(page, matches=tuple(self._filtered(page.matches)), included=tuple(self._filtered(page.included)))
 
     def person(self, patient: str) -> tuple[str, ...]:
-        """All ids under which a person's records may lie: the golden Patient's first, then every linked one."""
+        """All ids under which a person's records may lie: the golden Patient's first, then every linked one.
+
+        Another facility's id that the caller may not see stands for itself alone: what it is linked to is not told.
+        """
         person = self._store.person_of(patient)
-        return tuple(dict.fromkeys((person, *self._store.patients_of(person), patient)))
+        ids = tuple(dict.fromkeys((person, *self._store.patients_of(person), patient)))
+        if len(ids) == 1 or self.scope.everything:
+            return ids
+        shown = ids if patient == person else (patient,)
+        known = any(self.visible(version) for version in self._store.read_many(Key("Patient", id) for id in shown))
+        return ids if known else (patient,)
 
     def visible(self, version: Version) -> bool:
         scope = self.scope
         if scope.types is not None and version.type not in scope.types:
             return False
-        if self._store.visible(version, scope):
-            return True
-        return version.type == "Patient" and not version.facility and bool(scope.facility) and self._owns_linked(version.id)
-
-    def _owns_linked(self, golden: str) -> bool:
-        """A facility sees the golden Patient of everyone it keeps a record of."""
-        linked = self._store.read_many(Key("Patient", patient) for patient in self._store.patients_of(golden))
-        return any(patient.facility == self.scope.facility for patient in linked)
+        return self._store.visible(version, scope)
 
     def _given(self, key: Key, version: Version) -> Version:
         if not self.visible(version):

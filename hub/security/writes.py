@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -13,19 +14,26 @@ from hub.keep import keep
 from hub.search.query import SearchQuery
 from hub.security.access import Access
 from hub.security.audit import Action, audit_event
-from hub.security.policy import check_write, county_wide, is_golden
+from hub.security.policy import PROVING_TYPES, check_write, county_wide, is_golden
 from hub.security.reads import unknown
 from hub.settings import County
 from hub.store.port import Key, Resource, Saved, Transaction, Version
 from profiles.names import FACILITY_TAG
 
 FIND_LIMIT = 200  # matches that a conditional interaction looks at before the policy narrows them
+_OURS = re.compile(r"[a-z2-7]{26}").fullmatch
+_DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
 SUBJECTS = ("subject", "patient", "for", "beneficiary", "individual")
 
 
 def new_id() -> str:
     """128 random bits in the shape of our derived ids: nobody can guess one."""
     return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
+
+
+def reserved(key: Key) -> bool:
+    """Ids that only the hub gives: ours can be computed from a local number, a Binary's is the SHA-256 of its content."""
+    return bool(_OURS(key.id)) or (key.type == "Binary" and bool(_DIGEST(key.id)))
 
 
 class Writes:
@@ -39,6 +47,13 @@ class Writes:
         self._sees = visible
         self._touched: list[tuple[Action, str, Key, str]] = []
         self._subjects: set[str] = set()
+        self._made: set[Key] = set()
+
+    def new_key(self, type: str) -> Key:
+        """A name for what is about to be created."""
+        key = Key(type, new_id())
+        self._made.add(key)
+        return key
 
     def current(self, key: Key) -> Version | None:
         """The newest version, a deletion included; None for unknown and foreign alike."""
@@ -58,7 +73,7 @@ class Writes:
 
     def save(self, resource: Resource, *, id: str = "", if_match: int | None = None, new: bool = False) -> Saved:
         """Create (no id: one is made; or `new`, with the id that was made for it) or update."""
-        key = Key(resource["resourceType"], id or new_id())
+        key = Key(resource["resourceType"], id) if id else self.new_key(resource["resourceType"])
         current = self._transaction.current(key) if id else None
         self._check(resource, key, current)
         saved = keep(
@@ -101,6 +116,8 @@ class Writes:
             return None
         check_write(self._access, key.type, current, golden=_golden(current))
         saved = self._transaction.delete(key, if_match=if_match)
+        if key.type in PROVING_TYPES:
+            self._transaction.relate(key, ())
         self._touch("D", "delete", saved.version)
         return saved
 
@@ -116,10 +133,10 @@ class Writes:
 
     def _check(self, resource: Resource, key: Key, current: Version | None) -> None:
         check_write(self._access, key.type, None, golden=is_golden(resource))
-        if current is None:
+        if current is None and (key in self._made or county_wide(self._access) or not reserved(key)):
             return
-        if not self._visible(current):
-            raise unknown(key)
+        if current is None or not self._visible(current):
+            raise unknown(key)  # nobody takes an id that another facility's system will be given, or learns whether it was
         check_write(self._access, key.type, current, golden=_golden(current))
 
     def _check_subjects(self) -> None:

@@ -170,8 +170,8 @@ class Transaction(Protocol):
     def assign_person(self, patient: str, person: str) -> None:
         """Link; `person == patient` unlinks."""
 
-    def relate(self, facility: str, patient: str, until: int) -> None:
-        """The facility treats this patient until then (UTC ms); a later `until` wins."""
+    def relate(self, source: Key, relations: Iterable[tuple[str, str, int]]) -> None:
+        """What `source` proves now, in place of what it proved before: (facility, patient it treats, until UTC ms)."""
 
     # -- what became of a journal record, and when each element of a resource was last stated
     def outcome(self, seq: int) -> Outcome | None: ...

@@ -30,8 +30,7 @@ def county(store):
         t.save({**golden, "link": [{"other": {"reference": "Patient/p2"}, "type": "seealso"}]}, id="g")
         t.assign_person("p2", "g")
         t.assign_person("p4", "g")
-        t.relate("A", "p4", NOW + 1)
-        t.relate("A", "p3", NOW)
+        t.relate(Key("Encounter", "e"), [("A", "p4", NOW + 1), ("A", "p3", NOW)])
 
     store.write(fill).result(30)
     return store

@@ -115,7 +115,7 @@ def test_a_write_that_fails_leaves_nothing_and_spoils_no_other(store):
         transaction.save(patient(1, active=True), id="p1", facility="NEW")
         transaction.save({**observation("new-code"), "code": {"coding": [{"system": "urn:new", "code": "n"}]}}, id="o1")
         transaction.record_outcome(Outcome(1, "done"))
-        transaction.relate("A", "p1", 10)
+        transaction.relate(Key("Encounter", "e1"), [("A", "p1", 10)])
         transaction.assign_person("p1", "g1")
         raise KeyError("half way")
 
@@ -196,14 +196,21 @@ def test_people_are_linked_and_unlinked_without_touching_their_records(store):
 
 
 def test_a_treatment_relation_holds_for_every_patient_of_the_person_until_it_ends(store):
-    store.write(lambda t: t.relate("A", "p1", 100)).result(30)
-    store.write(lambda t: t.relate("A", "p1", 50)).result(30)
-    assert store.treats("A", "p1", 99), "a later end wins"
+    one, other = Key("Encounter", "e1"), Key("Encounter", "e2")
+    store.write(lambda t: t.relate(one, [("A", "p1", 100), ("B", "p1", 100)])).result(30)
+    store.write(lambda t: t.relate(other, [("A", "p1", 50)])).result(30)
+    assert store.treats("A", "p1", 99), "the later end counts"
     assert not store.treats("A", "p1", 100)
     assert not store.treats("A", "p2", 99)
     store.write(lambda t: [t.assign_person(p, "g") for p in ("p1", "p2")]).result(30)
     assert store.treats("A", "p2", 99)
     assert store.treats("A", "g", 99)
+    store.write(lambda t: t.relate(one, [("A", "p1", 60)])).result(30)
+    assert store.treats("A", "g", 59)
+    assert not store.treats("A", "g", 60), "what proved it says an earlier end now"
+    assert not store.treats("B", "g", 59)
+    store.write(lambda t: [t.relate(one, ()), t.relate(other, ())]).result(30)
+    assert not store.treats("A", "g", 1)
     assert not store.treats("B", "p2", 99)
     store.write(lambda t: t.assign_person("p2", "p2")).result(30)
     assert not store.treats("A", "p2", 99)

@@ -1,13 +1,16 @@
 """Who is whom, and who treats whom: both decide what a scope may see.
 
-A relation is kept by patient and asked by person, so linking and unlinking never rewrites one.
+A relation is kept by patient and asked by person, so linking and unlinking never rewrites one; and with what proves it, so that
+it ends or goes with that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import apsw
 
-from hub.store.port import Scope
+from hub.store.port import Key, Scope
 
 RELATED = """EXISTS (SELECT 1 FROM relation WHERE facility = :scope_facility AND until > :scope_now AND patient IN (
     SELECT {patient} UNION ALL SELECT person FROM person WHERE patient = {patient} UNION ALL
@@ -32,9 +35,10 @@ def assign_person(connection: apsw.Connection, patient: str, person: str) -> Non
         connection.execute("INSERT OR REPLACE INTO person VALUES (?, ?)", (patient, person))
 
 
-def relate(connection: apsw.Connection, facility: str, patient: str, until: int) -> None:
-    upsert = "INSERT INTO relation VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET until = excluded.until WHERE excluded.until > until"
-    connection.execute(upsert, (facility, patient, until))
+def relate(connection: apsw.Connection, source: Key, relations: Iterable[tuple[str, str, int]]) -> None:
+    name = f"{source.type}/{source.id}"
+    connection.execute("DELETE FROM relation WHERE source = ?", (name,))
+    connection.executemany("INSERT INTO relation VALUES (?, ?, ?, ?)", [(*relation, name) for relation in relations])
 
 
 def treats(connection: apsw.Connection, facility: str, patient: str, now: int) -> bool:

@@ -94,9 +94,10 @@ CREATE INDEX quantity_of ON quantity (rid, param);
 CREATE TABLE person (patient TEXT PRIMARY KEY, person TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX person_patients ON person (person);
 CREATE TABLE relation (
-    facility TEXT, patient TEXT, until INTEGER NOT NULL,
-    PRIMARY KEY (facility, patient)
+    facility TEXT, patient TEXT, until INTEGER NOT NULL, source TEXT, -- source: Type/id of what proves it
+    PRIMARY KEY (facility, patient, source)
 ) WITHOUT ROWID;
+CREATE INDEX relation_source ON relation (source);
 
 CREATE TABLE outcome (
     seq INTEGER PRIMARY KEY,

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import apsw
@@ -132,8 +132,8 @@ class SqliteTransaction:
     def assign_person(self, patient: str, person: str) -> None:
         people.assign_person(self._connection, patient, person)
 
-    def relate(self, facility: str, patient: str, until: int) -> None:
-        people.relate(self._connection, facility, patient, until)
+    def relate(self, source: Key, relations: Iterable[tuple[str, str, int]]) -> None:
+        people.relate(self._connection, source, relations)
 
     # -- what became of a journal record
     def outcome(self, seq: int) -> Outcome | None:

@@ -200,6 +200,8 @@ async def test_golden_patients_are_the_hubs_own(hub: Served, admin: Client, town
     assert (await town.put(golden)).status_code == 403
     assert (await admin.put(golden)).status_code == 201
     hub.hub.store.write(lambda t: t.assign_person("t1", "g1")).result()
+    assert (await town.get("/fhir/Patient/g1")).status_code == 404, "it unites what every facility states of the person"
+    assert (await town.put(encounter("te", "t1"))).status_code == 201
     assert (await town.get("/fhir/Patient/g1")).status_code == 200
     assert [e["resource"]["id"] for e in (await town.get("/fhir/Patient?name=张三")).json()["entry"]] == ["t1"]
     assert (await hub.client("clinician", "CTY").get("/fhir/Patient/g1")).status_code == 404
