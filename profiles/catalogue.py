@@ -156,7 +156,7 @@ def load_evidence(name: str, beside: Path | None = None) -> Evidence:
 
 
 def load_concept_maps(names: Iterable[str] | None = None, beside: Path | None = None) -> dict[tuple[str, str], Translation]:
-    """Translations of the named ConceptMaps (a file or a folder each); None: every one shipped and beside county.toml.
+    """Translations of the named ConceptMaps (a file or a folder each); None: every one beside county.toml and shipped.
 
     Targets with equivalence `unmatched` or `disjoint` translate to nothing.
     """
@@ -187,10 +187,10 @@ def _find(folder: str, name: str, beside: Path | None) -> Path:
 
 
 def _concept_map_files(names: Iterable[str] | None, beside: Path | None) -> Iterator[Path]:
-    roots = [root for root in (beside, SHIPPED) if root is not None]
     if names is None:
-        for root in roots:
-            yield from sorted((root / "concept_maps").glob("*.json"))
+        roots = [root for root in (SHIPPED, beside) if root is not None]
+        files = {path.name: path for root in roots for path in sorted((root / "concept_maps").glob("*.json"))}
+        yield from files.values()  # a county's own takes the place of the shipped one of that name
         return
     for name in names:
         folder = beside / name if beside is not None else None

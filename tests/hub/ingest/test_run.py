@@ -64,7 +64,8 @@ def test_a_message_over_the_wire_is_acknowledged_and_becomes_searchable(intake, 
             }
         ],
     }
-    (tmp_path / "ours.json").write_text(json.dumps(concept_map))
+    (tmp_path / "concept_maps").mkdir()
+    (tmp_path / "concept_maps" / "ours.json").write_text(json.dumps(concept_map))
     service = intake.open(LISTENER.format(port=0) + 'maps = ["ours"]\n')
     service.start()
     with MllpClient("127.0.0.1", service.connector("cty-lis").port) as laboratory:
@@ -113,7 +114,7 @@ def test_a_folder_is_read_and_its_files_put_away(intake, tmp_path):
         (HEAD + 'connector = "hl7v2_mllp"\nport = "x"\n', "channel cty-lis: port: "),
         (
             HEAD + 'connector = "hl7v2_mllp"\nmaps = ["nowhere"]\n',
-            "channel cty-lis: maps: no ConceptMap or folder 'nowhere'; shipped: ",
+            "channel cty-lis: maps: nowhere: not found; looked for ",
         ),
     ],
 )
