@@ -110,7 +110,7 @@ def test_a_folder_is_read_and_its_files_put_away(intake, tmp_path):
     ("toml", "says"),
     [
         (HEAD + 'connector = "mllp"\n', "channel cty-lis: no connector 'mllp'; there are "),
-        (HEAD + 'connector = "hl7v2_mllp"\nprot = 1\n', "channel cty-lis: prot: Extra inputs are not permitted"),
+        (HEAD + 'connector = "hl7v2_mllp"\nprot = 1\n', "channel cty-lis: prot: no such option; there are host, port"),
         (HEAD + 'connector = "hl7v2_mllp"\nport = "x"\n', "channel cty-lis: port: "),
         (
             HEAD + 'connector = "hl7v2_mllp"\nmaps = ["nowhere"]\n',
