@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
+from fastapi.telemetry import TelemetryConfig
 
 from hub.api.headers import SecurityHeaders
 from hub.api.service import install_fhir
@@ -31,6 +32,7 @@ from mappers.identity_keys import organization_id
 ORGANIZATION_TYPE = "http://terminology.hl7.org/CodeSystem/organization-type"
 FACILITY_CODE = "urn:hub:facility-code"
 FACILITY_KIND = "urn:hub:facility-kind"
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,9 @@ def create_app(hub: Hub, *, beside: Path | None = None) -> FastAPI:
 
     `beside`: the folder of county.toml, where its own catalogues and maps lie. Raise Invalid if the county's catalogue is wrong.
     """
-    app = FastAPI(title="Yitong Hub", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="Yitong Hub", openapi_url=None, docs_url=None, redoc_url=None, telemetry=NO_TELEMETRY, redirect_slashes=False
+    )
     app.state.hub = hub
     app.state.county_folder = beside or hub.data
     recognition_of(app.state)

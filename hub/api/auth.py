@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
@@ -34,4 +35,9 @@ def access_of(connection: HTTPConnection) -> Access:
     access = hub_of(connection).tokens.resolve(text.strip())
     if access is None:
         raise NoToken("the token is unknown, expired or revoked")
-    return replace(access, address=connection.client.host) if connection.client else access
+    return _calling_from(access, connection.client.host) if connection.client else access
+
+
+@lru_cache(maxsize=1024)
+def _calling_from(access: Access, address: str) -> Access:
+    return replace(access, address=address)

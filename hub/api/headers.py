@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 DEFAULTS = {
@@ -29,9 +28,9 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                present = {name for name, _ in message.get("headers", [])}
-                headers = MutableHeaders(scope=message)
-                headers.raw.extend(pair for pair in _RAW if pair[0] not in present)
+                stated = message.get("headers", [])
+                present = {name for name, _ in stated}
+                message["headers"] = [*stated, *(pair for pair in _RAW if pair[0] not in present)]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from hub.search.entries import Date, Entry, Reference, String, Token
@@ -50,23 +51,33 @@ def entries_of(event: Resource) -> list[Entry]:
     recorded = round(datetime.fromisoformat(event["recorded"]).timestamp() * 1000)
     entries = [
         _REST,
-        Entry("subtype", Token(fold_code(event["subtype"][0]["code"]), INTERACTION)),
-        Entry("action", Token(fold_code(event["action"]), ACTION)),
+        _token("subtype", event["subtype"][0]["code"], INTERACTION),
+        _token("action", event["action"], ACTION),
         Entry("date", Date(recorded, recorded + 1)),
-        Entry("outcome", Token(event["outcome"], OUTCOME)),
-        Entry("agent-role", Token(agent["role"][0]["coding"][0]["code"], SECURITY_ROLE)),
-        Entry("agent-name", String(fold(agent["name"]), agent["name"])),
+        _token("outcome", event["outcome"], OUTCOME),
+        _token("agent-role", agent["role"][0]["coding"][0]["code"], SECURITY_ROLE),
+        _string("agent-name", agent["name"]),
     ]
     if "network" in agent:
-        address = agent["network"]["address"]
-        entries.append(Entry("address", String(fold(address), address)))
+        entries.append(_string("address", agent["network"]["address"]))
     for entity in event.get("entity", ()):
-        entries.append(Entry("entity-type", Token(entity["type"]["code"], ENTITY_TYPE)))
-        entries.append(Entry("entity-role", Token(entity["role"]["code"], OBJECT_ROLE)))
+        entries.append(_token("entity-type", entity["type"]["code"], ENTITY_TYPE))
+        entries.append(_token("entity-role", entity["role"]["code"], OBJECT_ROLE))
         if "what" in entity:
             kind, _, id = entity["what"]["reference"].partition("/")
             entries.append(Entry("entity", Reference(kind, id)))
             if kind == "Patient":
                 entries.append(Entry("patient", Reference(kind, id)))
-    entries += [Entry("_tag", Token(fold_code(tag["code"]), tag["system"])) for tag in event.get("meta", {}).get("tag", ())]
+    entries += [_token("_tag", tag["code"], tag["system"]) for tag in event.get("meta", {}).get("tag", ())]
     return entries
+
+
+@lru_cache(maxsize=1024)
+def _token(parameter: str, code: str, system: str) -> Entry:
+    """A few codes, and the names of who asks, return in every event."""
+    return Entry(parameter, Token(fold_code(code), system))
+
+
+@lru_cache(maxsize=1024)
+def _string(parameter: str, text: str) -> Entry:
+    return Entry(parameter, String(fold(text), text))

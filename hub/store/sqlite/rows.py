@@ -14,7 +14,7 @@ from hub.search.entries import Date, Entry, Number, Quantity, Reference, String,
 from hub.search.match import middle
 from hub.store.sqlite.names import NewNames
 
-MOST_ROWS = 64  # of one INSERT
+FEW_ROWS, MOST_ROWS = 12, 64  # of one INSERT: as many as there are, and then so many at most
 Row = tuple[str, tuple[Any, ...]]  # table, and its values without the rid in the order of COLUMNS
 
 # table → its columns except rid
@@ -91,7 +91,8 @@ def insert_many(connection: apsw.Connection, insert: str, bindings: Sequence[tup
     """Many rows by few statements: each one gives up Python's lock, and waits for it again behind whoever computes."""
     done = 0
     while done < len(bindings):
-        count = min(1 << (len(bindings) - done).bit_length() - 1, MOST_ROWS)
+        left = len(bindings) - done
+        count = left if left <= FEW_ROWS else min(1 << left.bit_length() - 1, MOST_ROWS)
         values = tuple(chain.from_iterable(bindings[done : done + count]))
         connection.execute(_statement(insert, len(bindings[0]), count), values)
         done += count
@@ -99,7 +100,7 @@ def insert_many(connection: apsw.Connection, insert: str, bindings: Sequence[tup
 
 @cache
 def _statement(insert: str, width: int, count: int) -> str:
-    """Powers of two for `count` keep these statements few enough to stay prepared."""
+    """Few different `count`s, so that these statements stay prepared: small ones, and powers of two."""
     row = f"({', '.join('?' * width)})"
     return f"{insert} VALUES {', '.join([row] * count)}"
 
