@@ -69,13 +69,11 @@ class HospitalDatabase:
 
     def record(self, visits: Iterable[Visit]) -> None:
         """Everything the visits left in this facility's tables, changed when it happened."""
-        for visit in visits:
-            if visit.facility == self.facility:
-                self._insert("visit", [_visit_row(visit)])
-                self._insert("diagnosis", [_diagnosis_row(visit)])
-                orders: list[LabReport | Exam] = [*visit.labs, *visit.exams]
-                self._insert("orders", [_order_row(visit, order) for order in orders])
-                self._insert("prescription", list(_prescription_rows(visit)))
+        own = [visit for visit in visits if visit.facility == self.facility]
+        self._insert("visit", [_visit_row(visit) for visit in own])
+        self._insert("diagnosis", [_diagnosis_row(visit) for visit in own])
+        self._insert("orders", [_order_row(visit, order) for visit in own for order in (*visit.labs, *visit.exams)])
+        self._insert("prescription", [row for visit in own for row in _prescription_rows(visit)])
 
     def _insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
         if not rows:

@@ -21,7 +21,7 @@ from demo.county import write_county
 from demo.his import HospitalDatabase
 from demo.people import FACILITIES, make_people
 from demo.process import HubProcess, free_ports
-from demo.sources import Feed, start_feeds
+from demo.sources import Feed, fill_databases, start_feeds
 from demo.story import make_visits
 from hub.security.tokens import TokenStore
 
@@ -61,6 +61,7 @@ def _demo(console: Console, folder: Path, *, headless: bool, people: int, seed: 
     for path in drops.values():
         path.mkdir(parents=True)
     databases = {f: HospitalDatabase(sources / f"{f.lower()}-his.sqlite", f) for f in FACILITIES}
+    fill_databases(databases, residents, visits, now)
     http, *others = free_ports(5)
     named = dict(zip(("mllp_cty", "mllp_tcm", "mllp_twp", "dicom"), others, strict=True))
     config = write_county(folder, ports=named, his={f: d.path for f, d in databases.items()}, emr=drops)

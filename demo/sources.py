@@ -33,6 +33,18 @@ class Feed:
     thread: threading.Thread | None = field(default=None, repr=False)
 
 
+def fill_databases(
+    databases: Mapping[str, HospitalDatabase], people: Sequence[Person], visits: Sequence[Visit], now: datetime
+) -> None:
+    """What the hospital systems hold before the hub looks for the first time.
+
+    Their rows were changed when the story says. Written while the hub polls, they would appear behind its watermark.
+    """
+    for database in databases.values():
+        database.register(people, now - REGISTERED)
+        database.record(visits)
+
+
 def start_feeds(
     people: Sequence[Person],
     visits: Sequence[Visit],
@@ -47,7 +59,7 @@ def start_feeds(
     registered = now - REGISTERED
     feeds = [_laboratory(f, people, visits, ports[f"mllp_{f.lower()}"], registered) for f in FACILITIES]
     feeds.append(_imaging(studies(visits, seed), ports["dicom"]))
-    feeds += [_hospital(databases[f], people, visits, registered) for f in FACILITIES]
+    feeds += [Feed(f"{f.lower()}-his", "SQL views (SQLite)", databases[f].rows) for f in FACILITIES]  # polled, not sent
     feeds += [_documents(f, folder, visits) for f, folder in drops.items()]
     return feeds
 
@@ -91,13 +103,6 @@ def _imaging(every: Sequence[Study], port: int) -> Feed:
             feed.acknowledged += len(statuses)
 
     return _start(feed, work)
-
-
-def _hospital(database: HospitalDatabase, people: Iterable[Person], visits: Iterable[Visit], registered: datetime) -> Feed:
-    """A database is not sent: the hub polls it, so its rows count as acknowledged when the hub has them."""
-    database.register(people, registered)
-    database.record(visits)
-    return Feed(f"{database.facility.lower()}-his", "SQL views (SQLite)", database.rows)
 
 
 def _documents(facility: str, folder: Path, visits: Iterable[Visit]) -> Feed:
