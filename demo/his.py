@@ -72,7 +72,7 @@ class HospitalDatabase:
         own = [visit for visit in visits if visit.facility == self.facility]
         self._insert("visit", [_visit_row(visit) for visit in own])
         self._insert("diagnosis", [_diagnosis_row(visit) for visit in own])
-        self._insert("orders", [_order_row(visit, order) for visit in own for order in (*visit.labs, *visit.exams)])
+        self._insert("orders", [_order_row(visit, order) for visit in own for order in visit.orders])
         self._insert("prescription", [row for visit in own for row in _prescription_rows(visit)])
 
     def _insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:

@@ -152,6 +152,10 @@ class Visit:
     def patient_number(self) -> str:
         return self.person.local[self.facility]
 
+    @property
+    def orders(self) -> list[LabReport | Exam]:
+        return [*self.labs, *self.exams]
+
 
 FINDINGS = {
     "CR": ("胸部正位", "CHEST", "胸廓对称,双肺纹理增多,心影不大,双侧膈面光整,肋膈角锐利。", "双肺纹理增多,请结合临床。"),
