@@ -53,15 +53,14 @@ async def process(call: Call) -> Response:
 
 
 async def _transaction(call: Call, bundle: dict[str, Any], size: int) -> list[dict[str, Any]]:
-    def prepare() -> list[Step]:
+    def prepare() -> tuple[list[Step], _Conditions]:
         entries = entries_of(bundle)
         checked(bundle)
         steps = [step_of(number, entry, call.base) for number, entry in enumerate(entries)]
         check_identities(steps)
-        return steps
+        return steps, _conditions(call, steps)
 
-    steps: list[Step] = await beside(size, prepare)
-    conditions = _conditions(call, steps)
+    steps, conditions = await beside(size, prepare)
     done = await call.hub.door.transaction(call.access, lambda writes: _carry_out(writes, steps, conditions))
     answers = {step.number: _written(call, step, done[step.number]) for step in steps if step.number in done}
     for step in steps:

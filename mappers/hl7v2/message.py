@@ -188,11 +188,10 @@ class Segment:
 
     def value(self, field: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str:
         """One unescaped value without the spaces around it; "" when absent, empty or deleted."""
-        self.read |= 1 << field
         fields = self.fields
-        raw = fields[field] if field < len(fields) else ""
-        if not raw:
+        if field >= len(fields) or not (raw := fields[field]):
             return ""
+        self.read |= 1 << field
         if raw.isalnum() and not self._message.odd:  # no delimiter, no space: most fields of most messages
             return raw if component == subcomponent == repetition == 1 else ""
         raw = self._repetition(field, repetition)
