@@ -24,6 +24,9 @@ MOST_LISTED = 50
 
 
 def install_status(app: FastAPI, intake: IntakeService) -> None:
+    """The pages read `app.state.intake` too: they say whose newest data may be missing."""
+    app.state.intake = intake
+
     @app.get("/ops/status")
     async def status(request: Request) -> Response:
         try:

@@ -6,7 +6,7 @@ a result without a UCUM quantity is in the table and never in the drawing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -25,7 +25,9 @@ class Result:
     id: str
     facility: str
     at: str  # as stated
-    name: str
+    name: str  # the source's own word
+    loinc: str
+    loinc_name: str  # LOINC's own, in English; "" where the result is not mapped
     value: str  # as stated, without the unit
     unit: str  # as stated
     number: Decimal | None  # only of a UCUM quantity without a comparator
@@ -48,9 +50,19 @@ class Test:
     """One row of the grid. `key` is `system|code`: LOINC where the result is mapped, else the facility's own code."""
 
     key: str
-    name: str
-    loinc: str
     results: tuple[Result, ...]  # newest first
+
+    @property
+    def name(self) -> str:
+        return self.results[0].name
+
+    @property
+    def loinc(self) -> str:
+        return self.results[0].loinc
+
+    @property
+    def loinc_name(self) -> str:
+        return self.results[0].loinc_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +92,34 @@ def is_laboratory(observation: Mapping[str, Any]) -> bool:
     return "laboratory" in codes
 
 
-def tests(observations: Iterable[Found]) -> tuple[Test, ...]:
-    """Rows in the order of their newest result, then by name."""
+def tests(observations: Iterable[Found], order: Sequence[str]) -> tuple[Test, ...]:
+    """Rows as `order` lists their LOINC codes, the others after them by name."""
     groups: dict[str, list[Found]] = {}
     for found in observations:
         if is_laboratory(found.resource) and found.resource.get("status") in USABLE:
             groups.setdefault(key_of(found), []).append(found)
+    rank = {code: place for place, code in enumerate(order)}
     made = [_test(key, group) for key, group in groups.items()]
-    return tuple(sorted(made, key=lambda t: (t.loinc == "", t.loinc, t.name)))
+    return tuple(sorted(made, key=lambda t: (rank.get(t.loinc, len(rank)), t.name)))
 
 
 def key_of(found: Found) -> str:
     codings = found.resource.get("code", {}).get("coding", ())
-    loinc = next((c for c in codings if c.get("system") == LOINC and c.get("code")), None)
-    coding = loinc or next((c for c in codings if c.get("code")), None)
-    if coding is None:
+    coding = loinc_of(found.resource) or next((c for c in codings if c.get("code")), {})
+    if not coding:
         return f"{found.facility}|{code_text(found.resource.get('code'))}"
     return f"{coding.get('system', '')}|{coding['code']}"
 
 
+def loinc_of(observation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Its LOINC coding; empty where it is not mapped."""
+    codings: list[Mapping[str, Any]] = observation.get("code", {}).get("coding", [])
+    return next((c for c in codings if c.get("system") == LOINC and c.get("code")), {})
+
+
 def _test(key: str, group: list[Found]) -> Test:
     results = sorted((result_of(found) for found in group), key=lambda r: (instant(r.at), r.id), reverse=True)
-    system, _, code = key.rpartition("|")
-    return Test(key, results[0].name, code if system == LOINC else "", tuple(results))
+    return Test(key, tuple(results))
 
 
 def result_of(found: Found) -> Result:
@@ -113,11 +130,14 @@ def result_of(found: Found) -> Result:
     ucum = str(quantity.get("code", "")) if is_quantity and quantity.get("system") == UCUM else ""
     unit = str(quantity.get("unit") or quantity.get("code") or "") if is_quantity else ""
     low, high, text = _range(resource)
+    loinc = loinc_of(resource)
     return Result(
         id=found.id,
         facility=found.facility,
         at=date_of(found),
         name=code_text(resource.get("code")),
+        loinc=str(loinc.get("code", "")),
+        loinc_name=str(loinc.get("display", "")),
         value=f"{quantity.get('comparator', '')}{quantity.get('value', '')}" if is_quantity else value_text(resource),
         unit=unit,
         number=Decimal(quantity["value"]) if ucum and "value" in quantity and not quantity.get("comparator") else None,

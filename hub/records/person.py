@@ -22,7 +22,6 @@ class Allergy:
     text: str
     high: bool  # criticality
     reaction: str
-    facility: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,18 +138,23 @@ def allergies_from(stated: Iterable[Found]) -> Allergies:
     """A named substance outranks any "none known": one facility's not knowing disproves nothing."""
     valid = [a for a in stated if not _codes(a.resource.get("verificationStatus")) & INACTIVE]
     active = [a for a in valid if not _codes(a.resource.get("clinicalStatus")) & {"inactive", "resolved"}]
-    listed = tuple(dict.fromkeys(_allergy(a) for a in active if not _none_known(a.resource)))
-    if listed:
-        return Allergies("listed", tuple(sorted(listed, key=lambda a: not a.high)))
+    named: dict[str, list[Allergy]] = {}
+    for allergy in (_allergy(a) for a in active if not _none_known(a.resource)):
+        named.setdefault(allergy.text.casefold(), []).append(allergy)
+    if named:
+        return Allergies("listed", tuple(sorted(map(_as_one, named.values()), key=lambda a: not a.high)))
     return Allergies("none-known" if any(_none_known(a.resource) for a in active) else "not-recorded")
 
 
 def _allergy(found: Found) -> Allergy:
     resource = found.resource
     reactions = [code_text(m) for r in resource.get("reaction", ()) for m in r.get("manifestation", ())]
-    return Allergy(
-        code_text(resource.get("code")), resource.get("criticality") == "high", "、".join(filter(None, reactions)), found.facility
-    )
+    return Allergy(code_text(resource.get("code")), resource.get("criticality") == "high", "、".join(filter(None, reactions)))
+
+
+def _as_one(said: list[Allergy]) -> Allergy:
+    """One substance that several facilities state: as grave as the gravest of them, with every reaction."""
+    return Allergy(said[0].text, any(a.high for a in said), "、".join(dict.fromkeys(a.reaction for a in said if a.reaction)))
 
 
 def _none_known(resource: Mapping[str, Any]) -> bool:

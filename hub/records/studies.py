@@ -27,6 +27,7 @@ class Study:
     conclusion: str
     machine: str  # the cart's own statement, never a diagnosis
     mark: str
+    report: str  # the id of the report on it; "" for none yet
 
 
 def studies(images: Iterable[Found], reports: Sequence[Found], blobs: Blobs) -> tuple[Study, ...]:
@@ -55,6 +56,7 @@ def _study(found: Found, report: Found | None, blobs: Blobs) -> Study:
         conclusion=str(said.get("conclusion", "")),
         machine="；".join(statements),
         mark=mark_scope(resource) or mark_scope(said),
+        report=report.id if report else "",
     )
 
 

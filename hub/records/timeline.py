@@ -5,13 +5,13 @@ What names no encounter stands under its facility and day. Nothing is guessed in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
 from hub.recognition.rules import moment_of
-from hub.recognition.service import modalities, study_title, value_text
+from hub.recognition.service import modalities, report_of, study_title, value_text
 from hub.records.reader import Found, Reader, code_text, reference_id
 
 Kind = Literal["result", "report", "image", "ecg", "document", "order", "medicine", "diagnosis"]
@@ -64,7 +64,7 @@ class Event:
     detail: str = ""
     status: str = ""
     abnormal: int = 0  # results outside their range, of a report
-    resource: Mapping[str, Any] | None = None
+    ordered: str = ""  # when the order that a report answers was written
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def visits(record: Record) -> tuple[Visit, ...]:
 
 
 def _visit(encounter: Found | None, facility: str, day: str, found: list[Event]) -> Visit:
-    ordered = tuple(sorted(found, key=lambda e: (e.at, e.kind, e.id), reverse=True))
+    ordered = _in_order(found)
     if encounter is None:
         return Visit("", facility, "other", day, "", "", "", ordered)
     resource = encounter.resource
@@ -137,26 +137,46 @@ def _visit(encounter: Found | None, facility: str, day: str, found: list[Event])
     )
 
 
+KIND_ORDER = ("diagnosis", "medicine", "order", "report", "image", "ecg", "result", "document")
+
+
+def _in_order(found: Iterable[Event]) -> tuple[Event, ...]:
+    """By kind, then newest first; a diagnosis that two systems of the facility state, once."""
+    newest = sorted(found, key=lambda e: (e.at, e.id), reverse=True)
+    said: dict[tuple[str, str], Event] = {}
+    for event in newest:
+        said.setdefault((event.kind, event.title if event.kind == "diagnosis" else event.id), event)
+    return tuple(sorted(said.values(), key=lambda e: KIND_ORDER.index(e.kind)))
+
+
 def events(record: Record) -> list[tuple[Event, str]]:
-    """Every event with its encounter's id; "" where it names none. Results and images of a report stand in it."""
+    """Every event with its encounter's id; "" where neither it nor the order it answers names one.
+
+    Results, images and the order of a report stand in it: an order of its own is one without a report yet.
+    """
     reports = [r for r in record.of("DiagnosticReport") if r.resource.get("status") not in WITHDRAWN]
     observations = {o.id: o for o in record.of("Observation") if o.resource.get("status") not in WITHDRAWN}
     reported = {reference_id(ref, "Observation") for report in reports for ref in report.resource.get("result", ())}
-    made = [(_report(r, observations), _encounter(r)) for r in reports]
-    made += [(_observation(o), _encounter(o)) for o in observations.values() if o.id not in reported]
-    written = {key for composition in record.of("Composition") for key in document_keys(composition)}
-    pictured = {reference_id(ref, "ImagingStudy") for report in reports for ref in report.resource.get("imagingStudy", ())}
+    orders = {o.id: o for o in record.of("ServiceRequest")}
+    made = [(_report(r, observations, orders), _encounter(r, orders)) for r in reports]
+    made += [(_observation(o), _encounter(o, orders)) for o in observations.values() if o.id not in reported]
+    told = _told(record, reports)
     for type, build in BUILDERS.items():
         valid = (found for found in record.of(type) if found.resource.get("status") not in WITHDRAWN)
-        made += [(build(found), _encounter(found)) for found in valid if not _told(found, pictured, written)]
+        made += [(build(found), _encounter(found, orders)) for found in valid if found.reference not in told]
     return made
 
 
-def _told(found: Found, pictured: set[str], written: set[tuple[str, ...]]) -> bool:
-    """Another event says it already: the report on a study, the Composition read out of a document's file."""
-    if found.type == "ImagingStudy":
-        return found.id in pictured
-    return found.type == "DocumentReference" and bool(written & document_keys(found))
+def _told(record: Record, reports: Sequence[Found]) -> set[str]:
+    """What another event says already: the report on a study or an order, the Composition read out of a document's file."""
+    told = {f"ServiceRequest/{id}" for report in reports for id in _orders_of(report)}
+    told |= {study.reference for study in record.of("ImagingStudy") if report_of(study, reports)}
+    written = {key for composition in record.of("Composition") for key in document_keys(composition)}
+    return told | {document.reference for document in record.of("DocumentReference") if written & document_keys(document)}
+
+
+def _orders_of(found: Found) -> list[str]:
+    return [id for id in (reference_id(r, "ServiceRequest") for r in found.resource.get("basedOn", ())) if id]
 
 
 def document_keys(found: Found) -> set[tuple[str, ...]]:
@@ -171,12 +191,13 @@ def document_keys(found: Found) -> set[tuple[str, ...]]:
     return keys
 
 
-def _encounter(found: Found) -> str:
+def _encounter(found: Found, orders: Mapping[str, Found]) -> str:
+    """The one it names, else the one in which it was ordered."""
     context = found.resource.get("context")
-    direct = reference_id(found.resource.get("encounter"), "Encounter")
-    if direct or not isinstance(context, Mapping):
-        return direct
-    return next((reference_id(e, "Encounter") for e in context.get("encounter", ())), "")
+    stated = context.get("encounter", ()) if isinstance(context, Mapping) else ()
+    ordered = (orders[id].resource.get("encounter") for id in _orders_of(found) if id in orders)
+    named = (reference_id(e, "Encounter") for e in (found.resource.get("encounter"), *stated, *ordered))
+    return next(filter(None, named), "")
 
 
 def date_of(found: Found) -> str:
@@ -205,15 +226,17 @@ def is_ecg(report: Mapping[str, Any]) -> bool:
     return "EC" in codes
 
 
-def _report(found: Found, observations: Mapping[str, Found]) -> Event:
+def _report(found: Found, observations: Mapping[str, Found], orders: Mapping[str, Found]) -> Event:
     resource = found.resource
     results = [observations[i] for i in (reference_id(r, "Observation") for r in resource.get("result", ())) if i in observations]
     abnormal = [r for r in results if flag_of(r.resource) not in ("", "N")]
-    detail = str(resource.get("conclusion", "")) or "，".join(_brief(r.resource) for r in (abnormal or results)[:6])
     kind: Kind = "ecg" if is_ecg(resource) else "image" if resource.get("imagingStudy") else "report"
+    in_brief = [_brief(r.resource) for r in (abnormal or results)[:6] if kind == "report"]
+    detail = str(resource.get("conclusion", "")) or "，".join(in_brief)
+    ordered = next((date_of(orders[id]) for id in _orders_of(found) if id in orders), "")
     return Event(
         kind, found.type, found.id, found.facility, date_of(found), code_text(resource.get("code")), detail,
-        str(resource.get("status", "")), len(abnormal), resource,
+        str(resource.get("status", "")), len(abnormal), ordered,
     )  # fmt: skip
 
 
@@ -236,7 +259,6 @@ def _observation(found: Found) -> Event:
     return Event(
         "result", found.type, found.id, found.facility, date_of(found), code_text(resource.get("code")),
         f"{value_text(resource)} {ARROW.get(flag, '')}".strip(), str(resource.get("status", "")), int(flag not in ("", "N")),
-        resource,
     )  # fmt: skip
 
 
@@ -282,7 +304,7 @@ def _condition(found: Found) -> Event:
 
 def _event(kind: Kind, found: Found, title: str, detail: str = "") -> Event:
     status = str(found.resource.get("status", ""))
-    return Event(kind, found.type, found.id, found.facility, date_of(found), title, detail, status, 0, found.resource)
+    return Event(kind, found.type, found.id, found.facility, date_of(found), title, detail, status)
 
 
 BUILDERS = {

@@ -5,6 +5,7 @@ Each facility has its own shape, so that colour is never the only sign; every po
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,6 +18,7 @@ from hub.records.timeline import instant
 WIDTH, HEIGHT = 640, 240
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 34
 SVG = "http://www.w3.org/2000/svg"
+SAID = 12  # of the newest results, to who listens instead of looking; the table has all
 SHAPES = ("circle", "square", "triangle", "diamond")
 
 
@@ -48,7 +50,9 @@ def trend_svg(series: Series, facility_name: Callable[[str], str], *, title: str
         _line(results, x, y),
         *(_point(r, x, y, SHAPES[facilities.index(r.facility) % len(SHAPES)], facility_name) for r in results),
     ]
+    course = "; ".join(f"{r.at[:10]} {r.value} {r.unit}" for r in results[-SAID:])
     head = f'<svg class="trend" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}" xmlns="{SVG}">'
+    head += f"<desc>{escape(course)}</desc>"
     return Markup(f"{head}{''.join(parts)}</svg>")  # noqa: S704  numbers of ours, and text escaped where it enters
 
 
@@ -90,14 +94,21 @@ def _bands(results: Sequence[Result], facilities: Sequence[str], y: Scale) -> It
 
 
 def _value_axis(y: Scale) -> Iterable[str]:
-    for step in range(5):
-        value = y.low + (y.high - y.low) * step / 4
-        yield f'<line class="gridline" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value)}" y2="{y(value)}"/>'
-        yield f'<text class="tick" x="{LEFT - 6}" y="{y(value) + 4}" text-anchor="end">{_tick(value, y.high - y.low)}</text>'
+    step = round_step(y.high - y.low)
+    for multiple in range(math.ceil(y.low / step), math.floor(y.high / step) + 1):
+        place = y(multiple * step)
+        yield f'<line class="gridline" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{place}" y2="{place}"/>'
+        yield f'<text class="tick" x="{LEFT - 6}" y="{place + 4}" text-anchor="end">{multiple * step:.{_digits(step)}f}</text>'
 
 
-def _tick(value: float, span: float) -> str:
-    return f"{value:.0f}" if span >= 20 else f"{value:.1f}" if span >= 1 else f"{value:.2f}"
+def round_step(span: float) -> float:
+    """1, 2 or 5 times a power of ten, for three to six lines over `span`: an axis that a person can count along."""
+    power = 10.0 ** math.floor(math.log10(span / 3))
+    return next(power * factor for factor in (5, 2, 1) if power * factor * 3 <= span)
+
+
+def _digits(step: float) -> int:
+    return max(0, -math.floor(math.log10(step)))
 
 
 def _time_axis(results: Sequence[Result], x: Scale) -> Iterable[str]:

@@ -7,8 +7,11 @@ stands in an address: a search is a POST, and a person's address holds the hub's
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+import secrets
+import traceback
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
@@ -17,17 +20,19 @@ from fastapi import APIRouter, FastAPI, Form, Request, Response
 from fastapi.routing import APIRoute
 from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from hub.errors import Gone, HubError, Invalid, NotAllowed, NotFound
-from hub.imaging.ecg_svg import ecg_svg
+from hub.imaging.ecg_svg import Layout, ecg_svg
 from hub.imaging.frames import key_image
 from hub.recognition.facts import recognition_of
+from hub.recognition.model import Answer
 from hub.recognition.service import Question, modalities, stored_objects
 from hub.records import labs
 from hub.records.documents import document_of
 from hub.records.find import SHORTEST, Hits, find_people
 from hub.records.person import Allergies, Person, allergies_of, person_of
-from hub.records.reader import Reader
+from hub.records.reader import Reader, reference_id
 from hub.records.studies import studies
 from hub.records.timeline import medicines, problems, record_of, visits
 from hub.records.trend import facilities_of, shape_svg, trend_svg
@@ -71,8 +76,7 @@ class PageRoute(APIRoute):
             except HubError as error:
                 return _error_page(_view(request), error)
             except Exception as error:
-                log.error("%s on a page", type(error).__name__)  # noqa: TRY400  a traceback may hold patient data
-                return _view(request).message("error", status=500)
+                return _failure_page(_view(request), error)
 
         return handle
 
@@ -81,9 +85,19 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
 def install(app: FastAPI) -> None:
-    """Pages and their static files into the hub's application."""
+    """Pages and their static files into the hub's application; an address that nothing serves gets a page too."""
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    unserved = app.router.default
+
+    async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or path == "/fhir" or path.startswith("/fhir/"):
+            await unserved(scope, receive, send)
+            return
+        await _view(Request(scope, receive)).message("nowhere", status=404)(scope, receive, send)
+
+    app.router.default = nowhere
 
 
 # -- login
@@ -96,7 +110,9 @@ async def home() -> Response:
 
 @router.get("/login")
 async def login_form(request: Request, next: str = "") -> Response:
-    return _login_page(View(request, None), next, problem="")
+    view = View(request, None)
+    ended = sessions.SESSION in request.cookies and sessions.current(view.hub, request) is None
+    return _login_page(view, next, problem=view.t("login.again") if ended else "")
 
 
 @router.post("/login")
@@ -167,7 +183,7 @@ async def person_page(request: Request, id: str) -> Response:
     count = _count(request.query_params.get("visits", ""), VISITS)
     record = await record_of(reader)
     every = visits(record)
-    tests = labs.tests(record.of("Observation"))
+    tests = labs.tests(record.of("Observation"), view.item_order)
     shown = await asyncio.to_thread(studies, record.of("ImagingStudy"), record.of("DiagnosticReport"), view.hub.blobs)
     values = {
         **_banner(person, allergies),
@@ -187,9 +203,10 @@ async def person_page(request: Request, id: str) -> Response:
 async def trend(request: Request, id: str, code: str = "") -> Response:
     view, reader, person, allergies = await _opened(request, id)
     record = await record_of(reader, ("Observation",))
-    test = next((test for test in labs.tests(record.of("Observation")) if test.key == code), None)
+    test = next((test for test in labs.tests(record.of("Observation"), view.item_order) if test.key == code), None)
     shown = replace(test, results=test.results[:MOST_RESULTS]) if test else None
-    drawings = [(series, _drawing(view, shown, series), _legend(series)) for series in labs.series_of(shown)] if shown else []
+    name = view.item(shown)[0] if shown else ""
+    drawings = [(series, _drawing(view, name, series), _legend(series)) for series in labs.series_of(shown)] if shown else []
     values = {
         **_banner(person, allergies),
         "test": shown,
@@ -199,8 +216,8 @@ async def trend(request: Request, id: str, code: str = "") -> Response:
     return view.page("_trend.html" if view.fragment else "trend.html", values)
 
 
-def _drawing(view: View, test: labs.Test, series: labs.Series) -> object:
-    return trend_svg(series, view.facility, title=view.t("trend.series", name=test.name, unit=series.unit))
+def _drawing(view: View, name: str, series: labs.Series) -> object:
+    return trend_svg(series, view.facility, title=view.t("trend.series", name=name, unit=series.unit))
 
 
 def _legend(series: labs.Series) -> list[tuple[object, str]]:
@@ -212,11 +229,12 @@ async def recognition(request: Request, id: str, item: str = "", context: str = 
     view, reader, person, allergies = await _opened(request, id)
     service = recognition_of(request.app.state)
     asked = reader.access.facility or orderer
-    values: dict[str, Any] = {"answers": (), "problem": ""}
+    values: dict[str, Any] = {"person": person, "answers": (), "reports": {}, "problem": ""}
     try:
         found = service.catalogue.item(item)
         question = Question((f"urn:hub:catalogue:item|{item}",) if found else (), context, asked)
         values["answers"] = await service.answers(reader, question, view.now)
+        values["reports"] = await _reports_on(reader, values["answers"])
     except Invalid:
         values["problem"] = view.t("recognition.choose") if asked else view.t("recognition.facility")
     except NotAllowed:
@@ -228,11 +246,39 @@ async def recognition(request: Request, id: str, item: str = "", context: str = 
     )
 
 
+async def _reports_on(reader: Reader, answers: Iterable[Answer]) -> dict[str, str]:
+    """Reference of each candidate → `Type/id` of the page that shows it whole."""
+    candidates = {judged.candidate.reference for answer in answers for judged in answer.candidates}
+    pages = {reference: reference for reference in candidates if reference.startswith("ImagingStudy/")}
+    if len(pages) < len(candidates):
+        for report in (await record_of(reader, ("DiagnosticReport",))).of("DiagnosticReport"):
+            held = {f"Observation/{reference_id(result, 'Observation')}" for result in report.resource.get("result", ())}
+            pages.update(dict.fromkeys(held & candidates, report.reference))
+    return pages
+
+
 @router.get("/p/{id}/doc/{type}/{document_id}")
 async def document(request: Request, id: str, type: str, document_id: str) -> Response:
     view, reader, person, allergies = await _opened(request, id)
-    found = await document_of(reader, type, document_id)
+    found = await document_of(reader, type, document_id, view.hub.blobs)
     return view.page("document.html", {**_banner(person, allergies), "document": found})
+
+
+@router.get("/p/{id}/doc/{type}/{document_id}/original/{binary}")
+async def original(request: Request, id: str, type: str, document_id: str, binary: str) -> Response:
+    """The file as it was received, to be kept and never to be run: a download, under a type that no browser acts on."""
+    view, reader, _, _ = await _opened(request, id)
+    found = await document_of(reader, type, document_id, view.hub.blobs)
+    file = next((file for file in found.originals if file.binary == binary), None)
+    if file is None:
+        raise NotFound("no such file of this document")
+    await reader.read_one("Binary", binary)
+    content = await asyncio.to_thread(view.hub.blobs.read, binary)
+    download = {
+        "content-disposition": f'attachment; filename="{document_id[:12]}.{file.suffix}"',
+        "content-security-policy": "default-src 'none'; sandbox",
+    }
+    return Response(content, media_type=file.content_type, headers=download)
 
 
 @router.get("/p/{id}/image/{sha}.jpg")
@@ -244,13 +290,18 @@ async def image(request: Request, id: str, sha: str) -> Response:
 
 
 @router.get("/p/{id}/ecg/{sha}.svg")
-async def ecg(request: Request, id: str, sha: str) -> Response:
+async def ecg(request: Request, id: str, sha: str, layout: str = "") -> Response:
+    """All twelve leads and a rhythm strip on millimetre paper; `layout=strip` is the rhythm strip alone."""
     content = await _stored_object(request, id, sha, ecg=True)
     try:
-        drawing = await asyncio.to_thread(lambda: ecg_svg(ecg_from_dicom(content)))
+        drawing = await asyncio.to_thread(_tracing, content, "strip" if layout == "strip" else "3x4+1")
     except EcgError:
         raise NotFound("this recording cannot be drawn") from None
     return Response(drawing, media_type="image/svg+xml", headers={"cache-control": "private, max-age=600"})
+
+
+def _tracing(content: bytes, layout: Layout) -> str:
+    return ecg_svg(ecg_from_dicom(content), layout=layout)
 
 
 async def _stored_object(request: Request, id: str, sha: str, *, ecg: bool) -> bytes:
@@ -273,12 +324,14 @@ async def _opened(request: Request, id: str) -> tuple[View, Reader, Person, Alle
     session = _session(request)
     view = View(request, session)
     reader = Reader(view.hub.door, session.access, id)
-    try:
+    person = None
+    with contextlib.suppress(NotFound, Gone):
         person = await person_of(reader, view.today)
-    except (NotAllowed, NotFound, Gone):
-        person = None
     if person is None:
         await view.hub.door.note(session.access, action="R", interaction="page", outcome=REFUSED)
+        types = view.hub.door.reads(session.access).scope.types
+        if types is not None and "Patient" not in types:
+            raise NotAllowed("this role may not read Patient")  # whoever is asked for: it tells nothing of anybody
         raise NobodyHere
     return view, reader, person, await allergies_of(reader)
 
@@ -350,4 +403,14 @@ def _error_page(view: View, error: HubError) -> Response:
     if isinstance(error, NotAllowed):
         text = view.t("error.form") if "form token" in error.message else view.t("error.forbidden")
         return view.message("error", status=403, text=text)
-    return view.message("error", status=status if status >= 400 else 500)
+    return _failure_page(view, error, status)
+
+
+def _failure_page(view: View, error: Exception, status: int = 500) -> Response:
+    """Our own fault. Page and log share a number; neither says a value, for a traceback may hold patient data."""
+    trace = secrets.token_hex(4)
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f"{last[0].filename}:{last[0].lineno}" if last else "?"
+    log.error("page failed, trace %s: %s at %s", trace, type(error).__name__, place)
+    text = view.t("error.busy") if status == 503 else view.t("error.text")
+    return view.message("error", status=status, text=text, trace=trace)

@@ -16,14 +16,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from hub.recognition import messages
+from hub.recognition.facts import recognition_of
 from hub.recognition.model import Answer, Step
 from hub.recognition.rules import moment_of, zone_of
+from hub.records.labs import Result, Test
 from hub.records.timeline import ARROW
 from hub.web import i18n
 from hub.web.session import Session
+from profiles.names import LOINC
 
 if TYPE_CHECKING:
     from hub.app import Hub
+    from hub.ingest.run import IntakeService
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -84,13 +88,15 @@ class View:
             )
         return response
 
-    def message(self, key: str, *, status: int, help: bool = False, text: str = "") -> HTMLResponse:
-        """A page, or the error region of a fragment, that says what to do."""
-        values = {"title": self.t(f"{key}.title"), "text": text or self.t(f"{key}.text"), "help": ()}
-        if help:
-            values["help"] = tuple(self.t(f"{key}.{n}") for n in (1, 2, 3))
+    def message(self, key: str, *, status: int, help: bool = False, text: str = "", trace: str = "") -> HTMLResponse:
+        """A page, or the error region of a fragment, that says what to do; `trace` is the number of our own fault in the log."""
+        text = text or self.t(f"{key}.text")
+        if trace:
+            trace = self.t("error.trace", trace=trace, time=f"{self.now.astimezone(self.zone):%Y-%m-%d %H:%M:%S}")
         if self.fragment:
-            return self.page("_recognition.html", {"answers": (), "problem": values["text"]}, status=status)
+            return self.page("_recognition.html", {"answers": (), "problem": f"{text} {trace}".strip()}, status=status)
+        steps = tuple(self.t(f"{key}.{n}") for n in (1, 2, 3)) if help else ()
+        values = {"title": self.t(f"{key}.title"), "text": text, "help": steps, "trace": trace}
         return self.page("message.html", values, status=status)
 
     def facility(self, code: str) -> str:
@@ -105,6 +111,30 @@ class View:
         if moment is None or moment.at is None:
             return stated[:10] or "—"
         return moment.at.astimezone(self.zone).strftime("%Y-%m-%d %H:%M")
+
+    @property
+    def item_order(self) -> tuple[str, ...]:
+        """LOINC codes in the order of the county's catalogue: what belongs together stands together."""
+        items = recognition_of(self.request.app.state).catalogue.items
+        return tuple(match.code for item in items for match in item.match if match.system == LOINC)
+
+    def item(self, named: Test | Result) -> tuple[str, str]:
+        """A result's name in the page's language where the hub knows one, else the source's own, and its language."""
+        words = i18n.catalogue(self.language)
+        if self.language != "en":
+            return (words.get(f"loinc.{named.loinc}", named.name), "zh-CN")
+        found = recognition_of(self.request.app.state).catalogue.matching(LOINC, named.loinc)
+        english = (found.display_en if found else "") or named.loinc_name
+        return (english, "en") if english else (named.name, "zh-CN")
+
+    def silent(self) -> tuple[str, ...]:
+        """Facilities of which a channel is down, or every one if nothing is taken in: their newest data may be missing here."""
+        intake: IntakeService | None = getattr(self.request.app.state, "intake", None)
+        if intake is None:
+            return ()
+        behind = bool(intake.pipeline.problem)
+        waiting = [state for state in intake.states() if behind or not state.up]
+        return tuple(dict.fromkeys(self.facility(state.facility) if state.facility else state.name for state in waiting))
 
     def age(self, age: tuple[int, str] | None) -> str:
         return self.t("age.unknown") if age is None else self.t(f"age.{age[1]}", n=age[0])
@@ -152,6 +182,8 @@ class View:
             "reason": self._reason,
             "yuan": lambda fen: f"{fen / 100:.2f}",
             "static": static,
+            "item": self.item,
+            "silent": self.silent() if self.session else (),
             "now": self.now.astimezone(self.zone).strftime("%H:%M"),
         }
 

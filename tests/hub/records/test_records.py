@@ -112,7 +112,8 @@ def test_one_test_under_two_local_codes_is_one_row_and_an_unmapped_one_its_own()
             observation("a", "4.10", "2026-03-01T08:00:00+08:00"),
             observation("b", "3.9", "2026-02-01T08:00:00+08:00", code="1001", facility="TCM"),
             observation("c", "1", "2026-02-01T08:00:00+08:00", code="X", loinc=""),
-        ]
+        ],
+        (),
     )
     assert [(row.key, len(row.results)) for row in rows] == [(f"{LOINC}|2823-3", 2), ("urn:hub:CTY:item|X", 1)]
     assert [result.value for result in rows[0].results] == ["4.10", "3.9"]
@@ -121,7 +122,7 @@ def test_one_test_under_two_local_codes_is_one_row_and_an_unmapped_one_its_own()
 def test_the_grid_holds_the_newest_collections_of_each_source():
     results = [observation(str(n), "4", f"2026-01-{n:02d}T08:00:00+08:00") for n in range(1, 10)]
     same_time = observation("other", "5", "2026-01-09T08:00:00+08:00", facility="TCM")
-    grid = labs.grid(labs.tests([*results, same_time]))
+    grid = labs.grid(labs.tests([*results, same_time], ()))
     assert len(grid.columns) == 6
     assert grid.more
     ((_, cells),) = grid.rows
@@ -136,7 +137,8 @@ def test_different_units_and_methods_are_never_one_line():
             observation("c", "16", "2026-03-03", unit="mg/dL"),
             observation("d", "4.3", "2026-03-04", method="ISE"),
             observation("e", "4.4", "2026-03"),
-        ]
+        ],
+        (),
     )
     assert [(s.unit, s.method, [r.value for r in s.results]) for s in labs.series_of(row)] == [
         ("mmol/L", "", ["4.1", "4.2"]),
@@ -152,7 +154,7 @@ def test_what_is_no_ucum_number_is_in_the_table_and_not_in_the_drawing():
     del words.resource["valueQuantity"]
     local = observation("c", "4", "2026-03-03")
     del local.resource["valueQuantity"]["system"]
-    (row,) = labs.tests([less, words, local])
+    (row,) = labs.tests([less, words, local], ())
     assert [result.value for result in row.results] == ["4", "见报告", "<0.01"]
     assert labs.series_of(row) == ()
 
@@ -165,7 +167,8 @@ def test_a_drawing_holds_every_point_its_title_and_each_reference_band():
             observation(
                 "b", "5.9", "2026-03-02T08:00:00+08:00", facility="<b>", **stated, interpretation=[{"coding": [{"code": "H"}]}]
             ),
-        ]
+        ],
+        (),
     )
     (series,) = labs.series_of(row)
     drawing = str(trend_svg(series, str, title='K "<"'))
@@ -174,7 +177,7 @@ def test_a_drawing_holds_every_point_its_title_and_each_reference_band():
     assert 'class="point out"' in drawing
     assert "<b>" not in drawing
     assert "style" not in drawing
-    one = labs.tests([observation("a", "4.1", "2026-03-01")])[0]
+    one = labs.tests([observation("a", "4.1", "2026-03-01")], ())[0]
     assert "polyline" not in trend_svg(labs.series_of(one)[0], str, title="K")
 
 

@@ -89,7 +89,7 @@ def build(folder, *, extra: int = 0) -> Site:
     """The county in a new data folder; `extra` residents more, all named 王…, for long answers."""
     hub = open_hub(folder, COUNTY, clock=lambda: int(NOW.timestamp() * 1000))
     records = [(facility, resource) for facility in NUMBERS for resource in facility_record(facility)]
-    records += [("CTY", r) for r in imaging(hub)] + [("TCM", r) for r in ecg(hub)]
+    records += [("CTY", r) for r in [*imaging(hub), *discharge_file(hub)]] + [("TCM", r) for r in ecg(hub)]
     records += [("FAR", patient("FAR", "F1", "赵远方")), ("FAR", encounter("FAR", "F1", 3, "AMB"))]
     for n in range(extra):
         records += [
@@ -185,6 +185,24 @@ def county_hospital_only(number):
                 },
             },
         ],
+    }
+
+
+DISCHARGE_FILE = '<?xml version="1.0"?><ClinicalDocument xmlns="urn:hl7-org:v3"><title>出院小结</title></ClinicalDocument>'.encode()
+
+
+def discharge_file(hub):
+    """The file that the summary was read out of."""
+    subject, sha = reference("Patient", "CTY", NUMBERS["CTY"]), put(hub, DISCHARGE_FILE)
+    yield {"resourceType": "Binary", "id": sha, "contentType": "application/xml", "securityContext": subject}
+    yield {
+        "resourceType": "DocumentReference",
+        "id": "discharge-file",
+        "status": "current",
+        "description": "出院小结",
+        "date": day(1),
+        "subject": subject,
+        "content": [{"attachment": {"contentType": "application/xml", "url": f"Binary/{sha}"}}],
     }
 
 

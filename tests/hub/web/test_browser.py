@@ -10,8 +10,14 @@ import pytest
 pytestmark = pytest.mark.browser
 
 WORDS = {
-    "zh-CN": {"found": "找到 1 人", "verdict": "可互认", "trend": "趋势：肌酐", "nothing": "没有可显示的记录"},
-    "en": {"found": "1 found", "verdict": "Recognisable", "trend": "Trend: 肌酐", "nothing": "Nothing to show"},
+    "zh-CN": {"found": "找到 1 人", "verdict": "可互认", "trend": "趋势：肌酐", "nothing": "没有可显示的记录", "test": "肌酐"},
+    "en": {
+        "found": "1 found",
+        "verdict": "Recognisable",
+        "trend": "Trend: Creatinine",
+        "nothing": "Nothing to show",
+        "test": "Creatinine",
+    },
 }
 SHOTS = os.environ.get("YITONG_SCREENSHOTS", "")
 
@@ -28,12 +34,25 @@ class Screen:
     def look(self, name):
         from axe_playwright_python.sync_playwright import Axe
 
-        found = Axe().run(self.page).response["violations"]
+        found = Axe().run(self.page, options={"resultTypes": ["violations"]}).response["violations"]
         assert [(v["id"], v["nodes"][0]["html"][:120]) for v in found] == [], name
         assert self.page.evaluate("document.documentElement.scrollWidth") <= self.width, name
         assert self.complaints == [], name
         if SHOTS:
             self.page.screenshot(path=Path(SHOTS) / f"{name}-{self.language}-{self.width}.png", full_page=True)
+
+
+def seen(page, selector):
+    """The picture is decoded and has a size, not only a place."""
+    page.wait_for_function("s => (document.querySelector(s) || {}).naturalWidth > 100", arg=selector)
+
+
+def change_account(page, address, token):
+    page.context.clear_cookies()
+    page.goto(f"{address}/p")
+    page.locator("#token").fill(token)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#q")
 
 
 @pytest.mark.parametrize("width", [1366, 390])
@@ -42,6 +61,7 @@ def test_from_login_to_the_recognition_prompt(chromium, address, site, language,
     words = WORDS[language]
     context = chromium.new_context(viewport={"width": width, "height": 800}, locale=language)
     page = context.new_page()
+    page.set_default_timeout(8000)
     screen = Screen(page, language, width)
     page.goto(f"{address}/p")
     screen.look("login")
@@ -61,8 +81,8 @@ def test_from_login_to_the_recognition_prompt(chromium, address, site, language,
     assert "zxy" not in page.url
     screen.look("person")
 
-    page.locator(".grid a", has_text="肌酐").click()
-    page.get_by_text(words["trend"], exact=True).wait_for()
+    page.locator(".grid a", has_text=words["test"]).click()
+    page.locator("#trend h3", has_text=words["trend"]).wait_for()
     assert page.url.endswith(site.person)
     page.select_option("#item", "L0101")
     page.locator("#recognition .button").click()
@@ -72,19 +92,41 @@ def test_from_login_to_the_recognition_prompt(chromium, address, site, language,
     screen.look("prompt")
 
     page.locator(".studies img[src$='.jpg']").scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector(\".studies img[src$='.jpg']\").naturalWidth > 100")
-    page.locator(".studies img[src$='.svg']").scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector(\".studies img[src$='.svg']\").naturalWidth > 100")
+    seen(page, ".studies img[src$='.jpg']")
+    page.locator(".studies img[src*='.svg']").scroll_into_view_if_needed()
+    seen(page, ".studies img[src*='.svg']")
     screen.look("images")
 
+    page.locator(".study.ecg h3 a").click()
+    page.wait_for_selector(".document.ecg")
+    seen(page, ".picture img")
+    screen.look("ecg")
+    page.goto(f"{address}/p/{site.person}/doc/DiagnosticReport/report-chest")
+    seen(page, ".picture img")
+    screen.look("report")
     page.goto(f"{address}/p/{site.person}/doc/Composition/discharge-1")
     screen.look("document")
     page.goto(f"{address}/p/{site.person}/recognition?item=L0203")
     screen.look("refused")
+    page.locator("body").press("/")
+    page.wait_for_function("document.activeElement.id === 'q'")
     page.goto(f"{address}/p/nobody")
     page.get_by_text(words["nothing"]).wait_for()
     screen.complaints.clear()  # the browser reports the 404 that is meant
     screen.look("nothing")
+    page.goto(f"{address}/nowhere")
+    page.wait_for_selector("h1")
+    screen.complaints.clear()
+    screen.look("nowhere")
+    change_account(page, address, site.tokens["it"])
+    page.goto(f"{address}/p/{site.person}")
+    page.wait_for_selector("h1")
+    screen.complaints.clear()
+    screen.look("forbidden")
+    change_account(page, address, site.tokens["reader"])
+    page.goto(f"{address}/p/{site.person}")
+    page.wait_for_selector(".allergy.withheld")
+    screen.look("reader")
     context.close()
 
 

@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from hub.fhir_json import load
+from hub.ingest.run import IntakeService
 from hub.search.query import SearchQuery
+from hub.settings import Channel
 from hub.store.port import EVERYTHING
 from hub.web import i18n
 from hub.web.view import HERE
 from profiles.names import STORED_OBJECT
+from tests.hub.web.county import DISCHARGE_FILE
 
 
 def in_loop(test):
@@ -208,8 +211,18 @@ async def test_a_county_wide_account_chooses_the_ordering_facility(visitor, site
 async def test_images_and_tracings_come_only_through_a_study_that_the_caller_may_see(visitor, site):
     await visitor.login("TWP")
     page = (await visitor.get(f"/p/{site.person}")).text
-    jpeg, svg = (re.search(rf'src="(/p/[^"]+\.{kind})"', page)[1] for kind in ("jpg", "svg"))
+    assert 'href="/p/' + site.person + '/doc/ImagingStudy/chest"' in page
+    chest = (await visitor.get(f"/p/{site.person}/doc/ImagingStudy/chest")).text
+    tracing = (await visitor.get(f"/p/{site.person}/doc/DiagnosticReport/report-ecg")).text
+    assert "心肺膈未见明显异常" in chest
+    assert "窦性心律" in tracing
+    jpeg = re.search(r'src="(/p/[^"]+\.jpg)"', chest)[1]
+    svg = re.search(r'src="(/p/[^"]+\.svg)"', tracing)[1]
     picture, drawing = await visitor.get(jpeg), await visitor.get(svg)
+    strip = await visitor.get(f"{svg}?layout=strip")
+    assert [lead in drawing.text for lead in ("aVR", "V6")] == [True, True]
+    assert [lead in strip.text.partition("</desc>")[2] for lead in (">II<", ">V6<")] == [True, False]
+    assert "无法调阅" in (await visitor.get(f"/p/{site.person}/doc/ImagingStudy/head")).text
     assert (picture.headers["content-type"], picture.content[:2]) == ("image/jpeg", b"\xff\xd8")
     assert drawing.headers["content-type"].startswith("image/svg+xml")
     assert (await visitor.get(jpeg.replace(".jpg", ".svg").replace("/image/", "/ecg/"))).status_code == 404
@@ -241,7 +254,74 @@ async def test_roles_that_see_less_are_told_so(visitor, site):
     assert "心肺膈未见明显异常" in page
     await visitor.login("it")
     assert "不能查看患者信息" in (await visitor.post("/p", q="曾晓燕")).text
-    assert (await visitor.get(f"/p/{site.person}")).status_code == 404
+    refused = await visitor.get(f"/p/{site.person}")
+    assert (refused.status_code, "账号类型不能查看" in refused.text) == (403, True)
+    assert (await visitor.get("/p/nobody")).status_code == 403
+
+
+@in_loop
+async def test_the_original_file_is_a_download_that_nothing_runs(visitor, site):
+    await visitor.login("TWP")
+    document = f"/p/{site.person}/doc/Composition/discharge-1"
+    link = re.search(rf'href="({document}/original/\w+)"', (await visitor.get(document)).text)[1]
+    assert link.rpartition("/")[2] in (await visitor.get(f"/p/{site.person}/doc/DocumentReference/discharge-file")).text
+    answer = await visitor.get(link)
+    assert answer.content == DISCHARGE_FILE
+    assert answer.headers["content-type"] == "application/xml"
+    assert answer.headers["content-disposition"].startswith("attachment;")
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert (await visitor.get(f"{document}/original/{'0' * 64}")).status_code == 404
+    await visitor.login("FAR")
+    assert (await visitor.get(link)).status_code == 404
+
+
+@in_loop
+async def test_an_ended_session_and_an_unknown_address_say_so_in_both_languages(visitor, site):
+    await visitor.login("TWP")
+    visitor.http.cookies.clear()
+    visitor.http.cookies.set("hub_session", "1.gone.x", domain="hub.test")
+    assert "登录已过期" in (await visitor.get("/login?next=/p")).text
+    for language, words in (("zh-CN", "没有这个页面"), ("en", "There is no such page")):
+        answer = await visitor.get("/nowhere", **{"accept-language": language})
+        assert (answer.status_code, words in answer.text, f'lang="{language}"' in answer.text) == (404, True, True)
+
+
+@pytest.mark.parametrize(("language", "words"), [("zh-CN", "编号 "), ("en", "Number ")])
+def test_a_fault_of_ours_has_a_number_that_the_log_has_too(visitor, site, caplog, language, words):
+    async def run():
+        await visitor.login("TWP")
+        pictures, aside = site.hub.data / "key-images", site.hub.data / "aside"
+        pictures.mkdir(exist_ok=True)
+        pictures.rename(aside)
+        pictures.write_text("a file where the folder should be")
+        try:
+            page = (await visitor.get(f"/p/{site.person}/doc/ImagingStudy/chest")).text
+            jpeg = re.search(r'src="(/p/[^"]+\.jpg)"', page)[1]
+            return await visitor.get(jpeg, **{"accept-language": language})
+        finally:
+            pictures.unlink()
+            aside.rename(pictures)
+
+    answer = asyncio.run(run())
+    assert answer.status_code == 500
+    number = re.search(rf"{words}([0-9a-f]{{8}}) · \d{{4}}-", answer.text)[1]
+    assert f"trace {number}: " in caplog.text
+    assert "曾晓燕" not in caplog.text
+
+
+@in_loop
+async def test_a_facility_whose_system_is_silent_is_named(visitor, site, tmp_path):
+    channel = Channel(name="tcm-emr", connector="files", facility="TCM", zone="+08:00", options={"folder": str(tmp_path / "inbox")})
+    county = site.hub.county.model_copy(update={"channels": (channel,)})
+    intake = IntakeService(tmp_path, county, site.hub.store, site.hub.blobs, clock=site.hub.clock, beside=tmp_path)
+    site.app.state.intake = intake  # not started: its channel is down
+    try:
+        await visitor.login("TWP")
+        page = (await visitor.get(f"/p/{site.person}")).text
+        assert "最新数据可能尚未到达：示范县中医医院" in page
+    finally:
+        del site.app.state.intake
+        intake.journal.close()
 
 
 @in_loop
