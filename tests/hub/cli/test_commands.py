@@ -74,6 +74,13 @@ def test_a_role_that_does_not_exist_is_named(tmp_path):
     assert "Traceback" not in run.stderr
 
 
+def test_a_mistyped_folder_is_told_and_not_made(tmp_path):
+    for arguments in (("list",), ("revoke", "x")):
+        run = yitong("token", *arguments, "--data", str(tmp_path / "typo"))
+        assert (run.returncode, "holds no tokens" in run.stderr) == (2, True)
+    assert not (tmp_path / "typo").exists()
+
+
 def test_a_clinician_without_facility_is_warned_and_still_gets_the_token_alone(tmp_path):
     run = yitong("token", "create", "--data", str(tmp_path), "--name", "x", "--role", "clinician")
     assert run.returncode == 0
