@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from hub.fhir_json import load
@@ -41,7 +41,8 @@ class Effect:
         if attempt.mapped is None:
             return self.bury(transaction, entry, attempt.reason, tries)
         self._organization(transaction, entry.record.facility, now)
-        changed, found, issues = self._changes(transaction, entry, attempt.mapped, now)
+        there = set() if again else _already_there(transaction, attempt)
+        changed, found, issues = self._changes(transaction, entry, attempt.mapped, now, there)
         outcome = self._outcome(
             entry,
             state="done",
@@ -79,7 +80,7 @@ class Effect:
         keep(transaction, _organization(facility, key), id=key.id, facility=facility, now=now, policy=self._county.policy)
 
     def _changes(
-        self, transaction: Transaction, entry: Entry, mapped: Mapped, now: int
+        self, transaction: Transaction, entry: Entry, mapped: Mapped, now: int, there: Container[Key]
     ) -> tuple[list[Key], list[Key], list[Issue]]:
         origin = Origin.of(mapped.changed_at or entry.record.changed_at, entry.record.received_at, entry.sha256)
         changed: list[Key] = []
@@ -87,6 +88,9 @@ class Effect:
         issues: list[Issue] = []
         for change in mapped.changes:
             key = key_of(change)
+            if change.mode == "union" and key in there:
+                found.append(key)
+                continue
             problem, saved = self._change(transaction, key, change, origin, entry.record.facility, now)
             if problem:
                 issues.append(problem)
@@ -126,6 +130,16 @@ class Effect:
             now=now,
         )
         save_event(transaction, event, entry.record.facility, now)
+
+
+def _already_there(transaction: Transaction, attempt: Attempt) -> set[Key]:
+    """Wholes into which another record has brought what this one states, its outcome says so; otherwise this one does it itself."""
+    there = set()
+    for key, seq in attempt.stated_by.items():
+        outcome = transaction.outcome(seq)
+        if outcome and f"{key.type}/{key.id}" in outcome.resources:
+            there.add(key)
+    return there
 
 
 def _organization(facility: str, key: Key) -> Resource:

@@ -13,12 +13,13 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Protocol
 
 from hub.ingest.journal import Blobs, Entry
+from hub.store.port import Key
 from mappers.base import CannotMap, Change, Issue, Mapped, MappingContext
 from mappers.registry import map_record
 from profiles.validate import validate
@@ -39,6 +40,7 @@ class Attempt:
     reason: str = ""
     tries: int = 1
     unavailable: bool = False  # the blobs could not be read or written: not dead, to be tried again
+    stated_by: Mapping[Key, int] = field(default_factory=dict)  # whole of which this states a part → the record that brings it in
 
 
 class RecordMapper(Protocol):

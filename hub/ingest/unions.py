@@ -1,7 +1,7 @@
 """Parts of one whole that come together are united once: 300 slices of a CT make a few versions of their ImagingStudy, not 300.
 
 Uniting is commutative and idempotent, so the first record of a run may bring in what the next ones state; each of those then finds
-its part already there, in a transaction of its own as ever.
+its part already there, in a transaction of its own as ever, without reading the whole for every slice.
 """
 
 from __future__ import annotations
@@ -36,15 +36,17 @@ def states_parts(attempt: Attempt) -> bool:
 def together(attempts: Sequence[Attempt]) -> list[Attempt]:
     """The same attempts; the first that states a part of a whole states all the parts that these attempts do."""
     wholes: dict[Key, Resource] = {}
+    first: dict[Key, int] = {}
     for attempt in attempts:
         for change in attempt.mapped.changes if attempt.mapped else ():
             if change.mode == "union":
                 key = key_of(change)
+                first.setdefault(key, attempt.seq)
                 wholes[key] = unions()[key.type](wholes.get(key), change.resource)
-    return [_with_wholes(attempt, wholes) for attempt in attempts]
+    return [_with_wholes(attempt, wholes, first) for attempt in attempts]
 
 
-def _with_wholes(attempt: Attempt, wholes: dict[Key, Resource]) -> Attempt:
+def _with_wholes(attempt: Attempt, wholes: dict[Key, Resource], first: Mapping[Key, int]) -> Attempt:
     """Takes the wholes that it uses, so that only the first attempt gets them."""
     if attempt.mapped is None:
         return attempt
@@ -52,4 +54,5 @@ def _with_wholes(attempt: Attempt, wholes: dict[Key, Resource]) -> Attempt:
         replace(change, resource=wholes.pop(key_of(change), change.resource)) if change.mode == "union" else change
         for change in attempt.mapped.changes
     )
-    return replace(attempt, mapped=replace(attempt.mapped, changes=changes))
+    others = {key: seq for key, seq in first.items() if seq != attempt.seq}
+    return replace(attempt, mapped=replace(attempt.mapped, changes=changes), stated_by=others)
