@@ -137,6 +137,7 @@ class SqlConnector:
     def _take(
         self, view: View, rows: list[dict[str, Any]], progress: Progress, window: datetime, now: datetime
     ) -> tuple[tuple[SourceRecord, ...], Progress]:
+        _one_shape(view, [*(progress.after or ())[:1], progress.mark, *(row[view.changed_at] for row in rows)])
         fresh = dict(progress.fresh)
         records: list[SourceRecord] = []
         for row in rows:
@@ -183,6 +184,14 @@ class SqlConnector:
             return as_time(value)
         except NotATime as error:
             raise SourceDenied(f"view {view.config.name}: {view.changed_at} is no time ({error})") from None
+
+
+def _one_shape(view: View, stamps: list[Any]) -> None:
+    """Text times sort only if all are written alike; with both shapes a change would be passed over in silence."""
+    if {stamp[10:11] for stamp in stamps if isinstance(stamp, str)} >= {"T", " "}:
+        raise SourceDenied(
+            f"view {view.config.name}: {view.changed_at} is text that mixes T and a space, which do not sort: give it one shape"
+        )
 
 
 def behind(columns: list[sa.ColumnClause[Any]], place: tuple[Any, ...]) -> sa.ColumnElement[bool]:

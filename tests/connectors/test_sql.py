@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -374,3 +375,14 @@ def test_how_the_feed_is_cut_never_changes_what_is_got(fresh_source: Callable[[]
     got.update({record.key: content(record)["name"] for record in records})
     source.engine.dispose()
     assert got == source.rows()
+
+
+def test_text_times_of_two_shapes_are_refused_by_name(tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / "his.db")
+    database.execute("CREATE TABLE v_patient (patient_id TEXT, changed_at TEXT)")
+    database.executemany("INSERT INTO v_patient VALUES (?, ?)", [("1", "2026-05-01 09:00:00"), ("2", "2026-05-01T08:00:00")])
+    database.commit()
+    view = {"name": "v_patient", "key": ["patient_id"], "changed_at": "changed_at"}
+    config = SqlConfig.model_validate({"url": f"sqlite:///{tmp_path / 'his.db'}", "views": [view]})
+    with pytest.raises(SourceDenied, match="v_patient: changed_at is text that mixes T and a space"):
+        list(SqlConnector(config, source="his", facility="CTY").fetch({}))
