@@ -10,7 +10,6 @@ import pytest
 
 from mappers.identity_keys import resource_id
 from profiles.names import ID_CARD
-from tests.hub.api.conftest import admin, anyio_backend, hub  # noqa: F401
 from tests.hub.api.county import Client, Served, encounter, observation, patient
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +43,7 @@ OPENS += ("Observation?patient={golden}", "Observation?patient=t1", "Observation
 
 
 @pytest.fixture
-async def golden(hub: Served) -> str:  # noqa: F811
+async def golden(hub: Served) -> str:
     """One person at both facilities, with a result at CTY; TWN has registered her and no more."""
     county, town = hub.client("clinician", "CTY"), hub.client("clinician", "TWN")
     told = {"telecom": [{"system": "phone", "value": "13911112222"}], "address": [{"text": "绝密路9号"}]}
@@ -66,13 +65,13 @@ async def told(client: Client, route: str, golden: str) -> list[str]:
 
 
 @pytest.mark.parametrize("role", ["clinician", "reader", "system", "it"])
-async def test_registering_a_person_shows_nothing_of_others(hub: Served, golden: str, role: Any) -> None:  # noqa: F811
+async def test_registering_a_person_shows_nothing_of_others(hub: Served, golden: str, role: Any) -> None:
     client = hub.client(role, "TWN")
     routes = ROUTES if role != "it" else [route for route in ROUTES if "?" not in route]
     assert {route: found for route in routes if (found := await told(client, route, golden))} == {}
 
 
-async def test_a_hidden_id_tells_not_whom_it_is_linked_to(hub: Served, golden: str) -> None:  # noqa: F811
+async def test_a_hidden_id_tells_not_whom_it_is_linked_to(hub: Served, golden: str) -> None:
     town = hub.client("clinician", "TWN")
     assert (await town.put(observation("own", "t1"))).status_code == 201
     for route in ("Observation?patient={}&_total=accurate", "Patient/{}/$recognizable-results?code=1", "Patient/{}/$everything"):
@@ -86,7 +85,7 @@ def content(answer: httpx.Response, id: str) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("closing", ["finished", "cancelled", "entered-in-error", "deleted", "of-another"])
-async def test_a_visit_opens_the_record_and_its_end_closes_it(hub: Served, golden: str, closing: str) -> None:  # noqa: F811
+async def test_a_visit_opens_the_record_and_its_end_closes_it(hub: Served, golden: str, closing: str) -> None:
     town = hub.client("clinician", "TWN")
     assert (await town.put(encounter("te", "t1"))).status_code == 201
     assert [route for route in OPENS if not await told(town, route, golden)] == []
@@ -101,7 +100,7 @@ async def test_a_visit_opens_the_record_and_its_end_closes_it(hub: Served, golde
     assert [route for route in ROUTES if await told(town, route, golden)] == []
 
 
-async def test_nobody_takes_an_id_that_another_facilitys_system_will_be_given(hub: Served) -> None:  # noqa: F811
+async def test_nobody_takes_an_id_that_another_facilitys_system_will_be_given(hub: Served) -> None:
     """Ids are derived from local numbers: whoever guesses the next number must not have opened the record beforehand."""
     town, county = hub.client("clinician", "TWN"), hub.client("clinician", "CTY")
     known, next_one = (resource_id("Patient", "CTY", number) for number in ("900001", "900002"))
