@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import secrets
 import traceback
 from collections.abc import Callable, Coroutine, Iterable
@@ -18,6 +19,7 @@ from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, FastAPI, Form, Request, Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
@@ -75,6 +77,8 @@ class PageRoute(APIRoute):
                 return _view(request).message("notfound", status=404, help=True)
             except HubError as error:
                 return _error_page(_view(request), error)
+            except HTTPException as error:  # a form that cannot be read
+                return _view(request).message("error", status=error.status_code)
             except Exception as error:
                 return _failure_page(_view(request), error)
 
@@ -354,7 +358,8 @@ def _recognition_choices(request: Request, view: View, item: str, context: str, 
 
 
 def _count(text: str, default: int) -> int:
-    return min(int(text), 1000) if text.isascii() and text.isdigit() and int(text) > 0 else default
+    """Of an address, which anybody may have written."""
+    return min(int(text), 1000) if re.fullmatch(r"[1-9]\d{0,8}", text, re.ASCII) else default
 
 
 def _session(request: Request) -> Session:
@@ -391,7 +396,10 @@ def _to_login(request: Request) -> Response:
 
 def _local(next: str) -> str:
     """Only an address of our own pages: no other site, no other scheme."""
-    parts = urlsplit(next)
+    try:
+        parts = urlsplit(next)
+    except ValueError:
+        return "/p"
     ours = not parts.scheme and not parts.netloc and (parts.path == "/p" or parts.path.startswith("/p/"))
     return next if ours and "\\" not in next else "/p"
 

@@ -79,7 +79,7 @@ async def test_logging_out_ends_it(visitor):
 
 
 @pytest.mark.parametrize(
-    "elsewhere", ["https://x.example/", "//x.example/p", "/\\x.example", "/fhir/Patient", "javascript:alert(1)"]
+    "elsewhere", ["https://x.example/", "//x.example/p", "/\\x.example", "/fhir/Patient", "javascript:alert(1)", "//["]
 )
 def test_the_login_leads_only_to_pages_of_ours(visitor, elsewhere):
     assert asyncio.run(visitor.login("TWP", next=elsewhere)).headers["location"] == "/p"
@@ -147,6 +147,14 @@ async def test_allergies_unknown_are_not_allergies_denied(visitor, site):
     assert "过敏史未记录" in page
     assert "无已知过敏" not in page
     assert "没有检验结果" in page
+
+
+@in_loop
+async def test_what_no_browser_sends_is_no_failure_of_ours(visitor, site):
+    await visitor.login("CTY")
+    assert (await visitor.get(f"/p/{site.stranger}?visits={'9' * 5000}")).status_code in (200, 404)
+    assert (await visitor.get("/login?next=//[")).status_code == 200
+    assert (await visitor.http.post("/login", content=b"x", headers={"content-type": "multipart/form-data"})).status_code == 400
 
 
 @in_loop
