@@ -152,7 +152,7 @@ class View:
 
     def _word(self, name: str, value: str) -> str:
         words = i18n.catalogue(self.language)
-        if name in ("context", "clock"):
+        if name in ("context", "clock", "status"):
             return words.get(f"{name}.{value}", value)
         if name in ("scope", "needed"):
             return words.get(f"scope.{value.partition(':')[0]}", value)

@@ -10,13 +10,19 @@ import pytest
 pytestmark = pytest.mark.browser
 
 WORDS = {
-    "zh-CN": {"found": "找到 1 人", "verdict": "可互认", "trend": "趋势：肌酐", "nothing": "没有可显示的记录", "test": "肌酐"},
+    "zh-CN": {
+        "found": "找到 1 人",
+        "verdict": "可互认",
+        "test": "肌酐",
+        "trend": "趋势：肌酐",
+        "nothing": "没有可显示的记录",
+    },
     "en": {
         "found": "1 found",
         "verdict": "Recognisable",
+        "test": "Creatinine",
         "trend": "Trend: Creatinine",
         "nothing": "Nothing to show",
-        "test": "Creatinine",
     },
 }
 SHOTS = os.environ.get("YITONG_SCREENSHOTS", "")
