@@ -30,20 +30,14 @@ def with_audit(indexer: Indexer) -> Indexer:
         return entries_of(resource) if own_event(resource) else extract(resource)
 
     def patient(resource: Resource) -> str:
-        return patient_in(resource) if own_event(resource) else patient_of(resource)
+        """None, so that a facility sees its own events alone: treating a person is no right to know who else looked."""
+        return "" if own_event(resource) else patient_of(resource)
 
     return replace(indexer, extract=extracted, patient_of=patient)
 
 
 def own_event(resource: Resource) -> bool:
     return resource["resourceType"] == "AuditEvent" and resource.get("source") == OBSERVER
-
-
-def patient_in(event: Resource) -> str:
-    """The one Patient that the event is about; "" for none or several."""
-    references = {entity["what"]["reference"] for entity in event.get("entity", ()) if "what" in entity}
-    patients = [r.removeprefix("Patient/") for r in references if r.startswith("Patient/")]
-    return patients[0] if len(patients) == 1 else ""
 
 
 def entries_of(event: Resource) -> list[Entry]:

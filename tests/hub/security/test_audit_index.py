@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from hub.search.extract import extract, patient_of
+from hub.search.extract import extract
 from hub.security.access import Access
 from hub.security.audit import audit_event
-from hub.security.audit_index import entries_of, own_event, patient_in
+from hub.security.audit_index import entries_of, own_event
 from hub.store.port import Key
 from profiles.validate import validate
 
@@ -32,4 +32,3 @@ def test_both_ways_agree(access: Access, facts: dict[str, Any]) -> None:
     assert validate(event) == ()
     assert own_event(event)
     assert set(entries_of(event)) == set(extract(event))
-    assert patient_in(event) == patient_of(event)

@@ -116,3 +116,13 @@ async def test_nobody_takes_an_id_that_another_facilitys_system_will_be_given(hu
     assert (await town.put(patient(made["id"], active=True))).status_code == 200
     assert (await town.delete(f"/fhir/Patient/{made['id']}")).status_code == 204
     assert (await town.put(patient(made["id"]))).status_code == 201, "one's own may come back"
+
+
+async def test_who_treats_a_person_learns_not_who_else_looked(hub: Served, golden: str) -> None:
+    town, county = hub.client("clinician", "TWN"), hub.client("clinician", "CTY", "doctor of CTY")
+    assert (await town.put(encounter("te", "t1"))).status_code == 201
+    assert (await county.get("/fhir/Patient/a1")).status_code == 200
+    assert "doctor of CTY" in (await hub.client("admin").get("/fhir/AuditEvent?_count=1000")).text
+    seen = (await hub.client("admin", "TWN").get("/fhir/AuditEvent?_count=1000")).text
+    assert "CTY" not in seen
+    assert "Patient/t1" in seen
