@@ -16,6 +16,9 @@ from pathlib import Path
 from hub.ingest.mapping import attempt
 from hub.store.blobs import BlobStore
 from mappers.base import MappingContext
+from profiles.validate import validate
+
+USUAL = ("Patient", "Encounter", "ServiceRequest", "Specimen", "Observation", "DiagnosticReport")
 
 
 def serve(connection: Connection) -> None:
@@ -28,6 +31,8 @@ def serve(connection: Connection) -> None:
         _limit_memory(memory)
         blobs = BlobStore(folder, tidy=False)
         connection.send("ready")
+        for kind in USUAL:  # the first record of a kind would wait for its rules to be read
+            validate({"resourceType": kind})
         while True:
             for entry in connection.recv():
                 connection.send(attempt(entry, contexts.get(entry.record.source, MappingContext()), blobs))
