@@ -115,7 +115,7 @@ def test_from_login_to_the_recognition_prompt(chromium, address, site, language,
     page.goto(f"{address}/p/{site.person}/recognition?item=L0203")
     screen.look("refused")
     page.locator("body").press("/")
-    page.wait_for_function("document.activeElement.id === 'q'")
+    page.wait_for_function("(document.activeElement || {}).id === 'q'")
     page.goto(f"{address}/p/nobody")
     page.get_by_text(words["nothing"]).wait_for()
     screen.complaints.clear()  # the browser reports the 404 that is meant
