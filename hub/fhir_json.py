@@ -19,8 +19,29 @@ MAX_DEPTH = 64
 MAX_NUMBER = 400
 
 
+class Spelled(Decimal):
+    """A number whose spelling Decimal would change: 1e3 would go out as 1E+3, -0 as 0."""
+
+    __slots__ = ("_text",)
+    _text: str
+
+    def __new__(cls, text: str) -> Spelled:
+        number = super().__new__(cls, text)
+        number._text = text
+        return number
+
+    def __str__(self) -> str:
+        return self._text
+
+
+def _spelled(value: Any) -> msgspec.Raw:
+    if isinstance(value, Spelled):
+        return msgspec.Raw(str(value).encode())
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
-_encoder = msgspec.json.Encoder(decimal_format="number")
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_spelled)
 
 
 class BadJson(HubError):
@@ -42,15 +63,16 @@ def _decimal(text: str) -> Decimal:
     if len(text) > MAX_NUMBER:
         raise BadJson(f"a number of {len(text)} characters is too long")
     try:
-        return Decimal(text)
+        number = Decimal(text)
     except InvalidOperation:
         raise BadJson("a number has too large an exponent") from None
+    return number if str(number) == text else Spelled(text)
 
 
-def _integer(text: str) -> int:
+def _integer(text: str) -> int | Decimal:
     if len(text) > MAX_NUMBER:
         raise BadJson(f"a number of {len(text)} characters is too long")
-    return int(text)
+    return int(text) if text != "-0" else Spelled(text)
 
 
 def _constant(text: str) -> Any:
