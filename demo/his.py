@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from demo.people import Person
-from demo.story import Exam, LabReport, Visit
+from demo.story import PANELS, Exam, LabReport, Visit
 
 SCHEMA = """
 CREATE TABLE patient(patient_id TEXT PRIMARY KEY, name TEXT, sex TEXT, birth TEXT, id_type TEXT, id_no TEXT, phone TEXT,
@@ -113,7 +113,7 @@ def _diagnosis_row(visit: Visit) -> tuple[object, ...]:
 def _order_row(visit: Visit, order: LabReport | Exam) -> tuple[object, ...]:
     laboratory = isinstance(order, LabReport)
     number, code = (order.order, order.panel) if isinstance(order, LabReport) else (order.accession, order.modality)
-    content = order.panel if isinstance(order, LabReport) else order.title
+    content = PANELS[order.panel][0] if isinstance(order, LabReport) else order.title
     at = visit.start + timedelta(minutes=5)
     kind = "03" if laboratory else "02"  # CV06.00.229: 02 imaging and physiology, 03 laboratory
     doctor = visit.doctor.partition("^")[2]

@@ -33,6 +33,12 @@ class Spelled(Decimal):
     def __str__(self) -> str:
         return self._text
 
+    def __reduce__(self) -> tuple[type[Spelled], tuple[str]]:
+        return Spelled, (self._text,)
+
+    def __deepcopy__(self, memo: object) -> Spelled:
+        return self
+
 
 def _spelled(value: Any) -> msgspec.Raw:
     if isinstance(value, Spelled):
