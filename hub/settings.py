@@ -6,16 +6,52 @@ Secrets never stand in it: a channel names a file or an environment variable tha
 from __future__ import annotations
 
 import codecs
+import re
 import tomllib
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from hub.errors import Invalid
 
-ZONE = r"^[+-]\d\d:\d\d$"  # what a time without one is read in; a fixed offset, for no source here has summer time
+CHINA = "+08:00"
+
+
+def fixed_offset(zone: object) -> object:
+    """A zone's name as its offset: "Asia/Shanghai" is +08:00. A zone with summer time has no single one and is refused."""
+    if not isinstance(zone, str) or re.fullmatch(r"[+-]\d\d:\d\d", zone, re.ASCII):
+        return zone
+    try:
+        offsets = {datetime(2026, month, 1, tzinfo=ZoneInfo(zone)).strftime("%z") for month in (1, 7)}
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"no time zone {zone[:40]}: +08:00 or Asia/Shanghai") from None
+    if len(offsets) > 1:
+        raise ValueError(f"{zone} has summer time; state a fixed offset such as +08:00")
+    (offset,) = offsets
+    return f"{offset[:3]}:{offset[3:]}"
+
+
+def in_china(zone: str) -> str:
+    """The index reads times without an offset in China's zone, so the county's own zone must be that."""
+    if zone != CHINA:
+        raise ValueError(f"the county's zone must be {CHINA}; a channel may have another")
+    return zone
+
+
+Zone = Annotated[str, BeforeValidator(fixed_offset)]  # in which a time that states none is read
 
 
 class Table(BaseModel):
@@ -39,7 +75,7 @@ class Channel(Table):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9\-]{0,63}$")
     connector: str  # hl7v2_mllp | sql | files | dicom
     facility: str = ""  # empty: the record says (MSH-4, calling AE title)
-    zone: str = Field(default="+08:00", pattern=ZONE)
+    zone: Zone = CHINA
     charset: str = ""
     maps: tuple[str, ...] = ()  # names of ConceptMaps or folders of them, beside county.toml or in profiles/cn/concept_maps
     options: dict[str, Any] = Field(default_factory=dict)
@@ -73,7 +109,7 @@ class County(Table):
     name: str = "医共体"
     name_en: str = "County medical community"
     code: str = ""
-    zone: str = Field(default="+08:00", pattern=ZONE)
+    zone: Annotated[Zone, AfterValidator(in_china)] = CHINA
     facilities: tuple[Facility, ...] = Field(default=(), alias="facility")
     channels: tuple[Channel, ...] = Field(default=(), alias="channel")
     policy: Policy = Policy()
