@@ -181,7 +181,7 @@ def _wait_until_done(hub: BenchHub, count: int) -> None:
         channels = httpx.get(f"{hub.url}/ops/status", headers=headers, timeout=60).json()["channels"]
         if sum(c["done"] + c["dead"] for c in channels) >= count:
             return
-        time.sleep(0.05)
+        time.sleep(0.25)
 
 
 def c_store(hub: BenchHub) -> tuple[float, str]:

@@ -107,7 +107,7 @@ def _serve(hub: Hub, intake: IntakeService, web: socket.socket, beside: Path) ->
         h11_max_incomplete_event_size=64 * 1024,
     )
     server = _Server(config, _addresses(web, intake))
-    sys.setswitchinterval(0.002)  # listeners answer while the pipeline computes
+    sys.setswitchinterval(0.0005)  # listeners answer while the pipeline computes
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.serve(sockets=[web]))
 
