@@ -43,15 +43,18 @@ def remembered(function: Callable[Concatenate[str, Rest], Result]) -> Callable[C
 # 20240501, 2024-05-01T08:00:00.123+08:00, 2024/5/1 8:00, 202405011530-0500, 20240501T083000
 _COMPACT = re.compile(
     r"(?P<year>\d{4})(?:(?P<month>\d{2})(?:(?P<day>\d{2})(?:[T ]?(?P<hour>\d{2})(?:(?P<minute>\d{2})(?:(?P<second>\d{2})"
-    r"(?:\.(?P<fraction>\d{1,9}))?)?)?)?)?)? ?(?P<offset>Z|[+-]\d{2}:?\d{2})?",
+    r"(?:\.(?P<fraction>\d{1,9}))?)?)?)?)?)? ?(?P<offset>Z|[+-](?:0\d|1[0-4]):?[0-5]\d)?",
     re.ASCII,
 )
 _SPACED = re.compile(
     r"(?P<year>\d{4})[-/.年](?P<month>\d{1,2})(?:[-/.月](?P<day>\d{1,2})日?"
     r"(?:[T ]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.(?P<fraction>\d{1,9}))?)?"
-    r" ?(?P<offset>Z|[+-]\d{2}:?\d{2})?)?|月)?",
+    r" ?(?P<offset>Z|[+-](?:0\d|1[0-4]):?[0-5]\d)?)?|月)?",
     re.ASCII,
 )
+
+
+EARLIEST_YEAR = 1800  # 0001-01-01 is what a database writes for "none", nobody's birthday
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ def read_moment(text: str) -> Moment | None:
     stated = match.groupdict()
     names = ("year", "month", "day", "hour", "minute", "second")
     parts = tuple(int(stated[name]) for name in names if stated[name])
+    if parts[0] < EARLIEST_YEAR:
+        return None
     if len(parts) == 6 and parts[5] == 60:  # a leap second: FHIR allows it, datetime does not
         parts = (*parts[:5], 59)
     try:

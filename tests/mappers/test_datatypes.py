@@ -208,3 +208,11 @@ def test_two_facilities_never_share_an_organization() -> None:
     assert ids[:2] == ["CTY", "Ntierprise-Clinic"]
     assert len(set(ids)) == len(names)
     assert all(re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", id) for id in ids)
+
+
+@pytest.mark.parametrize(
+    "text", ["20240501103000-5000", "20240501103000+1500", "20240501103000-0860", "00010101", "0001-01-01 00:00:00"]
+)
+def test_what_is_no_time_on_earth_is_no_date(text: str) -> None:
+    assert instant(text, "+08:00") is None
+    assert fhir_datetime(text, "+08:00") is None
