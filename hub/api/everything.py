@@ -21,7 +21,7 @@ from hub.api.responses import json_answer
 from hub.errors import Invalid
 from hub.search.parameters import patient_compartment, registry
 from hub.search.parse import parse_search
-from hub.search.query import Criterion, ReferenceValue, SearchQuery, TokenValue
+from hub.search.query import Condition, Criterion, ReferenceValue, SearchQuery, TokenValue
 from hub.security.reads import Reads
 from hub.store.port import Key, Version
 
@@ -57,7 +57,7 @@ async def everything(call: Call) -> Response:
 
 
 class _Walk:
-    def __init__(self, key: Key, types: frozenset[str] | None, since: tuple[Criterion, ...], count: int) -> None:
+    def __init__(self, key: Key, types: frozenset[str] | None, since: tuple[Condition, ...], count: int) -> None:
         self._key = key
         self._types = types
         self._since = since
@@ -113,7 +113,7 @@ def _types(text: str) -> frozenset[str] | None:
     return types or None
 
 
-def _since(call: Call, text: str) -> tuple[Criterion, ...]:
+def _since(call: Call, text: str) -> tuple[Condition, ...]:
     pairs = [("_lastUpdated", f"ge{text}")]
     return parse_search("Patient", pairs, now=call.hub.clock(), zone=call.hub.county.zone).query.criteria
 

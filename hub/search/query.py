@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -61,18 +62,78 @@ class CompositeValue:
     parts: tuple[DateValue | NumberValue | QuantityValue | TokenValue | ReferenceValue | StringValue | UriValue, ...]
 
 
-CriterionValue = DateValue | NumberValue | QuantityValue | TokenValue | ReferenceValue | StringValue | UriValue | CompositeValue
+@dataclass(frozen=True, slots=True)
+class NearValue:
+    """Within `metres` of a point, along the surface of the earth."""
+
+    latitude: float  # degrees, WGS 84
+    longitude: float
+    metres: float
+
+
+CriterionValue = (
+    DateValue | NumberValue | QuantityValue | TokenValue | ReferenceValue | StringValue | UriValue | CompositeValue | NearValue
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One parameter of the query: its values are alternatives (OR); criteria add up (AND)."""
+    """One parameter: its values are alternatives (OR).
 
-    code: str  # "_id", "_lastUpdated", "subject", …
+    `code` names index entries and nothing more to a store. Some modifiers are therefore codes of their own, indexed beside the
+    parameter: "code:text" (strings), "identifier:of-type" and "subject:identifier" (tokens), "value-quantity:canonical"
+    (quantities in UCUM base units). Modifiers that need a terminology (:in, :not-in, :above, :below of tokens) and `_list` are
+    resolved into tokens before a store sees the query (hub.search.resolve).
+
+    The special parameters `_text` and `_content` (StringValue) and every composite are decided on the resource itself
+    (hub.search.match); `near` (NearValue) by the numbers indexed as "near:latitude" and "near:longitude".
+    """
+
+    code: str  # "_id", "_lastUpdated", "subject", "code:text", …
     type: ParameterType
     values: tuple[CriterionValue, ...]
-    modifier: str = ""  # "exact", "contains", "not", "missing", a resource type, …
+    modifier: str = ""  # a store sees "", exact, contains, not, missing; of a uri also above and below
     missing: bool | None = None  # for :missing
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """`subject:Patient.name=…`: the reference parameter `code` points to a visible resource of `type` that fulfils `condition`.
+
+    A chain that may lead to several types is an AnyOf of one Chain for each.
+    """
+
+    code: str
+    type: str
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """`_has:Observation:patient:code=…`: a visible resource of `type` refers here by `code` and fulfils `condition`."""
+
+    type: str
+    code: str
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    conditions: tuple[Condition, ...]  # none: fulfilled by nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    condition: Condition
+
+
+Condition = Criterion | Chain | Has | AllOf | AnyOf | Not
+"""Conditions nest: `_filter`, chains of any depth, `_has` within chains. Every hop is narrowed by the reader's Scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +145,51 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class Include:
-    """`_include=Observation:subject:Patient` or, reversed, `_revinclude=…`."""
+    """`_include=Observation:subject:Patient` or, reversed, `_revinclude=…`; `source_type` and `code` may be "*"."""
 
     source_type: str
     code: str
     target_type: str = ""  # "" any
     reverse: bool = False
+    iterate: bool = False  # also from what was included
 
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
     type: str
-    criteria: tuple[Criterion, ...] = ()
+    criteria: tuple[Condition, ...] = ()  # all of them
     sort: tuple[Sort, ...] = ()  # empty: newest created first
     count: int = 20
     includes: tuple[Include, ...] = ()
     total: Literal["none", "accurate"] = "none"
     after: str | None = None  # position of a former page
     hidden_tags: tuple[tuple[str, str], ...] = field(default=())  # resources with one of these meta.tag are left out
+
+
+def leaves(condition: Condition) -> Iterator[Criterion]:
+    """The criteria on the searched resource itself: not those behind a Chain or a Has."""
+    match condition:
+        case Criterion():
+            yield condition
+        case AllOf(conditions) | AnyOf(conditions):
+            for each in conditions:
+                yield from leaves(each)
+        case Not(inner):
+            yield from leaves(inner)
+
+
+def rewritten(condition: Condition, change: Callable[[Criterion], Condition]) -> Condition:
+    """The condition with every criterion in it replaced, those behind a Chain or a Has too."""
+    match condition:
+        case Criterion():
+            return change(condition)
+        case AllOf(conditions):
+            return AllOf(tuple(rewritten(each, change) for each in conditions))
+        case AnyOf(conditions):
+            return AnyOf(tuple(rewritten(each, change) for each in conditions))
+        case Not(inner):
+            return Not(rewritten(inner, change))
+        case Chain(code, target, inner):
+            return Chain(code, target, rewritten(inner, change))
+        case Has(source, code, inner):
+            return Has(source, code, rewritten(inner, change))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from hub.errors import Gone, NotAllowed, NotFound
-from hub.search.query import Criterion, CriterionValue, ReferenceValue, SearchQuery
+from hub.search.query import AllOf, Criterion, CriterionValue, ReferenceValue, SearchQuery, leaves, rewritten
 from hub.store.port import Key, ResourceStore, Scope, SearchPage, Version
 from profiles.names import GOLDEN, HUB_TAG
 
@@ -67,7 +67,7 @@ class Reads:
     def search(self, query: SearchQuery) -> SearchPage:
         if self.scope.types is not None and query.type not in self.scope.types:
             raise NotAllowed(f"this role may not read {query.type}")
-        if query.type == "Patient" and not SHOWS_GOLDEN.intersection(c.code for c in query.criteria):
+        if query.type == "Patient" and not SHOWS_GOLDEN.intersection(c.code for c in leaves(AllOf(query.criteria))):
             query = replace(query, hidden_tags=HIDDEN_GOLDEN)
         page = self._store.search(self._for_person(query), self.scope)
         return replace(page, matches=tuple(self._filtered(page.matches)), included=tuple(self._filtered(page.included)))
@@ -104,7 +104,7 @@ class Reads:
 
     def _for_person(self, query: SearchQuery) -> SearchQuery:
         """A query for a Patient is a query for the person: every linked Patient's records are asked for."""
-        return replace(query, criteria=tuple(self._expanded(criterion) for criterion in query.criteria))
+        return replace(query, criteria=tuple(rewritten(condition, self._expanded) for condition in query.criteria))
 
     def _expanded(self, criterion: Criterion) -> Criterion:
         if criterion.type != "reference" or criterion.code == "link":

@@ -95,6 +95,15 @@ class SearchPage:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Versions, the newest change first, deletions included; `next` is the position after the last, None at the end."""
+
+    versions: tuple[Version, ...]
+    next: str | None = None
+    total: int | None = None  # when all are on this page
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one journal record."""
 
@@ -134,6 +143,16 @@ class UnmappedCode:
 class Transaction(Protocol):
     """Inside `ResourceStore.write`. Sees its own changes."""
 
+    # -- small values by key, for what a part of the hub must remember in the same commit: jobs, deliveries, leases
+    def item(self, shelf: str, key: str) -> bytes | None: ...
+
+    def put_item(self, shelf: str, key: str, value: bytes | None) -> None:
+        """Insert or replace; None removes."""
+
+    def items(self, shelf: str, *, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
+        """By key, in the order of its characters' code points; those that begin with `prefix` and come after `after`."""
+
+    # -- resources
     def current(self, key: Key) -> Version | None:
         """The newest version, a deletion included; None if it never was."""
 
@@ -158,7 +177,11 @@ class Transaction(Protocol):
         """Add a deletion; deleting again adds none. Raise NotFound if it never was."""
 
     def find(self, query: SearchQuery, *, limit: int = 2) -> list[Key]:
-        """Keys matching, for conditional interactions; sees this transaction's own changes."""
+        """Keys matching, for conditional interactions; sees this transaction's own changes.
+
+        Two transactions that ask for the same criteria are done one after the other, in all processes of the store: what both
+        would create is created once.
+        """
 
     # -- whose is it
     def person_of(self, patient: str) -> str:
@@ -189,7 +212,10 @@ class ResourceStore(Protocol):
     """Thread-safe. Readers never wait for the writer."""
 
     def write(self, work: Callable[[Transaction], T]) -> Future[T]:
-        """Run `work` in a transaction; the Future resolves after the commit is synced. An exception rolls only this work back."""
+        """Run `work` in a transaction; the Future resolves after the commit is synced. An exception rolls only this work back.
+
+        After a conflict with another process `work` is run again from its beginning: it must not remember its first try.
+        """
 
     def read(self, key: Key) -> Version:
         """The current version. Raise NotFound if it never was, Gone if it was deleted. No policy here: see hub.security.door."""
@@ -199,6 +225,27 @@ class ResourceStore(Protocol):
 
     def history(self, key: Key, *, count: int, before: int | None = None) -> list[Version]:
         """Newest first, deletions included; versions below `before` for the next page. Raise NotFound if it never was."""
+
+    def changes(
+        self,
+        scope: Scope,
+        *,
+        type: str = "",
+        id: str = "",
+        count: int,
+        since: int | None = None,
+        at: tuple[int, int] | None = None,
+        after: str | None = None,
+    ) -> HistoryPage:
+        """History of one resource, a type ("" id) or everything ("" type), of what is visible.
+
+        `since`: made at or after this instant (UTC ms). `at`: current at some time in [low, high). `after`: a former page's `next`.
+        A version is seen if it, and the newest version of its resource, are visible under `scope`.
+        """
+
+    def item(self, shelf: str, key: str) -> bytes | None: ...
+
+    def items(self, shelf: str, *, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]: ...
 
     def read_many(self, keys: Iterable[Key]) -> list[Version]:
         """Current, undeleted versions of those that exist, in the order asked."""
