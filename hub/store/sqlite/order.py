@@ -7,13 +7,10 @@ that an index can be walked one way). https://hl7.org/fhir/R4/search.html#sort
 # ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hub.errors import Invalid
 from hub.search.query import ParameterType, Sort
 from hub.store.sqlite.criteria import Compiler
 from hub.store.sqlite.names import facts_of
@@ -60,22 +57,7 @@ def sort_key(compiler: Compiler, sort: Sort) -> SortKey:
     return SortKey(expression, sort.descending, param, sort.type, column, sort.code, single)
 
 
-# -- positions: the sort values of the last match, and its rid
-
-
-def encode(values: Sequence[Any], rid: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps([*values, rid]).encode()).decode()
-
-
-def decode(after: str, keys: int) -> list[Any]:
-    """Raise Invalid for what is no position of such a query."""
-    try:
-        position = json.loads(base64.urlsafe_b64decode(after.encode()))
-    except ValueError:
-        raise Invalid("the page position is not one of ours") from None
-    if not isinstance(position, list) or len(position) != keys + 1 or not isinstance(position[-1], int):
-        raise Invalid("the page position does not belong to this search")
-    return position
+# -- behind a position: the sort values of the last match, and its rid
 
 
 def newest_first(keys: Sequence[SortKey]) -> bool:

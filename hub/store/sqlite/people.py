@@ -46,14 +46,14 @@ def treats(connection: apsw.Connection, facility: str, patient: str, now: int) -
     return bool(connection.execute(f"SELECT {RELATED.format(patient=':patient')}", bindings).get)
 
 
-def scope_condition(scope: Scope, resource_type: str) -> str:
-    """SQL over `r` with :scope_facility and :scope_now; '0' when the type is not for this reader at all."""
+def scope_condition(scope: Scope, resource_type: str, *, row: str = "r") -> str:
+    """SQL over `row` with :scope_facility and :scope_now; '0' when the type is not for this reader at all."""
     if scope.everything:
         return "1"
     if scope.types is not None and resource_type not in scope.types:
         return "0"
-    shared = " OR r.patient = ''" if resource_type in scope.shared_types else ""
+    shared = f" OR {row}.patient = ''" if resource_type in scope.shared_types else ""
     if not scope.facility:
         return f"({shared.removeprefix(' OR ')})" if shared else "0"
-    related = f"(r.patient <> '' AND {RELATED.format(patient='r.patient')})"
-    return f"(r.facility = :scope_facility{shared} OR {related})"
+    related = f"({row}.patient <> '' AND {RELATED.format(patient=f'{row}.patient')})"
+    return f"({row}.facility = :scope_facility{shared} OR {related})"

@@ -14,7 +14,7 @@ import apsw
 
 from hub.errors import Unavailable
 
-VERSION = 2
+VERSION = 3
 PAGE_CACHE_KIB = 65_536
 MMAP_BYTES = 8 << 30
 WAL_BYTES = 64 << 20  # past this the writer checkpoints, idle or not
@@ -46,7 +46,7 @@ CREATE TABLE resource (
     UNIQUE (type, id)
 );
 CREATE INDEX resource_created ON resource (type) WHERE deleted = 0;
-CREATE INDEX resource_updated ON resource (type, updated) WHERE deleted = 0;
+CREATE INDEX resource_updated ON resource (type, updated, rid, deleted);
 CREATE TABLE body (rid INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE history (
     rid INTEGER NOT NULL,
@@ -57,8 +57,10 @@ CREATE TABLE history (
     facility TEXT NOT NULL,
     patient TEXT NOT NULL,
     body BLOB NOT NULL,
+    type INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (rid, version)
 );
+CREATE INDEX history_updated ON history (type, updated, rid, version);
 
 CREATE TABLE token (
     param INTEGER, code TEXT, rid INTEGER, system INTEGER,
@@ -118,7 +120,20 @@ CREATE TABLE unmapped ( -- records: those done that hold the code now
 ) WITHOUT ROWID;
 CREATE TABLE finished (first INTEGER PRIMARY KEY, last INTEGER NOT NULL); -- runs of journal numbers without a gap
 CREATE TABLE stamp (type TEXT, id TEXT, stamps BLOB NOT NULL, PRIMARY KEY (type, id)) WITHOUT ROWID;
+CREATE TABLE item (shelf TEXT, key TEXT, value BLOB NOT NULL, PRIMARY KEY (shelf, key)) WITHOUT ROWID;
 """
+
+# schema → what leads to the next one
+MIGRATIONS: dict[int, str] = {
+    2: """
+CREATE TABLE item (shelf TEXT, key TEXT, value BLOB NOT NULL, PRIMARY KEY (shelf, key)) WITHOUT ROWID;
+ALTER TABLE history ADD COLUMN type INTEGER NOT NULL DEFAULT 0;
+UPDATE history SET type = (SELECT type FROM resource WHERE resource.rid = history.rid);
+CREATE INDEX history_updated ON history (type, updated, rid, version);
+DROP INDEX resource_updated;
+CREATE INDEX resource_updated ON resource (type, updated, rid, deleted);
+""",
+}
 
 
 def connect(path: Path, *, writing: bool) -> apsw.Connection:
@@ -136,19 +151,38 @@ def connect(path: Path, *, writing: bool) -> apsw.Connection:
         connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
     else:
         connection.execute("PRAGMA query_only = ON")
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     return connection
 
 
 def prepare(connection: apsw.Connection) -> None:
-    """Create the tables in a new file. Raise Unavailable for a file that a newer or foreign program wrote."""
+    """Create the tables in a new file, bring an older one up to date. Raise Unavailable for a newer or foreign one."""
     with connection:
         if connection.execute("SELECT count(*) FROM sqlite_schema").get == 0:
             connection.execute(TABLES)
             connection.execute("INSERT INTO meta VALUES ('schema', ?)", (str(VERSION),))
             return
-    try:
-        found = connection.execute("SELECT value FROM meta WHERE name = 'schema'").get
-    except apsw.SQLError:
-        raise Unavailable("store.sqlite is a database, but not of this hub") from None
-    if found != str(VERSION):
+    found = _schema(connection)
+    while (step := MIGRATIONS.get(found)) is not None:
+        with connection:
+            connection.execute(step)
+            found += 1
+            connection.execute("UPDATE meta SET value = ? WHERE name = 'schema'", (str(found),))
+    _refuse_unless_current(found)
+
+
+def verify(connection: apsw.Connection) -> None:
+    """Raise Unavailable for a file that cannot be read as it is."""
+    _refuse_unless_current(_schema(connection))
+
+
+def _refuse_unless_current(found: int) -> None:
+    if found != VERSION:
         raise Unavailable(f"store.sqlite has schema {found}; this program reads schema {VERSION}")
+
+
+def _schema(connection: apsw.Connection) -> int:
+    try:
+        return int(connection.execute("SELECT value FROM meta WHERE name = 'schema'").get)
+    except (apsw.SQLError, TypeError, ValueError):
+        raise Unavailable("store.sqlite is a database, but not of this hub") from None

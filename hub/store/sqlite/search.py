@@ -26,8 +26,9 @@ from hub.store.sqlite.includes import Includes
 from hub.store.sqlite.indexer import Indexer
 from hub.store.sqlite.limits import hidden_condition
 from hub.store.sqlite.names import Names
-from hub.store.sqlite.order import SortKey, behind, decode, encode, names, order_by, sort_key
+from hub.store.sqlite.order import SortKey, behind, names, order_by, sort_key
 from hub.store.sqlite.people import scope_condition
+from hub.store.sqlite.positions import decode, encode
 
 SELECTIVE = 200  # found by one criterion: stop comparing, to count the others costs as much as to gather these
 
@@ -95,7 +96,7 @@ class Search:
         return SearchPage(
             matches=matches,
             included=included,
-            next=encode(here[-1].values, here[-1].rid) if more and here else None,
+            next=encode([*here[-1].values, here[-1].rid]) if more and here else None,
             total=self._total(way, len(here), more),
             truncated_includes=truncated,
         )
@@ -192,7 +193,7 @@ class Search:
         return " AND ".join([*more, *probes, *self._limits]) or "1"
 
     def _position(self) -> list[Any] | None:
-        return None if self._query.after is None else decode(self._query.after, len(self._keys))
+        return None if self._query.after is None else decode(self._query.after, len(self._keys) + 1)
 
     def _candidates(self, lead: Condition | None) -> str:
         """FROM … WHERE …: every match once."""

@@ -13,7 +13,7 @@ from hub.errors import NotFound, VersionConflict
 from hub.fhir_json import load
 from hub.search.query import SearchQuery
 from hub.store.port import Addition, Key, Outcome, Resource, Saved, Version
-from hub.store.sqlite import outcomes, people, rows, versions
+from hub.store.sqlite import items, outcomes, people, rows, versions
 from hub.store.sqlite.content import owned, stamped
 from hub.store.sqlite.indexer import Indexer
 from hub.store.sqlite.names import NewNames
@@ -53,6 +53,16 @@ class SqliteTransaction:
         self._names = names
         self._find = find
 
+    def item(self, shelf: str, key: str) -> bytes | None:
+        return items.read(self._connection, shelf, key)
+
+    def put_item(self, shelf: str, key: str, value: bytes | None) -> None:
+        items.put(self._connection, shelf, key, value)
+
+    def items(self, shelf: str, *, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
+        return items.listed(self._connection, shelf, prefix=prefix, after=after, limit=limit)
+
+    # -- resources
     def current(self, key: Key) -> Version | None:
         return versions.current(self._connection, key)
 
@@ -81,7 +91,7 @@ class SqliteTransaction:
             head = Head(self._insert(key, state, rows.present(index)), *state)
             rows.replace(self._connection, head.rid, set(), index)
         else:
-            self._retire(head, former)
+            self._retire(key, head, former)
             head = Head(head.rid, *state)
             rows.replace(self._connection, head.rid, self._rows(load(former)) if former is not None else set(), index)
             self._set(head, rows.present(index))
@@ -112,7 +122,7 @@ class SqliteTransaction:
         if head.deleted:
             return Saved(_version(key, head, b""), created=False, changed=False)
         former = self._body(head)
-        self._retire(head, former)
+        self._retire(key, head, former)
         rows.replace(self._connection, head.rid, self._rows(load(former)), set())
         head = head._replace(version=head.version + 1, updated=max(self._clock(), head.updated), deleted=1, method="DELETE")
         self._set(head, "")
@@ -172,9 +182,10 @@ class SqliteTransaction:
         columns = "version = ?, updated = ?, deleted = ?, method = ?, facility = ?, patient = ?, present = ?"
         self._connection.execute(f"UPDATE resource SET {columns} WHERE rid = ?", (*head[1:], present, head.rid))
 
-    def _retire(self, head: Head, body: bytes | None) -> None:
+    def _retire(self, key: Key, head: Head, body: bytes | None) -> None:
         """Keep what was current as history."""
-        self._connection.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*head, body or b""))
+        row = (*head, body or b"", self._names.number(self._connection, key.type))
+        self._connection.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
 def _check_match(key: Key, head: Head | None, if_match: int | None) -> None:

@@ -1,0 +1,123 @@
+"""What every reader of the file set may ask, in the process that writes and in one beside it.
+
+A read takes a connection of its own from the pool and never waits for the writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from hub.search.query import SearchQuery
+from hub.store.port import HistoryPage, Key, Outcome, Scope, SearchPage, SourceTally, UnmappedCode, Version
+from hub.store.sqlite import changes, items, outcomes, people, versions
+from hub.store.sqlite.functions import register
+from hub.store.sqlite.indexer import Indexer
+from hub.store.sqlite.names import Names
+from hub.store.sqlite.readers import Readers, limited
+from hub.store.sqlite.search import Search, Thresholds
+
+STATEMENT_SECONDS = 10.0
+
+
+class SqliteReads:
+    """The reading half of the port over `path`, which exists and has the schema of this program."""
+
+    def __init__(self, path: Path, *, indexer: Indexer, statement_seconds: float, thresholds: Thresholds) -> None:
+        self._indexer = indexer
+        self._limit = statement_seconds
+        self._thresholds = thresholds
+        self._names = Names()
+        self._readers = Readers(path, lambda connection: register(connection, indexer))
+
+    # -- reading
+    def read(self, key: Key) -> Version:
+        with self._readers.borrow() as connection:
+            return versions.read(connection, key)
+
+    def vread(self, key: Key, version: int) -> Version:
+        with self._readers.snapshot() as connection:
+            return versions.vread(connection, key, version)
+
+    def history(self, key: Key, *, count: int, before: int | None = None) -> list[Version]:
+        with self._readers.snapshot() as connection:
+            return versions.history(connection, key, count=count, before=before)
+
+    def changes(
+        self,
+        scope: Scope,
+        *,
+        type: str = "",
+        id: str = "",
+        count: int,
+        since: int | None = None,
+        at: tuple[int, int] | None = None,
+        after: str | None = None,
+    ) -> HistoryPage:
+        asked = changes.Asked(scope, type, id, since, at)
+        with self._readers.snapshot() as connection, limited(connection, self._limit):
+            return changes.page(connection, self._names, asked, count=count, after=after)
+
+    def item(self, shelf: str, key: str) -> bytes | None:
+        with self._readers.borrow() as connection:
+            return items.read(connection, shelf, key)
+
+    def items(self, shelf: str, *, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
+        with self._readers.borrow() as connection:
+            return items.listed(connection, shelf, prefix=prefix, after=after, limit=limit)
+
+    def read_many(self, keys: Iterable[Key]) -> list[Version]:
+        with self._readers.snapshot() as connection:
+            return versions.read_many(connection, keys)
+
+    def search(self, query: SearchQuery, scope: Scope) -> SearchPage:
+        with self._readers.snapshot() as connection, limited(connection, self._limit):
+            return Search(connection, self._names, self._indexer, query, scope, self._thresholds).page()
+
+    def visible(self, version: Version, scope: Scope) -> bool:
+        if scope.everything:
+            return True
+        if scope.types is not None and version.type not in scope.types:
+            return False
+        if not version.patient and version.type in scope.shared_types:
+            return True
+        if not scope.facility:
+            return False
+        return version.facility == scope.facility or (
+            bool(version.patient) and self.treats(scope.facility, version.patient, scope.now)
+        )
+
+    # -- side tables
+    def person_of(self, patient: str) -> str:
+        with self._readers.borrow() as connection:
+            return people.person_of(connection, patient)
+
+    def patients_of(self, person: str) -> tuple[str, ...]:
+        with self._readers.borrow() as connection:
+            return people.patients_of(connection, person)
+
+    def treats(self, facility: str, patient: str, now: int) -> bool:
+        with self._readers.borrow() as connection:
+            return people.treats(connection, facility, patient, now)
+
+    def outcome(self, seq: int) -> Outcome | None:
+        with self._readers.borrow() as connection:
+            return outcomes.read(connection, seq)
+
+    def outcomes(
+        self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000, newest: bool = False
+    ) -> list[Outcome]:
+        with self._readers.borrow() as connection:
+            return outcomes.listed(connection, state=state, source=source, after=after, limit=limit, newest=newest)
+
+    def tallies(self) -> dict[str, SourceTally]:
+        with self._readers.borrow() as connection:
+            return outcomes.tallies(connection)
+
+    def unmapped(self, limit: int = 50) -> list[UnmappedCode]:
+        with self._readers.borrow() as connection:
+            return outcomes.unmapped(connection, limit)
+
+    def finished_after(self, seq: int) -> int:
+        with self._readers.borrow() as connection:
+            return outcomes.finished_after(connection, seq)
