@@ -21,6 +21,7 @@ from hub.security.audit_index import with_audit
 from hub.security.door import Door
 from hub.security.links import LinkSigner
 from hub.security.tokens import TokenStore
+from hub.security.trail import AuditTrail
 from hub.settings import County, Facility
 from hub.store.blobs import BlobStore
 from hub.store.port import ResourceStore, Transaction
@@ -45,10 +46,12 @@ class Hub:
     blobs: BlobStore
     tokens: TokenStore
     door: Door
+    trail: AuditTrail
     links: LinkSigner
     clock: Callable[[], int]  # UTC milliseconds
 
     def close(self) -> None:
+        self.trail.close()
         self.store.close()
         self.tokens.close()
 
@@ -59,13 +62,15 @@ def open_hub(data: Path, county: County, *, clock: Callable[[], int] = utc_ms) -
     store = SqliteStore(data, clock=clock, indexer=with_audit(standard_indexer()))
     try:
         store.write(lambda transaction: keep_facilities(transaction, county, clock())).result()
+        trail = AuditTrail(data, store, clock)
         return Hub(
             data=data,
             county=county,
             store=store,
             blobs=BlobStore(data / "blobs"),
             tokens=TokenStore(data, clock=clock),
-            door=Door(store, county, clock),
+            door=Door(store, county, clock, trail),
+            trail=trail,
             links=LinkSigner.of_folder(data),
             clock=clock,
         )

@@ -178,6 +178,24 @@ def leaves(condition: Condition) -> Iterator[Criterion]:
             yield from leaves(inner)
 
 
+def types_read(query: SearchQuery) -> set[str]:
+    """Every type of resource that the query looks at; "" stands for any."""
+    included = {(include.source_type if include.reverse else include.target_type).replace("*", "") for include in query.includes}
+    return {query.type, *included}.union(*(_types_behind(condition) for condition in query.criteria))
+
+
+def _types_behind(condition: Condition) -> set[str]:
+    match condition:
+        case Chain(_, target, inner) | Has(target, _, inner):
+            return {target} | _types_behind(inner)
+        case AllOf(conditions) | AnyOf(conditions):
+            return set().union(*(_types_behind(each) for each in conditions))
+        case Not(inner):
+            return _types_behind(inner)
+        case Criterion():
+            return set()
+
+
 def rewritten(condition: Condition, change: Callable[[Criterion], Condition]) -> Condition:
     """The condition with every criterion in it replaced, those behind a Chain or a Has too."""
     match condition:

@@ -25,11 +25,11 @@ T = TypeVar("T")
 
 
 class Door:
-    def __init__(self, store: ResourceStore, county: County, clock: Callable[[], int]) -> None:
+    def __init__(self, store: ResourceStore, county: County, clock: Callable[[], int], trail: AuditTrail) -> None:
         self._store = store
         self._county = county
         self._clock = clock
-        self._trail = AuditTrail(store, clock)
+        self._trail = trail
 
     # -- reading
 
@@ -80,7 +80,7 @@ class Door:
 
     def reads(self, access: Access) -> Reads:
         """What `access` may see now. Leaves no AuditEvent: the caller answers for that."""
-        return Reads(self._store, scope_of(access, self._county, self._clock()))
+        return Reads(self._store, scope_of(access, self._county, self._clock()), before_audit=self._trail.settle)
 
     async def note(self, access: Access, *, action: Action, interaction: str, outcome: str = SUCCESS, patient: str = "") -> None:
         """An AuditEvent for what is neither read nor write here: a login, a decision, a page."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
 
 from hub.errors import Gone, NotAllowed, NotFound
-from hub.search.query import AllOf, Criterion, CriterionValue, ReferenceValue, SearchQuery, leaves, rewritten
+from hub.search.query import AllOf, Criterion, CriterionValue, ReferenceValue, SearchQuery, leaves, rewritten, types_read
 from hub.store.port import Key, ResourceStore, Scope, SearchPage, Version
 from profiles.names import GOLDEN, HUB_TAG
 
@@ -23,13 +23,16 @@ def unknown(key: Key) -> NotFound:
 class Reads:
     """Remembers whose records it gave out, for the audit."""
 
-    def __init__(self, store: ResourceStore, scope: Scope) -> None:
+    def __init__(self, store: ResourceStore, scope: Scope, *, before_audit: Callable[[], None] = lambda: None) -> None:
+        """`before_audit` is called before AuditEvents are looked at: some may still be on their way to the store."""
         self._store = store
         self.scope = scope
+        self._before_audit = before_audit
         self.patients: dict[str, None] = {}
 
     def read(self, key: Key) -> Version:
         """Raise NotFound for unknown and foreign alike, Gone for one's own that was deleted."""
+        self._settle({key.type})
         try:
             version = self._store.read(key)
         except Gone:
@@ -41,6 +44,7 @@ class Reads:
 
     def newest(self, key: Key) -> Version:
         """The newest version, a deletion included."""
+        self._settle({key.type})
         try:
             version = self._store.history(key, count=1)[0]
         except NotFound:
@@ -62,6 +66,7 @@ class Reads:
 
     def read_many(self, keys: Sequence[Key]) -> list[Version]:
         """Those that exist and are visible, in the order asked."""
+        self._settle({key.type for key in keys})
         return self._filtered(self._store.read_many(keys))
 
     def search(self, query: SearchQuery) -> SearchPage:
@@ -69,6 +74,7 @@ class Reads:
             raise NotAllowed(f"this role may not read {query.type}")
         if query.type == "Patient" and not SHOWS_GOLDEN.intersection(c.code for c in leaves(AllOf(query.criteria))):
             query = replace(query, hidden_tags=HIDDEN_GOLDEN)
+        self._settle(types_read(query))
         page = self._store.search(self._for_person(query), self.scope)
         return replace(page, matches=tuple(self._filtered(page.matches)), included=tuple(self._filtered(page.included)))
 
@@ -90,6 +96,10 @@ class Reads:
         if scope.types is not None and version.type not in scope.types:
             return False
         return self._store.visible(version, scope)
+
+    def _settle(self, types: Set[str]) -> None:
+        if not types.isdisjoint(("AuditEvent", "")) and (self.scope.types is None or "AuditEvent" in self.scope.types):
+            self._before_audit()
 
     def _given(self, key: Key, version: Version) -> Version:
         if not self.visible(version):

@@ -1,75 +1,139 @@
-"""AuditEvents of reads, gathered while the writer is busy and synced to disk together before their answers go out."""
+"""The audit trail: an event is synced to the process's own log before its answer goes out, and reaches the store soon after.
+
+A write's event is part of the write's commit (`save_event`). A read's event goes to the log (hub.security.audit_log); the process
+that writes to the store brings it there exactly once, when the hub has a moment, and before anyone looks at AuditEvents.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from pathlib import Path
 
+from hub.security import audit_log
 from hub.security.audit import event_id
+from hub.security.audit_log import AuditLog, Line
 from hub.store.port import Addition, Resource, ResourceStore, Transaction
 
+log = logging.getLogger(__name__)
 
-@dataclass(slots=True)
-class _Batch:
-    events: list[tuple[Resource, str]] = field(default_factory=list)
-    done: Future[None] = field(default_factory=Future)
+FOLDER = "audit"
+SHELF = "audit-log"  # file name → how far it is in the store, changed in the commit that brings the events
+BATCH = 200  # events of one commit: other writes wait no longer than for these
+LOOK_SECONDS = 0.2  # how often the shipper looks, and how long the logs must be quiet to call it a quiet moment
+LATEST_SECONDS = 5.0  # quiet or not, an event is in the store after this time
 
 
 class AuditTrail:
-    """Safe to use from any thread and event loop: each loop gathers for itself."""
+    """`data`/audit. `ships`: this process also brings what all processes of the folder logged into `store`."""
 
-    def __init__(self, store: ResourceStore, clock: Callable[[], int]) -> None:
-        self._store = store
+    def __init__(self, data: Path, store: ResourceStore, clock: Callable[[], int], *, ships: bool = True) -> None:
+        self._folder = data / FOLDER
         self._clock = clock
-        self._lock = threading.RLock()  # a write that fails at once finishes its batch while it is being opened
-        self._open: dict[asyncio.AbstractEventLoop, tuple[_Batch, asyncio.Future[None]]] = {}
+        self._log = AuditLog(self._folder)
+        self._shipper = Shipper(self._folder, store) if ships else None
 
     async def leave(self, event: Resource, facility: str) -> None:
-        """Return once the event is synced to disk: no audit, no answer."""
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            opened = self._open.get(loop)
-            if opened is None:
-                batch = _Batch()
-                opened = self._open[loop] = (batch, asyncio.wrap_future(batch.done, loop=loop))
-                loop.call_soon(self._submit, loop, batch)  # after the requests that came in the same moment
-            batch, waiter = opened
-            batch.events.append((event, facility))
-        await asyncio.shield(waiter)  # one reader that hangs up must not fail the others
+        """Return once the event is synced to disk: no audit, no answer. Raise Unavailable if it cannot be."""
+        await self._log.append(Line(event_id(self._clock()), facility, event))
 
-    def _submit(self, loop: asyncio.AbstractEventLoop, batch: _Batch) -> None:
-        try:
-            written = self._store.write(lambda transaction: self._write(loop, batch, transaction))
-        except BaseException as error:
-            self._close(loop, batch)
-            batch.done.set_exception(error)
-            return
-        written.add_done_callback(lambda future: self._finish(loop, batch, future))
+    def settle(self) -> None:
+        """Bring every event left so far into the store: whoever looks at AuditEvents sees all of them."""
+        if self._shipper is not None:
+            self._shipper.ship()
 
-    def _write(self, loop: asyncio.AbstractEventLoop, batch: _Batch, transaction: Transaction) -> None:
-        """Runs in the writer: what arrived until now goes into this commit, what comes later opens the next batch."""
-        self._close(loop, batch)
-        now = self._clock()
-        transaction.add([Addition(event, event_id(now), facility) for event, facility in batch.events])
+    def close(self) -> None:
+        """The store must still be open: what was left goes there."""
+        self._log.close()
+        if self._shipper is not None:
+            self._shipper.close()
 
-    def _finish(self, loop: asyncio.AbstractEventLoop, batch: _Batch, written: Future[None]) -> None:
-        """Let everyone who waits know; a batch that the writer never reached takes no further events."""
-        self._close(loop, batch)
-        error = written.exception()
-        if error is None:
-            batch.done.set_result(None)
+
+class Shipper:
+    """Log files → store, each event exactly once: the offset reached is part of the commit that brings the events."""
+
+    def __init__(self, folder: Path, store: ResourceStore) -> None:
+        self._folder = folder
+        self._store = store
+        self._one = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="audit-shipper", daemon=True)
+        self._thread.start()
+
+    def ship(self) -> None:
+        """Raise HubError if the store does not take them; the logs keep them."""
+        with self._one:
+            for path in audit_log.files(self._folder):
+                over = audit_log.finished(path)  # asked first: what is then read is all there will be
+                while self._ship_batch(path):
+                    pass
+                if over:
+                    self._let_go(path)
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.ship()
+
+    def _ship_batch(self, path: Path) -> bool:
+        """Whether there were events to bring."""
+        offset = int(self._store.item(SHELF, path.name) or 0)
+        lines = list(audit_log.read(path, offset, BATCH))
+        if not lines:
+            return False
+        reached = str(lines[-1][0]).encode()
+
+        def bring(transaction: Transaction) -> None:
+            if int(transaction.item(SHELF, path.name) or 0) != offset:
+                return  # somebody else brought them meanwhile
+            transaction.add([Addition(line.event, line.id, line.facility) for _, line in lines])
+            transaction.put_item(SHELF, path.name, reached)
+
+        self._store.write(bring).result()
+        return True
+
+    def _let_go(self, path: Path) -> None:
+        """A file that nobody appends to is in the store; what a crash left at its end is kept aside, for nothing is thrown away."""
+        offset = int(self._store.item(SHELF, path.name) or 0)
+        if path.stat().st_size > offset:
+            path.rename(path.with_suffix(".torn"))
+            log.warning("the audit log %s ends with a line that is not whole; it is kept as .torn", path.name)
         else:
-            batch.done.set_exception(error)
+            path.unlink()
 
-    def _close(self, loop: asyncio.AbstractEventLoop, batch: _Batch) -> None:
-        with self._lock:
-            opened = self._open.get(loop)
-            if opened is not None and opened[0] is batch:
-                del self._open[loop]
+        def forget(transaction: Transaction) -> None:
+            transaction.put_item(SHELF, path.name, None)
+
+        self._store.write(forget).result()
+
+    # -- the thread
+    def _serve(self) -> None:
+        shipped = before = self._sizes()
+        due = time.monotonic()
+        while not self._stop.wait(LOOK_SECONDS):
+            sizes = self._sizes()
+            if sizes == shipped:
+                due = time.monotonic() + LATEST_SECONDS
+            elif sizes == before or time.monotonic() > due:
+                try:
+                    self.ship()
+                    shipped = sizes
+                except Exception as error:  # the logs keep them, and the next round tries again
+                    log.warning("audit events stay in the log for now: %s", type(error).__name__)
+            before = sizes
+
+    def _sizes(self) -> dict[str, int]:
+        found = {}
+        for path in audit_log.files(self._folder):
+            try:
+                found[path.name] = path.stat().st_size
+            except FileNotFoundError:
+                continue
+        return found
 
 
 def save_event(transaction: Transaction, event: Resource, facility: str, now: int) -> None:
+    """The event of a write, in the write's own commit."""
     transaction.add([Addition(event, event_id(now), facility)])

@@ -30,6 +30,7 @@ def in_loop(test):
 
 
 def events(site):
+    site.hub.trail.settle()
     page = site.hub.store.search(SearchQuery("AuditEvent", count=200), EVERYTHING)
     return [load(version.body) for version in page.matches]
 
