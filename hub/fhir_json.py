@@ -81,6 +81,11 @@ def _integer(text: str) -> int | Decimal:
     return int(text) if text != "-0" else Spelled(text)
 
 
+def number_of(text: str) -> int | Decimal:
+    """A JSON number's text → the number that `parse` makes of it."""
+    return _integer(text) if text.removeprefix("-").isdigit() else _decimal(text)
+
+
 def _constant(text: str) -> Any:
     raise BadJson(f"{text} is not a JSON value")
 
