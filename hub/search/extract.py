@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from hub.search.compare import matches
 from hub.search.convert import Converter, converter, reference
 from hub.search.entries import Entry, Reference, Value
 from hub.search.expressions import Path, Step, Test, compiled, select
-from hub.search.match import matches
 from hub.search.parameters import STORED, SearchParameter, patient_compartment, registry
 from hub.search.query import CompositeValue
 

@@ -1,88 +1,230 @@
-"""Whether one index entry fulfils one value of a query: what every store's query means, for one resource in memory.
+"""Whether a resource in memory fulfils a condition: the meaning that every store's own query must have.
 
-The range of the search value must contain the range of the entry for `eq`; a missing prefix is `eq`; `ne` is its opposite.
-Beside `eq`, `ne` and `ap`, a number is compared as if it were exact. https://hl7.org/fhir/R4/search.html#prefix
+Serves subscriptions, the tests' oracle, and the stores for what no index decides: composites, text, distance.
+https://hl7.org/fhir/R4/search.html
 """
 
 from __future__ import annotations
 
-from hub.search.entries import Date, Number, Quantity, Reference, String, Token, Uri, Value
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from html import unescape
+from typing import Any, Protocol
+
+from hub.search.compare import date_matches, is_version_of, matches, matches_with, middle, number_matches
+from hub.search.entries import Entry, Reference, Value
+from hub.search.extract import composite_matches, extract
 from hub.search.folding import fold
+from hub.search.near import box, distance, position
+from hub.search.parameters import registry
 from hub.search.query import (
+    AllOf,
+    AnyOf,
+    Chain,
+    CompositeValue,
+    Condition,
+    Criterion,
     CriterionValue,
     DateValue,
-    NumberValue,
-    QuantityValue,
+    Has,
+    NearValue,
+    Not,
     ReferenceValue,
     StringValue,
     TokenValue,
-    UriValue,
 )
 
+__all__ = [
+    "Indexed",
+    "World",
+    "body_fulfils",
+    "candidates",
+    "date_matches",
+    "fulfils",
+    "is_version_of",
+    "matches",
+    "matches_with",
+    "middle",
+    "needs_body",
+    "number_matches",
+]
 
-def matches(entry: Value, asked: CriterionValue) -> bool:
-    match entry, asked:
-        case Token(code, system), TokenValue():
-            return (asked.system is None or asked.system == system) and (asked.code is None or asked.code == code)
-        case Reference(kind, identity), ReferenceValue():
-            return asked.id == identity and asked.type in ("", kind)
-        case String(folded, _), StringValue():
-            return folded.startswith(fold(asked.text))
-        case Uri(value), UriValue():
-            return value == asked.value
-        case Date(low, high), DateValue():
-            return date_matches(low, high, asked)
-        case Number(low, high), NumberValue():
-            return number_matches(low, high, asked)
-        case Quantity(low, high, system, code), QuantityValue():
-            units = (asked.system is None or asked.system == system) and (asked.code is None or asked.code == code)
-            return units and number_matches(low, high, asked.number)
-        case _:
-            return False
+Resource = dict[str, Any]
 
-
-def date_matches(low: int, high: int, asked: DateValue) -> bool:
-    match asked.prefix:
-        case "eq":
-            return asked.low <= low and high <= asked.high
-        case "ne":
-            return not (asked.low <= low and high <= asked.high)
-        case "gt":
-            return high > asked.high
-        case "lt":
-            return low < asked.low
-        case "ge":
-            return high > asked.high or (asked.low <= low and high <= asked.high)
-        case "le":
-            return low < asked.low or (asked.low <= low and high <= asked.high)
-        case "sa":
-            return low >= asked.high
-        case "eb":
-            return high <= asked.low
-        case "ap":
-            return low < asked.high and asked.low < high
+# Modifiers that only the entries themselves decide: _filter's ew, eq and ne of strings and tokens.
+OF_ENTRIES = frozenset({"ends", "equal", "unequal"})
+NARRATIVE = frozenset({"_text", "_content"})
 
 
-def number_matches(low: float, high: float, asked: NumberValue) -> bool:
-    """An entry's number is the middle of its range."""
-    number = middle(low, high)
-    match asked.prefix:
-        case "eq":
-            return asked.low <= number < asked.high
-        case "ne":
-            return not asked.low <= number < asked.high
-        case "gt" | "sa":
-            return number > asked.number
-        case "lt" | "eb":
-            return number < asked.number
-        case "ge":
-            return number >= asked.number
-        case "le":
-            return number <= asked.number
-        case "ap":
-            return low < asked.high and asked.low < high
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A resource with its index entries, as a store would keep it."""
+
+    type: str
+    id: str
+    updated: int  # UTC ms
+    resource: Resource
+    entries: Sequence[Entry]
+
+    @classmethod
+    def of(cls, resource: Resource, id: str, updated: int) -> Indexed:
+        return cls(resource["resourceType"], id, updated, resource, extract(resource))
+
+    def values(self, code: str) -> Iterator[Value]:
+        return (entry.value for entry in self.entries if entry.parameter == code)
 
 
-def middle(low: float, high: float) -> float:
-    """The number that a range was made from, to the fifteen digits that a double holds."""
-    return float(f"{low + (high - low) / 2:.15g}")
+class World(Protocol):
+    """The other resources that the asker may see."""
+
+    def get(self, type: str, id: str) -> Indexed | None: ...
+
+    def referring(self, type: str, code: str, to: Indexed) -> Iterable[Indexed]:
+        """Those of `type` that refer to `to` by the reference parameter `code`."""
+
+
+def fulfils(one: Indexed, condition: Condition, world: World) -> bool:
+    match condition:
+        case Criterion():
+            return _criterion(one, condition)
+        case AllOf(conditions):
+            return all(fulfils(one, each, world) for each in conditions)
+        case AnyOf(conditions):
+            return any(fulfils(one, each, world) for each in conditions)
+        case Not(inner):
+            return not fulfils(one, inner, world)
+        case Chain(code, target, inner):
+            return any(fulfils(other, inner, world) for other in _referred(one, code, target, world))
+        case Has(source, code, inner):
+            return any(fulfils(other, inner, world) for other in world.referring(source, code, one))
+
+
+def _referred(one: Indexed, code: str, target: str, world: World) -> Iterator[Indexed]:
+    for value in one.values(code):
+        if isinstance(value, Reference) and value.type == target:
+            other = world.get(target, value.id)
+            if other is not None:
+                yield other
+
+
+def _criterion(one: Indexed, criterion: Criterion) -> bool:
+    if criterion.missing is not None:
+        return _has_value(one, criterion) != criterion.missing
+    fulfilled = any(_value(one, criterion, value) for value in criterion.values)
+    return not fulfilled if criterion.modifier == "not" else fulfilled
+
+
+def _has_value(one: Indexed, criterion: Criterion) -> bool:
+    return criterion.code in ("_id", "_lastUpdated") or any(True for _ in one.values(criterion.code))
+
+
+def _value(one: Indexed, criterion: Criterion, asked: CriterionValue) -> bool:
+    match criterion.code, asked:
+        case "_id", TokenValue(_, code):
+            return (one.id == code) != (criterion.modifier == "unequal")
+        case "_lastUpdated", DateValue():
+            return date_matches(one.updated, one.updated + 1, asked)
+    if needs_body(criterion) and criterion.modifier not in OF_ENTRIES:
+        return _body_value(one.resource, criterion, asked)
+    return any(matches_with(entry, asked, criterion.modifier) for entry in one.values(criterion.code))
+
+
+# -- what is decided on the resource itself
+
+
+def needs_body(criterion: Criterion) -> bool:
+    """An index alone cannot tell: a store asks `body_fulfils` of each of its `candidates`."""
+    if criterion.missing is not None:
+        return False
+    canonical = criterion.type == "reference" and criterion.modifier in ("above", "below")
+    return canonical or criterion.type in ("composite", "special") or criterion.modifier in OF_ENTRIES
+
+
+def body_fulfils(resource: Resource, criterion: Criterion) -> bool:
+    """One criterion that `needs_body`, of the resource as it was loaded from its JSON."""
+    if criterion.code == "_id":
+        return any(isinstance(each, TokenValue) and each.code != resource.get("id") for each in criterion.values)
+    return any(_body_value(resource, criterion, value) for value in criterion.values)
+
+
+def _body_value(resource: Resource, criterion: Criterion, asked: CriterionValue) -> bool:
+    match criterion.code, asked:
+        case "_text", StringValue(text):
+            return _all_words(text, [narrative(resource)])
+        case "_content", StringValue(text):
+            return _all_words(text, [narrative(resource), *_strings(resource)])
+        case _, CompositeValue():
+            parameter = registry().get(resource.get("resourceType", ""), criterion.code)
+            return parameter is not None and composite_matches(resource, parameter, asked)
+        case _, NearValue(latitude, longitude, metres):
+            place = position(resource)
+            return place is not None and distance(*place, latitude, longitude) <= metres
+    entries = (entry.value for entry in extract(resource) if entry.parameter == criterion.code)
+    return any(matches_with(entry, asked, criterion.modifier) for entry in entries)
+
+
+def _all_words(text: str, texts: Iterable[str]) -> bool:
+    """Every word occurs somewhere, whatever its case, accents and width; Chinese needs no spaces."""
+    wanted = set(fold(text).split())
+    for each in texts:
+        folded = fold(each)
+        wanted = {word for word in wanted if word not in folded}
+        if not wanted:
+            return True
+    return not wanted
+
+
+_TAG = re.compile(r"<[^>]*>")
+
+
+def narrative(resource: Resource) -> str:
+    """The text of Narrative.div, without its markup."""
+    text = resource.get("text")
+    div = text.get("div") if isinstance(text, dict) else None
+    return unescape(_TAG.sub(" ", div)) if isinstance(div, str) else ""
+
+
+def _strings(element: Any) -> Iterator[str]:
+    """Every string of the resource but its narrative's markup and its attachments' data."""
+    if isinstance(element, str):
+        yield element
+    elif isinstance(element, dict):
+        for name, value in element.items():
+            if name not in ("div", "data"):
+                yield from _strings(value)
+    elif isinstance(element, list):
+        for value in element:
+            yield from _strings(value)
+
+
+def candidates(resource_type: str, criterion: Criterion) -> Condition | None:
+    """For a criterion that `needs_body`: what its matches fulfil by the indexes, to ask first; None where no index helps."""
+    if criterion.code in NARRATIVE or criterion.code == "_id":
+        return None
+    found = [_candidates_of(resource_type, criterion, value) for value in criterion.values]
+    narrowed = tuple(each for each in found if each is not None)
+    return AnyOf(narrowed) if len(narrowed) == len(found) else None
+
+
+def _candidates_of(resource_type: str, criterion: Criterion, value: CriterionValue) -> Condition | None:
+    match value:
+        case NearValue():
+            return box(value)
+        case CompositeValue(parts):
+            parameter = registry().get(resource_type, criterion.code)
+            components = parameter.components if parameter is not None else ()
+            like = [(registry().get(resource_type, each.code), each, part) for each, part in zip(components, parts, strict=False)]
+            known = [Criterion(each.code, each.type, (part,)) for found, each, part in like if found and found.type == each.type]
+            return AllOf(tuple(known)) if known else None
+        case StringValue() if criterion.modifier in ("ends", "equal"):
+            looser = "contains" if criterion.modifier == "ends" else ""
+            return Criterion(criterion.code, criterion.type, (value,), looser)
+        case ReferenceValue(_, identity) if criterion.modifier == "above":
+            url, bar, version = identity.partition("|")
+            numbers = version.split(".") if bar else []
+            wholes = [url, *(f"{url}|{'.'.join(numbers[:length])}" for length in range(1, len(numbers) + 1))]
+            return Criterion(criterion.code, criterion.type, tuple(ReferenceValue("", each) for each in wholes))
+        case ReferenceValue(_, identity):
+            return Criterion(criterion.code, criterion.type, (ReferenceValue("", identity.partition("|")[0]),))
+    return Criterion(criterion.code, criterion.type, (), "missing", False)

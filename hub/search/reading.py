@@ -1,0 +1,61 @@
+"""What all readers of a search's parameters share: the limits, the errors, and what is known beside the text.
+
+A message names parameters and never repeats a value: a value may be a patient's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hub.errors import HubError, Invalid, Kind
+from hub.search.dates import DEFAULT_ZONE
+
+MAX_PARAMETERS = 100
+MAX_VALUES = 1000  # of one parameter
+MAX_LENGTH = 65_536  # characters of all names and values
+MAX_COUNT = 1000
+DEFAULT_COUNT = 20
+MAX_HOPS = 8  # of one chain
+MAX_DEPTH = 20  # of parentheses in a filter
+MAX_ASKED = 20_000  # values of all criteria, those counted that a chain to several types repeats
+MAX_SORTS = 10
+MAX_INCLUDES = 50
+
+
+class NotUnderstood(Invalid):
+    """An unknown or unsupported parameter: the one error that lenient handling turns into leaving the parameter out."""
+
+
+def not_supported(what: str) -> NotUnderstood:
+    return NotUnderstood(f"{what} is not supported by this server", kind=Kind.NOT_SUPPORTED)
+
+
+def too_costly(what: str) -> HubError:
+    return HubError(what, kind=Kind.TOO_COSTLY)
+
+
+def shown(name: str) -> str:
+    """A parameter's name in a message: short, and without control characters."""
+    return repr(name[:64])
+
+
+@dataclass(slots=True)
+class Budget:
+    """How much one search may ask, all told."""
+
+    left: int = MAX_ASKED
+
+    def spend(self, values: int) -> None:
+        self.left -= max(values, 1)
+        if self.left < 0:
+            raise too_costly("the search asks too much at once: name the types of its chains, or give fewer values")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`now` (UTC ms) is for `ap`; `base` is this server's own address, in references."""
+
+    now: int
+    zone: str = DEFAULT_ZONE
+    base: str = ""
+    budget: Budget = field(default_factory=Budget)

@@ -1,0 +1,147 @@
+"""Parameters of the result: how many, in which order, and what stands beside the matches.
+
+https://hl7.org/fhir/R4/search.html#return
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hub.errors import Invalid
+from hub.search.parameters import SearchParameter, registry
+from hub.search.query import Condition, Include, Sort
+from hub.search.reading import DEFAULT_COUNT, MAX_COUNT, MAX_INCLUDES, MAX_SORTS, NotUnderstood, not_supported, shown, too_costly
+
+EVERY = "*"
+
+
+@dataclass(slots=True)
+class Draft:
+    """The query while it is read."""
+
+    type: str
+    criteria: list[Condition] = field(default_factory=list)
+    includes: dict[Include, None] = field(default_factory=dict)
+    sort: tuple[Sort, ...] = ()
+    count: int = DEFAULT_COUNT
+    total: Literal["none", "accurate"] = "none"
+    seen: set[str] = field(default_factory=set)
+
+
+def count(value: str, draft: Draft) -> None:
+    if not re.fullmatch(r"\d{1,9}", value, re.ASCII):
+        raise Invalid("_count is a whole number, 0 or more")
+    draft.count = min(int(value), MAX_COUNT)
+    if draft.count == 0:
+        draft.total = "accurate"  # R4: the same as _summary=count
+
+
+def total(value: str, draft: Draft) -> None:
+    """An estimate is allowed to be exact."""
+    if value not in ("none", "estimate", "accurate"):
+        raise Invalid("_total is none, estimate or accurate")
+    if value != "none":
+        draft.total = "accurate"
+
+
+def contained(value: str, _: Draft) -> None:
+    """Contained resources are not searched by themselves."""
+    if value not in ("false", "true", "both"):
+        raise Invalid("_contained is false, true or both")
+    if value != "false":
+        raise not_supported("searching contained resources by '_contained'")
+
+
+def sort(value: str, draft: Draft) -> None:
+    """Several keys, the first counts most; one named again changes nothing."""
+    keys = value.split(",")
+    if len(keys) > MAX_SORTS:
+        raise too_costly(f"_sort by more than {MAX_SORTS} keys")
+    found = {each.code: each for each in reversed([_sort_key(key, draft.type) for key in keys])}
+    draft.sort = tuple(reversed(found.values()))
+
+
+def _sort_key(key: str, resource_type: str) -> Sort:
+    code = key.removeprefix("-")
+    if code == "_score":
+        raise not_supported("_sort by '_score'")
+    parameter = registry().get(resource_type, code)
+    if parameter is None:
+        raise NotUnderstood(f"_sort: {resource_type} has no search parameter {shown(code)}")
+    if parameter.type in ("composite", "special"):
+        raise not_supported(f"_sort by the {parameter.type} parameter {shown(code)}")
+    return Sort(code, parameter.type, key.startswith("-"))
+
+
+# -- _include and _revinclude
+
+
+def include(value: str, draft: Draft, *, iterate: bool = False) -> None:
+    """Without :iterate it starts from the matches; with it also from what is included."""
+    name = "_include"
+    source, code, target = _parts(name, value, wildcard=EVERY if iterate else draft.type)
+    if source not in (draft.type, EVERY) and not iterate:
+        raise Invalid(f"_include: the matches are {draft.type}, not {shown(source)}")
+    if code != EVERY:
+        parameter = _reference_parameter(name, source, code)
+        if target and parameter.target and target not in parameter.target:
+            raise Invalid(f"_include: {shown(code)} never refers to a {target}")
+    _add(draft, Include(source, code, target, iterate=iterate))
+
+
+def revinclude(value: str, draft: Draft, *, iterate: bool = False) -> None:
+    name = "_revinclude"
+    source, code, target = _parts(name, value, wildcard=EVERY)
+    targets = (target,) if iterate else (draft.type,)
+    parameter = _reference_parameter(name, source, code) if code != EVERY else None
+    never = parameter is not None and parameter.target and any(each and each not in parameter.target for each in targets)
+    if never or (not iterate and target not in ("", draft.type)):
+        raise Invalid(f"_revinclude: {shown(source)} {shown(code)} is not asked to refer to a {shown(target or draft.type)}")
+    _add(draft, Include(source, code, target, reverse=True, iterate=iterate))
+
+
+def _add(draft: Draft, found: Include) -> None:
+    draft.includes[found] = None
+    if len(draft.includes) > MAX_INCLUDES:
+        raise too_costly(f"more than {MAX_INCLUDES} kinds of included resources")
+
+
+def _parts(name: str, value: str, *, wildcard: str) -> tuple[str, str, str]:
+    """`*` alone is every reference of the `wildcard` type."""
+    if value == EVERY:
+        return wildcard, EVERY, ""
+    parts = value.split(":")
+    if len(parts) not in (2, 3):
+        raise Invalid(f"{name} is Type:parameter, Type:parameter:TargetType or *")
+    source, code, target = (*parts, "")[:3]
+    for resource_type in (source, target):
+        if resource_type and resource_type not in registry().types and not (resource_type == source == code == EVERY):
+            raise Invalid(f"{name}: {shown(resource_type)} is not an R4 resource type")
+    return source, code, target
+
+
+def _reference_parameter(name: str, source: str, code: str) -> SearchParameter:
+    parameter = registry().get(source, code)
+    if parameter is None or parameter.type != "reference":
+        raise NotUnderstood(f"{name}: {shown(source)} has no reference parameter {shown(code)}")
+    return parameter
+
+
+def _iterated(read: Callable[..., None]) -> Callable[[str, Draft], None]:
+    return lambda value, draft: read(value, draft, iterate=True)
+
+
+RESULT: dict[str, Callable[[str, Draft], None]] = {
+    "_count": count,
+    "_total": total,
+    "_sort": sort,
+    "_contained": contained,
+    "_include": include,
+    "_revinclude": revinclude,
+    **{f"_include:{modifier}": _iterated(include) for modifier in ("iterate", "recurse")},
+    **{f"_revinclude:{modifier}": _iterated(revinclude) for modifier in ("iterate", "recurse")},
+}
+REPEATABLE = frozenset(name for name in RESULT if "include" in name)
