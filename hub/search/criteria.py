@@ -26,6 +26,7 @@ from hub.search.units import UCUM, canonical
 from hub.search.values import (
     VALUES,
     Reader,
+    concept_value,
     hierarchical_value,
     of_type_value,
     reference_value,
@@ -43,8 +44,8 @@ MODIFIERS: dict[ParameterType, dict[str, Reader]] = {
         "text": string_value,
         "in": value_set_value,
         "not-in": value_set_value,
-        "above": token_value,
-        "below": token_value,
+        "above": concept_value,
+        "below": concept_value,
         "of-type": of_type_value,
     },
     "reference": {"identifier": token_value, "above": hierarchical_value, "below": hierarchical_value},

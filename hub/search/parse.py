@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from hub.errors import Invalid
 from hub.search.dates import DEFAULT_ZONE
+from hub.search.filter import filter_condition
 from hub.search.parameters import registry
 from hub.search.paths import condition
 from hub.search.query import SearchQuery
@@ -95,6 +96,9 @@ def _read(name: str, value: str, draft: Draft, context: Context) -> None:
     if name in PRESENTATION:
         return
     result = RESULT.get(name)
+    if name == "_filter":
+        draft.criteria.append(filter_condition(draft.type, value, context))
+        return
     if result is None:
         draft.criteria.append(condition(draft.type, name, value, context))
         return

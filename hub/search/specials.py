@@ -12,7 +12,7 @@ from hub.errors import Invalid
 from hub.search.criteria import values
 from hub.search.parameters import SearchParameter
 from hub.search.query import Condition, Criterion, ReferenceValue
-from hub.search.reading import Context, not_supported, shown
+from hub.search.reading import Context, NotUnderstood, not_supported, shown
 from hub.search.values import string_value
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
@@ -50,7 +50,13 @@ def _unanswered(_type: str, name: str, _text: str, _context: Context) -> Conditi
     raise not_supported(f"{shown(name.partition(':')[0])}")
 
 
+def _whole_system(_type: str, _name: str, _text: str, _context: Context) -> Condition:
+    raise NotUnderstood("'_type' belongs to a search of the whole system")
+
+
 SPECIAL: dict[str, Callable[[str, str, str, Context], Condition]] = {
+    "_type": _whole_system,
+    "_filter": _unanswered,  # within a chain
     "_text": _words,
     "_content": _words,
     "_list": _list,

@@ -112,6 +112,14 @@ def token_value(text: str, parameter: SearchParameter, *_: object) -> TokenValue
     return TokenValue(parts[0], fold_code(parts[1]) or None)
 
 
+def concept_value(text: str, parameter: SearchParameter, *_: object) -> TokenValue:
+    """:above and :below start at one code."""
+    value = token_value(text, parameter)
+    if value.code is None:
+        raise ValueError("a hierarchy is asked by a code")
+    return value
+
+
 def of_type_value(text: str, *_: object) -> TokenValue:
     """system|code|value of Identifier.type and Identifier.value, kept as the token system, "code|value"."""
     parts = [unescape(part) for part in split(text, "|")]
