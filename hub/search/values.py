@@ -113,10 +113,10 @@ def token_value(text: str, parameter: SearchParameter, *_: object) -> TokenValue
 
 
 def concept_value(text: str, parameter: SearchParameter, *_: object) -> TokenValue:
-    """:above and :below start at one code."""
+    """:above and :below start at one code of one system."""
     value = token_value(text, parameter)
-    if value.code is None:
-        raise ValueError("a hierarchy is asked by a code")
+    if not value.code or not value.system:
+        raise ValueError("a hierarchy is asked by system|code")
     return value
 
 

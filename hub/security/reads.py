@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
+from typing import Any
 
+from hub import fhir_json
 from hub.errors import Gone, NotAllowed, NotFound
 from hub.search.query import AllOf, Criterion, CriterionValue, ReferenceValue, SearchQuery, leaves, rewritten, types_read
-from hub.store.port import Key, ResourceStore, Scope, SearchPage, Version
+from hub.search.resolve import Concepts, Resolver
+from hub.store.port import HistoryPage, Key, ResourceStore, Scope, SearchPage, Version
 from profiles.names import GOLDEN, HUB_TAG
 
 HIDDEN_GOLDEN = ((HUB_TAG, GOLDEN),)
 SHOWS_GOLDEN = frozenset({"_id", "identifier", "link", "_tag"})
 """Criteria that ask for particular Patients; without one of them a list shows the facilities' Patients only."""
+REFERRED, REFERRING = 500, 1000  # how many are asked for, and answered, at a time
 
 
 def unknown(key: Key) -> NotFound:
@@ -23,11 +27,22 @@ def unknown(key: Key) -> NotFound:
 class Reads:
     """Remembers whose records it gave out, for the audit."""
 
-    def __init__(self, store: ResourceStore, scope: Scope, *, before_audit: Callable[[], None] = lambda: None) -> None:
-        """`before_audit` is called before AuditEvents are looked at: some may still be on their way to the store."""
+    def __init__(
+        self,
+        store: ResourceStore,
+        scope: Scope,
+        *,
+        before_audit: Callable[[], None] = lambda: None,
+        concepts: Concepts | None = None,
+    ) -> None:
+        """`before_audit` is called before AuditEvents are looked at: some may still be on their way to the store.
+
+        `concepts` is the terminology that :in, :not-in, :above and :below of codes ask; without one they are refused.
+        """
         self._store = store
         self.scope = scope
         self._before_audit = before_audit
+        self._concepts = concepts
         self.patients: dict[str, None] = {}
 
     def read(self, key: Key) -> Version:
@@ -64,6 +79,25 @@ class Reads:
         self.newest(key)
         return self._filtered(self._store.history(key, count=count, before=before))
 
+    def changes(
+        self,
+        *,
+        type: str = "",
+        id: str = "",
+        count: int,
+        since: int | None = None,
+        at: tuple[int, int] | None = None,
+        after: str | None = None,
+    ) -> HistoryPage:
+        """History of one resource, a type or everything. Raise NotFound for one unknown or foreign, NotAllowed for a type."""
+        if id:
+            self.newest(Key(type, id))
+        elif type and self.scope.types is not None and type not in self.scope.types:
+            raise NotAllowed(f"this role may not read {type}")
+        self._settle({type})
+        page = self._store.changes(self.scope, type=type, id=id, count=count, since=since, at=at, after=after)
+        return replace(page, versions=tuple(self._filtered(page.versions)))
+
     def read_many(self, keys: Sequence[Key]) -> list[Version]:
         """Those that exist and are visible, in the order asked."""
         self._settle({key.type for key in keys})
@@ -72,11 +106,36 @@ class Reads:
     def search(self, query: SearchQuery) -> SearchPage:
         if self.scope.types is not None and query.type not in self.scope.types:
             raise NotAllowed(f"this role may not read {query.type}")
-        if query.type == "Patient" and not SHOWS_GOLDEN.intersection(c.code for c in leaves(AllOf(query.criteria))):
+        query = self.resolved(query)
+        asked = {criterion.code.partition(":")[0] for criterion in leaves(AllOf(query.criteria))}
+        if query.type == "Patient" and not SHOWS_GOLDEN.intersection(asked):
             query = replace(query, hidden_tags=HIDDEN_GOLDEN)
         self._settle(types_read(query))
         page = self._store.search(self._for_person(query), self.scope)
         return replace(page, matches=tuple(self._filtered(page.matches)), included=tuple(self._filtered(page.included)))
+
+    # -- what a query stands for
+    def resolved(self, query: SearchQuery) -> SearchQuery:
+        """With its lists, value sets and hierarchies read as the caller may see them. Raise NotFound, Invalid, TooCostly."""
+        return Resolver(self._concepts, self).resolved(query)
+
+    def resource(self, type: str, id: str) -> dict[str, Any]:
+        resource: dict[str, Any] = fhir_json.load(self.read(Key(type, id)).body)
+        return resource
+
+    def referring(self, type: str, code: str, ids: Sequence[str], limit: int) -> list[str]:
+        """Ids of those of `type` that refer by `code` to one of `ids`, of their own type; at most a page beyond `limit`."""
+        found: list[str] = []
+        for start in range(0, len(ids), REFERRED):
+            values = tuple(ReferenceValue(type, each) for each in ids[start : start + REFERRED])
+            query = SearchQuery(type, (Criterion(code, "reference", values),), count=REFERRING)
+            while len(found) <= limit:
+                page = self._store.search(query, self.scope)
+                found += [version.id for version in page.matches]
+                if page.next is None:
+                    break
+                query = replace(query, after=page.next)
+        return list(dict.fromkeys(found))
 
     def person(self, patient: str) -> tuple[str, ...]:
         """All ids under which a person's records may lie: the golden Patient's first, then every linked one.
