@@ -6,6 +6,8 @@ FACILITY_TAG = "urn:hub:facility"  # meta.tag system; code = the facility whose 
 HUB_TAG = "urn:hub:tag"  # meta.tag system of the hub's own marks
 GOLDEN = "golden"  # meta.tag code: a golden Patient, made by the hub, one a person
 
+PINYIN_PARAMETER = "urn:hub:search-parameter:pinyin"  # SearchParameter.url: names by pinyin
+
 RECOGNITION_MARK = "urn:hub:ext:recognition-mark"  # Observation / DiagnosticReport; nested: scope, text
 STORED_OBJECT = "urn:hub:ext:stored-object"  # ImagingStudy.series.instance → Binary/{sha256} as received
 CHARSET_REPAIRED = "urn:hub:ext:charset-repaired"  # the declared character set was wrong; value = the one used

@@ -6,16 +6,17 @@ https://hl7.org/fhir/R4/search.html sections 3.1.1.4.7 to 3.1.1.4.13, each of wh
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import cache, lru_cache
 from typing import Any
 
 from hub.search import dates
 from hub.search.entries import Date, Number, Quantity, Reference, String, Token, Uri, Value
+from hub.search.expressions import choice_name
 from hub.search.folding import fold, fold_code, has_han, pinyin_forms
 from hub.search.numbers import UNBOUNDED, bounded, compared_range, number_range
-from hub.search.parameters import SearchParameter, registry
+from hub.search.parameters import PINYIN_TYPES, SearchParameter, registry
 
 Json = Any
 Converter = Callable[[Json, str], Iterable[Value]]  # (value, implicit code system)
@@ -100,7 +101,11 @@ def whole_name(value: Json) -> str:
 
 
 def human_name_and_pinyin(value: Json, _: str) -> list[Value]:
-    return [*human_name(value, ""), *(String(form, "") for form in pinyin_forms(whole_name(value)))]
+    return [*human_name(value, ""), *pinyin(value, "")]
+
+
+def pinyin(value: Json, _: str) -> list[Value]:
+    return [String(form, "") for form in pinyin_forms(whole_name(value))]
 
 
 # -- date
@@ -286,6 +291,10 @@ CONVERTERS: dict[tuple[str, str], Converter] = {
 }
 
 
+# Beside the standard's `phonetic`, and the hub's own parameter for pinyin, the name box of every client finds by it.
+PINYIN_CONVERTERS: dict[str, Converter] = {"name": human_name_and_pinyin, "phonetic": human_name_and_pinyin, "pinyin": pinyin}
+
+
 def converter(parameter: SearchParameter, data_type: str) -> Converter | None:
     """None where there is nothing to index. Raise KeyError for a pair that no R4 parameter has."""
     if (parameter.type, data_type) in NOTHING:
@@ -294,19 +303,20 @@ def converter(parameter: SearchParameter, data_type: str) -> Converter | None:
         return extension(parameter.type)
     if data_type == "Resource":
         return resource_reference(parameter.target)
-    if data_type == "HumanName" and parameter.pinyin:
-        return human_name_and_pinyin
+    if data_type == "HumanName" and parameter.resource_type in PINYIN_TYPES and parameter.code in PINYIN_CONVERTERS:
+        return PINYIN_CONVERTERS[parameter.code]
     return CONVERTERS[parameter.type, data_type]
 
 
 @cache
 def extension(parameter_type: str) -> Converter:
     """The value[x] of an extension, whatever type the instance gives it."""
-    by_member = {
-        f"value{data_type[0].upper()}{data_type[1:]}": convert
-        for (kind, data_type), convert in CONVERTERS.items()
-        if kind == parameter_type
-    }
+    return of_extension({data_type: convert for (kind, data_type), convert in CONVERTERS.items() if kind == parameter_type})
+
+
+def of_extension(converters: Mapping[str, Converter]) -> Converter:
+    """By data type of the value."""
+    by_member = {choice_name("value", data_type): convert for data_type, convert in converters.items()}
 
     def convert(value: Json, system: str) -> list[Value]:
         return [each for member, found in value.items() if member in by_member for each in by_member[member](found, system)]

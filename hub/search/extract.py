@@ -2,22 +2,23 @@
 
 All paths of a type's search parameters are joined into one tree, so an element that no parameter reaches costs one look-up
 and an element that five parameters reach is read once. Left out: composites, which `composite_matches` answers; `_id` and
-`_lastUpdated`, which are columns of the store; contained resources; special parameters.
+`_lastUpdated`, which are columns of the store; contained resources; special parameters but `near`.
 https://hl7.org/fhir/R4/search.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from hub.search.compare import matches
 from hub.search.convert import Converter, converter, reference
+from hub.search.derived import derived, in_base_units
 from hub.search.entries import Entry, Reference, Value
 from hub.search.expressions import Path, Step, Test, compiled, select
-from hub.search.parameters import STORED, SearchParameter, patient_compartment, registry
+from hub.search.parameters import STORED, Registry, SearchParameter, patient_compartment, published
 from hub.search.query import CompositeValue
 
 Resource = dict[str, Any]
@@ -32,6 +33,7 @@ class Node:
     """What is wanted of one element: values for parameters, and what lies below."""
 
     wanted: dict[tuple[Converter, str], list[str]] = field(default_factory=dict)  # (converter, system) → codes
+    measured: dict[Converter, list[tuple[str, str]]] = field(default_factory=dict)  # → (code, code of the base units)
     below: dict[str, Node] = field(default_factory=dict)
     filtered: dict[tuple[tuple[Test, ...], bool], Node] = field(default_factory=dict)  # where(…), [0]
 
@@ -46,38 +48,62 @@ class Plan:
     computed: list[tuple[str, Path, Converter]] = field(default_factory=list)  # booleans, not places
 
 
+class Extractor:
+    """By the parameters of one registry. A plan is made when the first resource of its type comes."""
+
+    def __init__(self, known: Registry) -> None:
+        self._known = known
+        self._plans: dict[str, Plan] = {}
+
+    def entries(self, resource: Resource) -> list[Entry]:
+        """Every index entry of the resource, none twice. An element of the wrong shape yields none."""
+        resource_type = resource.get("resourceType", "")
+        plan = self._plans.get(resource_type)
+        if plan is None:
+            plan = self._plans[resource_type] = plan_of(self._known.of(resource_type).values(), resource_type)
+        found: Found = {}
+        _below(plan.root, resource, found)
+        for code, path, convert in plan.computed:
+            for value, _, system in select((path,), resource, resource):
+                found.update((Entry(code, each), None) for each in convert(value, system))
+        return list(found)
+
+
 @cache
-def _plan(resource_type: str) -> Plan:
+def _by_the_published() -> Extractor:
+    return Extractor(published())
+
+
+def extract(resource: Resource) -> list[Entry]:
+    """By the published parameters and the hub's own."""
+    return _by_the_published().entries(resource)
+
+
+def plan_of(parameters: Iterable[SearchParameter], resource_type: str) -> Plan:
+    """Raise CannotCompile for an expression of a parameter, KeyError for a data type that its type cannot search."""
     plan = Plan()
-    for parameter in registry().of(resource_type).values():
-        if parameter.type not in ("composite", "special") and parameter.code not in STORED:
+    for parameter in parameters:
+        if parameter.type != "composite" and parameter.code not in STORED:
             for path in compiled(parameter.expression, resource_type):
                 _add(plan, parameter, path)
     return plan
 
 
 def _add(plan: Plan, parameter: SearchParameter, path: Path) -> None:
-    convert = converter(parameter, path.type)
-    if convert is None:
-        return
+    convert = None if parameter.type == "special" else converter(parameter, path.type)
     if path.truth:
-        plan.computed.append((parameter.code, path, convert))
+        if convert is not None:
+            plan.computed.append((parameter.code, path, convert))
         return
     node = plan.root
     for step in path.steps:
         node = node.at(step)
-    node.wanted.setdefault((convert, path.system), []).append(parameter.code)
-
-
-def extract(resource: Resource) -> list[Entry]:
-    """Every index entry of the resource, none twice. An element of the wrong shape yields none."""
-    plan = _plan(resource.get("resourceType", ""))
-    found: Found = {}
-    _below(plan.root, resource, found)
-    for code, path, convert in plan.computed:
-        for value, _, system in select((path,), resource, resource):
-            found.update((Entry(code, each), None) for each in convert(value, system))
-    return list(found)
+    if convert is not None and parameter.type == "quantity":
+        node.measured.setdefault(convert, []).append((parameter.code, f"{parameter.code}:canonical"))
+    elif convert is not None:
+        node.wanted.setdefault((convert, path.system), []).append(parameter.code)
+    for suffix, beside in derived(parameter.type, path.type):
+        node.wanted.setdefault((beside, ""), []).append(f"{parameter.code}:{suffix}")
 
 
 def _below(node: Node, element: dict[str, Any], found: Found) -> None:
@@ -102,12 +128,26 @@ def _visit(node: Node, value: Any, position: int, found: Found) -> None:
                         found[Entry(code, each)] = None
             except BROKEN:
                 continue
+    if node.measured:
+        _measure(node.measured, value, found)
     if node.below and type(value) is dict:
         _below(node, value, found)
     if node.filtered:
         for (tests, first), below in node.filtered.items():
             if not (first and position) and _holds(tests, value):
                 _visit(below, value, position, found)
+
+
+def _measure(measured: dict[Converter, list[tuple[str, str]]], value: Any, found: Found) -> None:
+    for convert, codes in measured.items():
+        try:
+            quantities = convert(value, "")
+            in_base = in_base_units(quantities)
+        except BROKEN:
+            continue
+        for code, canonical in codes:
+            found.update((Entry(code, each), None) for each in quantities)
+            found.update((Entry(canonical, each), None) for each in in_base)
 
 
 def _holds(tests: tuple[Test, ...], value: Any) -> bool:
@@ -132,7 +172,7 @@ def _composite(parameter: SearchParameter) -> tuple[tuple[Path, tuple[Callable[[
 def _component(parameter: SearchParameter, number: int, context: str) -> Callable[[Any, Resource], Iterator[Value]]:
     component = parameter.components[number]
     paths = compiled(component.expression, context, parameter.resource_type)
-    like = registry().get(parameter.resource_type, component.code)
+    like = published().get(parameter.resource_type, component.code)
     stated = SearchParameter(
         parameter.resource_type, component.code, component.type, component.expression, like.target if like else ()
     )
@@ -175,7 +215,7 @@ SUBJECT_BEYOND = {
 @cache
 def _owners(resource_type: str) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Paths to the subject, and to everyone else whose compartment it may be in."""
-    known = registry().of(resource_type)
+    known = published().of(resource_type)
     named = (*patient_compartment().get(resource_type, ()), *SUBJECT_BEYOND.get(resource_type, ()))
     first = [code for code in FIRST if code in known and named]
     others = [code for code in named if code in known and code not in first]
@@ -183,7 +223,7 @@ def _owners(resource_type: str) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
 
 
 def _paths(resource_type: str, codes: list[str]) -> tuple[Path, ...]:
-    return tuple(path for code in codes for path in compiled(registry().of(resource_type)[code].expression, resource_type))
+    return tuple(path for code in codes for path in compiled(published().of(resource_type)[code].expression, resource_type))
 
 
 def patient_of(resource: Resource) -> str:

@@ -51,6 +51,7 @@ def entries_of(event: Resource) -> list[Entry]:
         _token("outcome", event["outcome"], OUTCOME),
         _token("agent-role", agent["role"][0]["coding"][0]["code"], SECURITY_ROLE),
         _string("agent-name", agent["name"]),
+        _token("agent:identifier", agent["who"]["identifier"]["value"], agent["who"]["identifier"]["system"]),
     ]
     if "network" in agent:
         entries.append(_string("address", agent["network"]["address"]))

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from hub.search.convert import converter
+from hub.search.derived import derived, in_base_units
 from hub.search.entries import Entry
 from hub.search.expressions import CannotCompile, compiled, element_of, elements, resolve, select
 from hub.search.extract import extract
@@ -64,13 +65,21 @@ def test_one_walk_finds_what_each_path_finds_alone(package):
         resource_type = resource["resourceType"]
         expected: set[Entry] = set()
         for parameter in registry().of(resource_type).values():
-            if parameter.type not in ("composite", "special") and parameter.code not in STORED:
-                for value, data_type, system in select(compiled(parameter.expression, resource_type), resource, resource):
-                    convert = converter(parameter, data_type)
-                    expected |= {Entry(parameter.code, each) for each in convert(value, system)} if convert else set()
+            if parameter.type != "composite" and parameter.code not in STORED:
+                for found in select(compiled(parameter.expression, resource_type), resource, resource):
+                    expected.update(entries_of(parameter, *found))
         entries = extract(resource)
         assert set(entries) == expected, name
         assert len(entries) == len(expected), name
+
+
+def entries_of(parameter, value, data_type, system):
+    convert = None if parameter.type == "special" else converter(parameter, data_type)
+    plain = list(convert(value, system)) if convert else []
+    yield from (Entry(parameter.code, each) for each in plain)
+    yield from (Entry(f"{parameter.code}:canonical", each) for each in in_base_units(plain))
+    for suffix, beside in derived(parameter.type, data_type):
+        yield from (Entry(f"{parameter.code}:{suffix}", each) for each in beside(value, ""))
 
 
 def found_by(expression, resource):

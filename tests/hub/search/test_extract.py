@@ -10,7 +10,7 @@ import pytest
 
 from hub import fhir_json
 from hub.search.dates import EARLIEST, LATEST, interval
-from hub.search.entries import Date, Number, Quantity, Reference, String, Token, Uri
+from hub.search.entries import Date, Entry, Number, Quantity, Reference, String, Token, Uri
 from hub.search.extract import composite_matches, extract, patient_of
 from hub.search.numbers import UNBOUNDED
 from hub.search.parameters import registry
@@ -52,10 +52,13 @@ def test_a_lab_result_is_found_by_everything_it_states():
         "date": [Date(*day)],
         "performer": [Reference("Organization", "CTY")],
         "specimen": [Reference("", "urn:uuid:0b0e3e2a")],
+        "code:text": [String("葡萄糖", "")],
         "value-quantity": [Quantity(6.295, 6.305, UCUM, "mmol/L"), Quantity(6.295, 6.305, "", "毫摩尔/升")],
+        "value-quantity:canonical": [Quantity(6.295, 6.305, UCUM, "m-3.mol")],
     }
     assert {code: found(OBSERVATION, code) for code in expected} == expected
-    assert {entry.parameter for entry in extract(OBSERVATION)} == {*expected, "category", "combo-value-quantity"}
+    combined = {"combo-code:text", "combo-value-quantity", "combo-value-quantity:canonical"}
+    assert {entry.parameter for entry in extract(OBSERVATION)} == {*expected, *combined, "category"}
 
 
 def test_nothing_is_kept_twice():
@@ -74,6 +77,14 @@ def test_a_chinese_name_is_found_by_characters_pinyin_and_initials():
 def test_a_name_split_by_spaces_is_also_found_in_one_piece():
     patient = {"resourceType": "Patient", "name": [{"text": "欧阳 锋"}]}
     assert [value.folded for value in found(patient, "name")] == ["欧阳 锋", "欧阳锋", "ouyangfeng", "oyf"]
+
+
+def test_pinyin_is_a_parameter_of_its_own():
+    assert registry().get("Patient", "pinyin").type == "string"
+    for kind in ("Patient", "Practitioner", "Person", "RelatedPerson"):
+        forms = [value.folded for value in found({"resourceType": kind, "name": [{"text": "仇英"}]}, "pinyin")]
+        assert forms == ["qiuying", "qy"]
+    assert found({"resourceType": "Patient", "name": [{"text": "Smith"}]}, "pinyin") == []
 
 
 def test_an_organization_s_name_has_no_pinyin():
@@ -155,6 +166,64 @@ def test_ranges_money_and_plain_numbers():
     assert found(group, "onset-age") == [Quantity(0.5, 2.5, "", "a")]
 
 
+@pytest.mark.parametrize(
+    ("resource", "code", "expected"),
+    [
+        (
+            {"resourceType": "Condition", "code": {"text": "Fever", "coding": [{"display": "FEVER"}, {"display": "发热"}, {}]}},
+            "code:text",
+            [String("fever", ""), String("发热", "")],  # each text once, whatever its case
+        ),
+        (
+            {"resourceType": "Encounter", "class": {"code": "AMB", "display": "ambulatory"}},
+            "class:text",
+            [String("ambulatory", "")],
+        ),
+        (
+            {"resourceType": "Patient", "identifier": [{"value": "1", "type": {"text": "居民身份证"}}]},
+            "identifier:text",
+            [String("居民身份证", "")],
+        ),
+        (
+            {
+                "resourceType": "Patient",
+                "identifier": [
+                    {"value": "AB1", "type": {"coding": [{"system": "urn:t", "code": "MR"}, {"code": "X"}, {"system": "urn:t"}]}},
+                    {"type": {"coding": [{"system": "urn:t", "code": "MR"}]}},
+                ],
+            },
+            "identifier:of-type",
+            [Token("mr|ab1", "urn:t"), Token("x|ab1", "")],
+        ),
+        (
+            {"resourceType": "Observation", "subject": {"type": "Patient", "identifier": {"system": "urn:m", "value": "M7"}}},
+            "subject:identifier",
+            [Token("m7", "urn:m")],
+        ),
+        (
+            {"resourceType": "Observation", "subject": {"type": "Patient", "identifier": {"system": "urn:m", "value": "M7"}}},
+            "patient:identifier",
+            [Token("m7", "urn:m")],
+        ),
+        ({"resourceType": "Observation", "subject": {"reference": "Patient/1", "display": "曾小乐"}}, "subject:text", []),
+        (
+            {"resourceType": "Location", "position": {"latitude": Decimal("28.97"), "longitude": 118}},
+            "near:longitude",
+            [Number(118.0, 118.0)],
+        ),
+        ({"resourceType": "Location", "position": {"latitude": Decimal("28.97")}}, "near:latitude", []),
+        ({"resourceType": "Observation", "valueQuantity": {"value": 5, "unit": "mg"}}, "value-quantity:canonical", []),
+        (
+            {"resourceType": "Observation", "valueQuantity": {"value": 5, "comparator": "<", "system": UCUM, "code": "mg"}},
+            "value-quantity:canonical",
+            [Quantity(-UNBOUNDED, 0.005, UCUM, "g")],
+        ),
+    ],
+)
+def test_modifiers_have_entries_of_their_own(resource, code, expected):
+    assert found(resource, code) == expected
+
+
 def test_canonicals_with_and_without_version():
     order = {"resourceType": "ServiceRequest", "instantiatesCanonical": ["http://a.example/PlanDefinition/x|2", "#contained"]}
     assert found(order, "instantiates-canonical") == [
@@ -188,7 +257,7 @@ def test_contained_resources_and_texts_are_not_found():
         "code": {"text": "发热"},
         "contained": [{"resourceType": "Patient", "gender": "male"}],
     }
-    assert extract(condition) == []
+    assert extract(condition) == [Entry("code:text", String("发热", ""))]
 
 
 def test_broken_elements_are_not_found_and_harm_nothing():
