@@ -64,7 +64,7 @@ def _compiled(node: Node, kind: str, context: Context, hops: int) -> Condition:
             if not rest:
                 return comparison(kind, step.name, operator, value, context)
             behind = Test(tuple(rest), operator, value)
-            return chain(kind, step.name, hops, lambda target, so_far: _behind(step, behind, target, context, so_far))
+            return chain(kind, step.name, context, hops, lambda target, so_far: _behind(step, behind, target, context, so_far))
         case _:
             raise Invalid("_filter: a search parameter expected")
 

@@ -6,7 +6,7 @@ A message names parameters and never repeats a value: a value may be a patient's
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hub.errors import Invalid
@@ -36,7 +36,9 @@ __all__ = [
     "PRESENTATION",
     "NotUnderstood",
     "ParsedSearch",
+    "SystemSearch",
     "parse_search",
+    "parse_system_search",
     "shown",
     "split",
     "unescape",
@@ -81,8 +83,67 @@ def parse_search(
             if not lenient:
                 raise
             ignored.append(name)
-    query = SearchQuery(resource_type, tuple(draft.criteria), draft.sort, draft.count, tuple(draft.includes), draft.total)
-    return ParsedSearch(query, tuple(ignored), tuple(used))
+    return ParsedSearch(_query(draft), tuple(ignored), tuple(used))
+
+
+@dataclass(frozen=True, slots=True)
+class SystemSearch:
+    """One search of several types: a query for each, of the same parameters."""
+
+    queries: tuple[SearchQuery, ...]
+    ignored: tuple[str, ...] = ()
+    self_parameters: tuple[tuple[str, str], ...] = ()
+
+
+def parse_system_search(
+    types: Iterable[str],
+    parameters: Sequence[tuple[str, str]],
+    *,
+    lenient: bool = False,
+    now: int,
+    zone: str = DEFAULT_ZONE,
+    base: str = "",
+) -> SystemSearch:
+    """`types`: those that may be asked, which `_type` narrows. Every parameter must be one of all of them.
+
+    https://hl7.org/fhir/R4/search.html#all
+    """
+    _check_limits(parameters)
+    asked = _types(types, [value for name, value in parameters if name == "_type"])
+    context = Context(now, zone, base.rstrip("/"))
+    drafts = [Draft(each, frozenset(asked)) for each in asked]
+    ignored: list[str] = []
+    for name, value in parameters:
+        if name == "_type":
+            continue
+        following = [draft.copy() for draft in drafts]
+        try:
+            for draft in following:
+                _read(name, value, draft, context)
+            drafts = following
+        except NotUnderstood:
+            if not lenient:
+                raise
+            ignored.append(name)
+    used = tuple((name, value) for name, value in parameters if name not in ignored)
+    return SystemSearch(tuple(map(_query, drafts)), tuple(ignored), used)
+
+
+def _types(may: Iterable[str], stated: list[str]) -> list[str]:
+    """In the order of their names; each `_type` narrows what the one before it left."""
+    found = set(may)
+    for text in stated:
+        named = set(text.split(","))
+        if named - registry().types:
+            raise Invalid("_type lists resource types of FHIR R4")
+        found &= named
+    if not found:
+        raise Invalid("_type names no type that may be searched")
+    return sorted(found)
+
+
+def _query(draft: Draft) -> SearchQuery:
+    return SearchQuery(draft.type, tuple(draft.criteria), draft.sort, draft.count, tuple(draft.includes), draft.total)
 
 
 def _check_limits(parameters: Sequence[tuple[str, str]]) -> None:

@@ -21,10 +21,11 @@ Inner = Callable[[str, int], Condition]  # (resource type, hops so far) → what
 def condition(resource_type: str, name: str, text: str, context: Context, hops: int = 0) -> Condition:
     if name.startswith("_has:"):
         source, code, rest = has_parts(name, resource_type)
+        context.budget.spend(ways=1)
         return has(source, code, hops, lambda kind, so_far: condition(kind, rest, text, context, so_far))
     head, dot, rest = name.partition(".")
     if dot:
-        return chain(resource_type, head, hops, lambda kind, so_far: condition(kind, rest, text, context, so_far))
+        return chain(resource_type, head, context, hops, lambda kind, so_far: condition(kind, rest, text, context, so_far))
     special = SPECIAL.get(name.partition(":")[0])
     return special(resource_type, name, text, context) if special else criterion(resource_type, name, text, context)
 
@@ -47,29 +48,32 @@ def has(source: str, code: str, hops: int, inner: Inner) -> Condition:
     return Has(source, code, inner(source, _hop(hops)))
 
 
-def chain(resource_type: str, head: str, hops: int, inner: Inner) -> Condition:
+def chain(resource_type: str, head: str, context: Context, hops: int, inner: Inner) -> Condition:
     """`head` is a reference parameter, or parameter:Type."""
     code, colon, stated = head.partition(":")
     parameter = reference_parameter(resource_type, code)
     if not colon:
-        return _any_target(parameter, _hop(hops), inner)
+        return _any_target(parameter, context, _hop(hops), inner)
     if stated not in registry().types:
         raise Invalid(f"{shown(code)}: {shown(stated)} is not an R4 resource type")
     if parameter.target and stated not in parameter.target:
         raise Invalid(f"{shown(code)} never refers to a {stated}")
+    context.budget.spend(ways=1)
     return Chain(code, stated, inner(stated, _hop(hops)))
 
 
-def _any_target(parameter: SearchParameter, hops: int, inner: Inner) -> Condition:
+def _any_target(parameter: SearchParameter, context: Context, hops: int, inner: Inner) -> Condition:
     """Of several types those that do not know what is asked are no way; if none does, the first says what is wrong."""
     found: list[Condition] = []
     refused: NotUnderstood | None = None
     targets = parameter.target or tuple(sorted(registry().types))
     for target in targets:
+        context.budget.spend(tried=1)
         try:
             found.append(Chain(parameter.code, target, inner(target, hops)))
         except NotUnderstood as error:
             refused = refused or error
+    context.budget.spend(ways=len(found))
     if not found:
         whose = f"nothing that {shown(parameter.code)} refers to has what is asked of it"
         raise refused if refused and len(targets) == 1 else NotUnderstood(f"{whose}: {refused}")

@@ -18,6 +18,8 @@ DEFAULT_COUNT = 20
 MAX_HOPS = 8  # of one chain
 MAX_DEPTH = 20  # of parentheses in a filter
 MAX_ASKED = 20_000  # values of all criteria, those counted that a chain to several types repeats
+MAX_WAYS = 400  # that chains without a type may lead
+MAX_TRIED = 5_000  # types looked at for such ways
 MAX_SORTS = 10
 MAX_INCLUDES = 50
 
@@ -43,11 +45,15 @@ def shown(name: str) -> str:
 class Budget:
     """How much one search may ask, all told."""
 
-    left: int = MAX_ASKED
+    values: int = MAX_ASKED
+    ways: int = MAX_WAYS
+    tried: int = MAX_TRIED
 
-    def spend(self, values: int) -> None:
-        self.left -= max(values, 1)
-        if self.left < 0:
+    def spend(self, values: int = 0, *, ways: int = 0, tried: int = 0) -> None:
+        self.values -= values
+        self.ways -= ways
+        self.tried -= tried
+        if min(self.values, self.ways, self.tried) < 0:
             raise too_costly("the search asks too much at once: name the types of its chains, or give fewer values")
 
 

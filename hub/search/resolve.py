@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Protocol
 
 from hub.errors import HubError, Invalid
@@ -189,7 +188,6 @@ class Resolver:
 PARENTS = {"partof": "partOf", "part-of": "partOf"}  # search parameter of a hierarchy → its element
 
 
-@cache
 def hierarchy(kind: str) -> str:
     """The parameter by which a resource names the one of its own type that it is part of."""
     for code in PARENTS:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hub.errors import Invalid
@@ -20,15 +20,23 @@ EVERY = "*"
 
 @dataclass(slots=True)
 class Draft:
-    """The query while it is read."""
+    """The query while it is read. `together`: all types that one search asks for; what is included may start from any."""
 
     type: str
+    together: frozenset[str] = frozenset()
     criteria: list[Condition] = field(default_factory=list)
     includes: dict[Include, None] = field(default_factory=dict)
     sort: tuple[Sort, ...] = ()
     count: int = DEFAULT_COUNT
     total: Literal["none", "accurate"] = "none"
     seen: set[str] = field(default_factory=set)
+
+    def copy(self) -> Draft:
+        return replace(self, criteria=[*self.criteria], includes=dict(self.includes), seen=set(self.seen))
+
+    @property
+    def matches(self) -> frozenset[str]:
+        return self.together or frozenset({self.type})
 
 
 def count(value: str, draft: Draft) -> None:
@@ -83,24 +91,27 @@ def include(value: str, draft: Draft, *, iterate: bool = False) -> None:
     """Without :iterate it starts from the matches; with it also from what is included."""
     name = "_include"
     source, code, target = _parts(name, value, wildcard=EVERY if iterate else draft.type)
-    if source not in (draft.type, EVERY) and not iterate:
-        raise Invalid(f"_include: the matches are {draft.type}, not {shown(source)}")
+    if source not in (*draft.matches, EVERY) and not iterate:
+        raise Invalid(f"_include: the matches are {', '.join(sorted(draft.matches)[:5])}, not {shown(source)}")
     if code != EVERY:
         parameter = _reference_parameter(name, source, code)
         if target and parameter.target and target not in parameter.target:
             raise Invalid(f"_include: {shown(code)} never refers to a {target}")
-    _add(draft, Include(source, code, target, iterate=iterate))
+    if iterate or source in (draft.type, EVERY):
+        _add(draft, Include(source, code, target, iterate=iterate))
 
 
 def revinclude(value: str, draft: Draft, *, iterate: bool = False) -> None:
     name = "_revinclude"
     source, code, target = _parts(name, value, wildcard=EVERY)
-    targets = (target,) if iterate else (draft.type,)
-    parameter = _reference_parameter(name, source, code) if code != EVERY else None
-    never = parameter is not None and parameter.target and any(each and each not in parameter.target for each in targets)
-    if never or (not iterate and target not in ("", draft.type)):
-        raise Invalid(f"_revinclude: {shown(source)} {shown(code)} is not asked to refer to a {shown(target or draft.type)}")
-    _add(draft, Include(source, code, target, reverse=True, iterate=iterate))
+    possible = registry().types if iterate else draft.matches
+    if code != EVERY:
+        stated = _reference_parameter(name, source, code).target
+        possible = possible.intersection(stated) if stated else possible
+    if not possible or (target and target not in possible):
+        raise Invalid(f"_revinclude: {shown(source)} {shown(code)} is not asked to refer to a {target or draft.type}")
+    if iterate or (draft.type in possible and target in ("", draft.type)):
+        _add(draft, Include(source, code, target, reverse=True, iterate=iterate))
 
 
 def _add(draft: Draft, found: Include) -> None:
