@@ -39,6 +39,12 @@ def _table() -> dict[str, list[str]]:
     return table
 
 
+def base_of(kind: str) -> str:
+    """The type that it extends; "" for none, or for what is no complex type of R4."""
+    facts = _table().get(kind)
+    return facts[0] if facts is not None and kind != "*" else ""
+
+
 @cache
 def members(kind: str) -> Members:
     """JSON name → member, inherited ones first; empty for what is no complex type of R4."""

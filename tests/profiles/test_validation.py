@@ -1,4 +1,4 @@
-"""The structure check, held to the classes it is read from."""
+"""What a resource must be by the R4 definitions; the structure is held to an independent reading of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from fhir.resources.R4B import get_fhir_model_class
 from pydantic import ValidationError
 
-from profiles.validate import validate
+from profiles.validation import validate
 from tests.hub.api.county import encounter, observation, patient
 
 GOOD: list[dict[str, Any]] = [
@@ -17,7 +17,7 @@ GOOD: list[dict[str, Any]] = [
     patient("p1", name=[{"given": ["三", None], "_given": [None, {"extension": [{"url": "urn:x", "valueCode": "y"}]}]}]),
     observation("o1", "p1", valueQuantity={"value": Decimal("72.50"), "unit": "mmol/L"}),
     encounter("e1", "p1", period={"start": "2025-01-01T08:00:00+08:00"}),
-    {"resourceType": "Basic", "id": "b", "code": {"text": "x"}, "contained": [patient("p1")]},
+    {"resourceType": "Basic", "id": "b", "code": {"text": "x"}, "subject": {"reference": "#p1"}, "contained": [patient("p1")]},
 ]
 BAD: list[tuple[dict[str, Any], str]] = [
     (observation("o1", "p1", status=None), "Observation.status"),

@@ -1,0 +1,262 @@
+"""The walk along a resource's JSON: structure, formats, bindings, targets and invariants in one pass.
+
+https://hl7.org/fhir/R4/json.html and https://hl7.org/fhir/R4/validation.html
+An object's invariants are asked once everything below it has its right shape.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hub.errors import Kind
+from profiles.fhirpath import Env
+from profiles.validation.issues import Place, ValidationIssue, shown, words
+from profiles.validation.narrative import narrative_fault
+from profiles.validation.primitives import json_name
+from profiles.validation.tables import Element, Structure, resource_type_names, structure_of
+
+Object = dict[str, Any]
+
+_relative = re.compile(r"([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(/_history/[A-Za-z0-9\-.]{1,64})?(#.+)?").fullmatch
+_elsewhere = re.compile(r"(#.*|[a-zA-Z][a-zA-Z0-9+.\-]*:\S+)").fullmatch
+_typed = re.compile(r"[/?]([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(/_history/[A-Za-z0-9\-.]{1,64})?(#.+)?$").search
+
+
+class Walk:
+    def __init__(self, *, warnings: bool = False) -> None:
+        self.issues: list[ValidationIssue] = []
+        self._warnings = warnings
+        self._env = Env(None, None)
+        self._misshapen = 0
+
+    # -- resources
+
+    def resource(self, resource: Object, place: Place | str, *, contained: bool = False) -> None:
+        """A resource with its own %resource; a contained one keeps the %rootResource of its container."""
+        around = self._env
+        self._env = Env(resource, around.root if contained else resource)
+        structure = structure_of(resource["resourceType"])
+        self._object(resource, structure, place)
+        if "contained" in resource and not contained:
+            self._unused(resource, place)
+        self._env = around
+
+    def _any_resource(self, value: Any, place: Place, *, contained: bool) -> None:
+        if not isinstance(value, dict):
+            self._wrong(place, f"an object is expected, not {json_name(value)}", Kind.STRUCTURE)
+        elif not isinstance(kind := value.get("resourceType"), str) or kind not in resource_type_names():
+            self._wrong(place, "resourceType must name a resource type of FHIR R4", Kind.STRUCTURE)
+        else:
+            self.resource(value, place, contained=contained)
+
+    # -- objects
+
+    def _object(self, value: Object, structure: Structure, place: Place | str) -> None:
+        elements = structure.elements
+        misshapen = self._misshapen
+        chosen = 0
+        for name, content in value.items():
+            element = elements.get(name)
+            if element is None:
+                self._other(name, content, value, structure, place)
+                continue
+            if element.many:
+                self._array(content, value, name, element, place)
+            elif element.valid is not None:
+                if not element.valid(content) or element.codes is not None:
+                    self._primitive(content, element, (place, name, -1))
+                elif element.type == "xhtml":
+                    self._narrative(content, (place, name, -1))
+                if element.rules:
+                    self._ask(element.rules, content, (place, name, -1))
+            else:
+                self._complex(content, element, (place, name, -1))
+            if element.choice >= 0:
+                if chosen >> element.choice & 1:
+                    self._wrong((place, name, -1), "only one of the types of this element may be stated")
+                chosen |= 1 << element.choice
+        self._complete(value, structure, place)
+        if self._misshapen == misshapen:
+            if structure.errors:
+                self._ask(structure.errors, value, place)
+            if self._warnings and structure.warnings:
+                self._ask(structure.warnings, value, place)
+
+    def _complete(self, value: Object, structure: Structure, place: Place | str) -> None:
+        for name in structure.required:
+            if name not in value and f"_{name}" not in value:
+                self._wrong((place, name, -1), f"{structure.name}.{name} is required")
+        for names in structure.choices:
+            if not any(name in value or f"_{name}" in value for name in names):
+                self._wrong(place, f"{structure.name} needs one of {', '.join(names[:6])}")
+        if not value:
+            self._wrong(place, "an object must not be empty", Kind.STRUCTURE)
+        elif len(value) == 1 and "id" in value and not structure.resource:
+            self._broken(place, "ele-1", "an element has a value or children beside its id")
+        if structure.name == "Reference":
+            self._reference(value, place)
+
+    def _other(self, name: str, content: Any, value: Object, structure: Structure, place: Place | str) -> None:
+        beside = structure.elements.get(name[1:]) if name[:1] == "_" else None
+        if beside is not None and beside.primitive:
+            self._beside(content, beside, value.get(name[1:]), (place, name, -1))
+        elif not (name == "resourceType" and structure.resource) and name != "fhir_comments":
+            self._wrong(place, f"{shown(name)} is no element of {structure.name}", Kind.STRUCTURE)
+
+    def _complex(self, value: Any, element: Element, place: Place) -> None:
+        if element.type == "Resource":
+            self._any_resource(value, place, contained=place[1] == "contained")
+            return
+        if type(value) is not dict:
+            self._wrong(place, f"an object is expected, not {json_name(value)}", Kind.STRUCTURE)
+            return
+        misshapen = self._misshapen
+        self._object(value, element.structure, place)
+        if misshapen != self._misshapen:
+            return
+        if element.targets is not None:
+            self._target(value, element.targets, place)
+        if element.concept is not None:
+            self._concept(value, element, place)
+        if element.rules:
+            self._ask(element.rules, value, place)
+
+    def _array(self, content: Any, parent: Object, name: str, element: Element, place: Place | str) -> None:
+        if type(content) is not list or not content:
+            shape = "an empty array" if content == [] else json_name(content)
+            self._wrong((place, name, -1), f"an array with values is expected, not {shape}", Kind.STRUCTURE)
+            return
+        if element.valid is None:
+            for number, value in enumerate(content):
+                self._complex(value, element, (place, name, number))
+            return
+        beside = parent.get(f"_{name}")
+        for number, value in enumerate(content):
+            if value is not None:
+                self._primitive(value, element, (place, name, number))
+            elif not isinstance(beside, list) or number >= len(beside) or not beside[number]:
+                self._wrong((place, name, number), "null is allowed only where an extension stands beside it")
+
+    # -- values
+
+    def _primitive(self, value: Any, element: Element, place: Place) -> None:
+        assert element.valid is not None  # noqa: S101  only called for one
+        if not element.valid(value):
+            shape = "an empty string" if value == "" else f"this {json_name(value)}"
+            self._wrong(place, f"{shape} is no {_format(element, place)}")
+        elif element.codes is not None and value not in element.codes:
+            self._broken(place, "binding", "the code is none of the required value set", Kind.CODE_INVALID)
+
+    def _beside(self, content: Any, element: Element, value: Any, place: Place) -> None:
+        """`_birthDate`: id and extensions of a primitive value."""
+        structure = structure_of("Element")
+        for number, each in enumerate(content) if element.many and isinstance(content, list) else ((-1, content),):
+            if each is None and element.many:
+                continue
+            at = (place[0], place[1], number)
+            if not isinstance(each, dict):
+                self._wrong(at, f"an object is expected, not {json_name(each)}", Kind.STRUCTURE)
+            elif not (value is not None and len(each) == 1 and "id" in each):
+                self._object(each, structure, at)
+
+    def _narrative(self, text: str, place: Place) -> None:
+        fault = narrative_fault(text)
+        if fault is not None:
+            self._broken(place, *fault)
+
+    def _concept(self, value: Object, element: Element, place: Place) -> None:
+        """Of several codings one must be of the value set. https://hl7.org/fhir/R4/terminologies.html#required"""
+        codes = element.concept or {}
+        for coding in value.get("coding", ()):
+            if coding.get("code") in codes.get(coding.get("system", ""), ()):
+                return
+        self._broken(place, "binding", "no coding is of the required value set", Kind.CODE_INVALID)
+
+    # -- references
+
+    def _reference(self, value: Object, place: Place | str) -> None:
+        """https://hl7.org/fhir/R4/references.html#literal"""
+        reference = value.get("reference")
+        if not isinstance(reference, str):
+            return
+        if reference[:1] == "#":
+            if len(reference) > 1 and not any(each.get("id") == reference[1:] for each in self._contained()):
+                self._broken((place, "reference", -1), "ref-1", "no contained resource has this id")
+            return
+        match = _relative(reference)
+        if match is not None and match[1] in resource_type_names():
+            return
+        if _elsewhere(reference):
+            return
+        if "?" in reference and reference.partition("?")[0] in resource_type_names() and words(place).startswith("Bundle."):
+            return  # a conditional reference: a transaction resolves it
+        self._wrong((place, "reference", -1), "a reference is Type/id, an absolute URL, a urn or #id")
+
+    def _contained(self) -> list[Object]:
+        contained = self._env.root.get("contained")
+        return [each for each in contained if isinstance(each, dict)] if isinstance(contained, list) else []
+
+    def _target(self, value: Object, targets: frozenset[str], place: Place) -> None:
+        for kind in self._referred(value):
+            if kind not in targets and kind in resource_type_names():
+                allowed = ", ".join(sorted(targets)[:8])
+                self._broken(place, "target", f"a reference to {kind} is not allowed here: {allowed}")
+                return
+
+    def _referred(self, value: Object) -> list[str]:
+        """The types that a reference states: by its address, by `type`, by the contained resource itself."""
+        reference = value.get("reference", "")
+        stated = value.get("type", "")
+        if reference[:1] == "#":
+            kind = next((each.get("resourceType", "") for each in self._contained() if each.get("id") == reference[1:]), "")
+            return [str(kind)] if len(reference) > 1 else []
+        match = _relative(reference) or _typed(reference)
+        return [match[1]] if match else [stated.rpartition("/")[2]] if stated else []
+
+    def _unused(self, resource: Object, place: Place | str) -> None:
+        """dom-3: a contained resource is referred to, or refers to its container itself."""
+        contained = self._contained()
+        named = set(_fragments(resource))
+        for number, each in enumerate(contained):
+            if f"#{each.get('id')}" not in named and "#" not in set(_fragments(each)):
+                self._broken(
+                    (place, "contained", number), "dom-3", "a contained resource is referred to from the resource around it"
+                )
+
+    # -- issues
+
+    def _ask(self, rules: Any, value: Any, place: Place | str) -> None:
+        env = self._env
+        for rule in rules:
+            if (not rule.needs or rule.needs in value) and rule.broken(value, env):
+                self.issues.append(
+                    ValidationIssue(words(place), f"{rule.key}: {rule.says}", Kind.PROCESSING, rule.severity, rule.key)
+                )
+
+    def _wrong(self, place: Place | str, message: str, kind: Kind = Kind.PROCESSING) -> None:
+        self._misshapen += 1
+        self.issues.append(ValidationIssue(words(place), message, kind))
+
+    def _broken(self, place: Place | str, rule: str, message: str, kind: Kind = Kind.PROCESSING) -> None:
+        said = message if rule in ("binding", "target") else f"{rule}: {message}"
+        self.issues.append(ValidationIssue(words(place), said, kind, "error", rule))
+
+
+def _format(element: Element, place: Place) -> str:
+    return "id" if place[1] == "id" and element.type == "string" else element.type
+
+
+def _fragments(value: Any) -> list[str]:
+    """Every text that may point into the resource."""
+    found: list[str] = []
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each
+        elif isinstance(each, str) and each[:1] == "#":
+            found.append(each)
+    return found
