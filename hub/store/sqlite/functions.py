@@ -7,30 +7,42 @@ from typing import Any
 import apsw
 
 from hub.fhir_json import load
-from hub.search.entries import Reference, Token, Uri
+from hub.search.entries import Token, Uri
+from hub.search.query import TokenValue
 from hub.store.sqlite.indexer import Indexer
 
 
 def register(connection: apsw.Connection, indexer: Indexer) -> None:
-    def composite_matches(*arguments: Any) -> bool:
-        body, parameter, value = arguments
-        return indexer.composite_matches(load(body), parameter, value)
+    def body_fulfils(*arguments: Any) -> bool:
+        body, criterion = arguments
+        return indexer.body_fulfils(load(body), criterion)
+
+    def has_token(*arguments: Any) -> bool:
+        body, code, wanted = arguments
+        tokens = (value for name, value in indexer.extract(load(body)) if name == code and isinstance(value, Token))
+        return any(_alternatives(token) & wanted for token in tokens)
 
     def sort_value(*arguments: Any) -> str | None:
         body, code, best = arguments
         values = [_sorted_by(value) for name, value in indexer.extract(load(body)) if name == code]
         return (max(values) if best == "max" else min(values)) if values else None
 
-    connection.create_scalar_function("composite_matches", composite_matches, 3, deterministic=True)
+    connection.create_scalar_function("body_fulfils", body_fulfils, 2, deterministic=True)
+    connection.create_scalar_function("has_token", has_token, 3, deterministic=True)
     connection.create_scalar_function("sort_value", sort_value, 3, deterministic=True)
+
+
+def _alternatives(token: Token) -> frozenset[TokenValue]:
+    """Every way to ask for it."""
+    return frozenset(
+        TokenValue(system, code) for system in (token.system, None) for code in (token.code, None) if (system, code) != (None, None)
+    )
 
 
 def _sorted_by(value: Any) -> str:
     match value:
         case Token(code, _):
             return code
-        case Reference(_, identity):
-            return identity
         case Uri(text):
             return text
         case _:

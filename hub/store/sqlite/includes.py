@@ -1,28 +1,34 @@
 """_include and _revinclude: resources beside the matches, each seen only if the reader may see it by itself.
 
+Breadth first: what the matches refer to, or what refers to them; then, by those that iterate, the same from what was found.
 https://hl7.org/fhir/R4/search.html#include
 """
 
-# ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import apsw
 
-from hub.fhir_json import load
-from hub.search.entries import Reference
 from hub.search.query import Include, SearchQuery
 from hub.store.port import Key, Scope, Version
 from hub.store.sqlite import versions
-from hub.store.sqlite.criteria import Compiler
+from hub.store.sqlite.criteria import Row
+from hub.store.sqlite.frame import Frame
 from hub.store.sqlite.indexer import Indexer
-from hub.store.sqlite.limits import hidden_condition
 from hub.store.sqlite.names import Names
-from hub.store.sqlite.people import scope_condition
 
 CAP = 1_000
 EVERY = "*"
+
+_REFERRED = """SELECT f.param, f.type, f.id FROM resource r CROSS JOIN reference f INDEXED BY reference_of ON f.rid = r.rid
+WHERE r.type = :type AND r.id = :id ORDER BY f.param, f.id"""
+_BY_KEY = "SELECT r.rid, r.type, r.id FROM resource r WHERE r.type = :type AND r.id = :id AND r.deleted = 0 AND {limits}"
+_REFERRING = """SELECT r.rid, r.type, r.id FROM reference f CROSS JOIN resource r ON r.rid = f.rid
+WHERE f.{param} AND f.id = :id AND f.type = :type AND {limits} ORDER BY f.rid DESC"""
+
+Found = tuple[int, Key]  # rid, and who it is
 
 
 class Includes:
@@ -39,61 +45,64 @@ class Includes:
     def of(self, matches: Sequence[Version], seen: set[int]) -> tuple[tuple[Version, ...], bool]:
         """The included versions, and whether the cap cut some off; `seen` are rids that are on the page already."""
         found: list[int] = []
-        for rid in self._candidates(matches):
-            if rid not in seen:
-                if len(found) == CAP:
-                    return versions.by_rids(self._connection, self._names, found), True
-                seen.add(rid)
-                found.append(rid)
+        level, includes = [Key(match.type, match.id) for match in matches], list(self._query.includes)
+        while level and includes:
+            here, level = level, []
+            for rid, key in self._candidates(here, includes):
+                if rid not in seen:
+                    if len(found) == CAP:
+                        return versions.by_rids(self._connection, self._names, found), True
+                    seen.add(rid)
+                    found.append(rid)
+                    level.append(key)
+            includes = [include for include in includes if include.iterate]
         return versions.by_rids(self._connection, self._names, found), False
 
-    def _candidates(self, matches: Sequence[Version]) -> Iterator[int]:
-        for include in self._query.includes:
-            yield from self._reverse(include, matches) if include.reverse else self._forward(include, matches)
+    def _candidates(self, level: Sequence[Key], includes: Iterable[Include]) -> Iterator[Found]:
+        for include in includes:
+            for key in level:
+                yield from self._reverse(include, key) if include.reverse else self._forward(include, key)
 
-    # -- what the matches refer to
-    def _forward(self, include: Include, matches: Sequence[Version]) -> Iterator[int]:
-        for match in matches:
-            if match.type == include.source_type:
-                for key in self._references(match, include):
-                    yield from self._reachable(key)
+    # -- what one refers to
+    def _forward(self, include: Include, key: Key) -> Iterator[Found]:
+        if include.source_type not in (EVERY, key.type):
+            return
+        wanted = self._names.parameter(self._connection, key.type, include.code)
+        row = {"type": self._names.word(self._connection, key.type), "id": key.id}
+        rows: list[Any] = self._connection.execute(_REFERRED, row).fetchall()
+        for param, kind, identity in rows:
+            target = self._names.text(self._connection, kind)
+            if (include.code == EVERY or param == wanted) and target and include.target_type in ("", EVERY, target):
+                limits, bindings = self._limit(target)
+                yield from self._found(_BY_KEY.format(limits=limits), {**bindings, "type": kind, "id": identity})
 
-    def _references(self, match: Version, include: Include) -> Iterator[Key]:
-        for code, value in self._indexer.extract(load(match.body)):
-            wanted = isinstance(value, Reference) and code in (include.code, code if include.code == EVERY else "")
-            if wanted and value.type and include.target_type in ("", value.type):  # type: ignore[union-attr]
-                yield Key(value.type, value.id)  # type: ignore[union-attr]
+    # -- what refers to one
+    def _reverse(self, include: Include, key: Key) -> Iterator[Found]:
+        if include.target_type not in ("", EVERY, key.type):
+            return
+        to = {"id": key.id, "type": self._names.word(self._connection, key.type)}
+        for source in self._types() if include.source_type == EVERY else [include.source_type]:
+            limits, bindings = self._limit(source)
+            param = "param IN (SELECT id FROM parameter WHERE type = :source)" if include.code == EVERY else "param = :param"
+            number = self._names.parameter(self._connection, source, include.code)
+            row = {**bindings, **to, "param": number, "source": self._names.word(self._connection, source)}
+            yield from self._found(_REFERRING.format(param=param, limits=limits), row)
 
-    def _reachable(self, key: Key) -> Iterator[int]:
-        number = self._names.word(self._connection, key.type)
-        condition, bindings = self._limit(key.type)
-        select = f"SELECT rid FROM resource r WHERE r.type = :type AND r.id = :id AND r.deleted = 0 AND {condition}"
-        for (rid,) in self._connection.execute(select, {**bindings, "type": number, "id": key.id}):
-            yield rid
+    def _types(self) -> list[str]:
+        """All that have something indexed."""
+        select = "SELECT DISTINCT w.text FROM parameter p JOIN word w ON w.id = p.type ORDER BY w.text"
+        return [text for (text,) in self._connection.execute(select)]
 
-    # -- what refers to the matches
-    def _reverse(self, include: Include, matches: Sequence[Version]) -> Iterator[int]:
-        condition, bindings = self._limit(include.source_type)
-        param = "param = :param" if include.code != EVERY else "param IN (SELECT id FROM parameter WHERE type = :source)"
-        source = self._names.word(self._connection, include.source_type)
-        number = self._names.parameter(self._connection, include.source_type, include.code)
-        select = f"""SELECT r.rid FROM reference f CROSS JOIN resource r ON r.rid = f.rid
-            WHERE f.{param} AND f.id = :id AND f.type = :type AND {condition} ORDER BY f.rid DESC"""
-        for match in matches:
-            if include.target_type in ("", match.type):
-                target = self._names.word(self._connection, match.type)
-                row = {**bindings, "param": number, "source": source, "id": match.id, "type": target}
-                for (rid,) in self._connection.execute(select, row):
-                    yield rid
+    def _found(self, select: str, bindings: dict[str, object]) -> Iterator[Found]:
+        rows: Iterator[Any] = iter(self._connection.execute(select, bindings))
+        for rid, kind, identity in rows:
+            yield rid, Key(self._names.text(self._connection, kind), identity)
 
     def _limit(self, resource_type: str) -> tuple[str, dict[str, object]]:
         """What the reader may see of this type, as SQL over r."""
         known = self._visible.get(resource_type)
         if known is None:
-            number = self._names.word(self._connection, resource_type)
-            compiler = Compiler(self._connection, self._names, self._indexer, resource_type, -1 if number is None else number)
-            scope = {"scope_facility": self._scope.facility, "scope_now": self._scope.now}
-            hidden = hidden_condition(compiler, self._query.hidden_tags)
-            condition = f"{scope_condition(self._scope, resource_type)} AND {hidden}"
-            known = self._visible[resource_type] = (condition, {**scope, **compiler.bindings})
+            frame = Frame(self._connection, self._names, self._indexer, self._scope, self._query.hidden_tags, resolve_below=0)
+            limits = " AND ".join(Row.of(frame, resource_type).limits()) or "1"
+            known = self._visible[resource_type] = (limits, frame.bindings)
         return known

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.search.entries import Entry
-from hub.search.parameters import SearchParameter
-from hub.search.query import CompositeValue
+from hub.search.query import Condition, Criterion
 
 Resource = dict[str, Any]
 
@@ -17,15 +16,16 @@ Resource = dict[str, Any]
 class Indexer:
     extract: Callable[[Resource], list[Entry]]
     patient_of: Callable[[Resource], str]
-    parameter: Callable[[str, str], SearchParameter | None]  # by resource type and code
-    composite_matches: Callable[[Resource, SearchParameter, CompositeValue], bool]
     fold: Callable[[str], str]  # a searched string, as the extractor folds the indexed ones
+    needs_body: Callable[[Criterion], bool]  # the index alone cannot tell
+    candidates: Callable[[str, Criterion], Condition | None]  # … but it knows what to ask first
+    body_fulfils: Callable[[Resource, Criterion], bool]
 
 
 def standard_indexer() -> Indexer:
     """Every R4 search parameter."""
-    from hub.search.extract import composite_matches, extract, patient_of
+    from hub.search.extract import extract, patient_of
     from hub.search.folding import fold
-    from hub.search.parameters import registry
+    from hub.search.match import body_fulfils, candidates, needs_body
 
-    return Indexer(extract, patient_of, registry().get, composite_matches, fold)
+    return Indexer(extract, patient_of, fold, needs_body, candidates, body_fulfils)

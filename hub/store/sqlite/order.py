@@ -12,13 +12,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.search.query import ParameterType, Sort
-from hub.store.sqlite.criteria import Compiler
+from hub.store.sqlite.criteria import Row
+from hub.store.sqlite.frame import Frame
 from hub.store.sqlite.names import facts_of
 
 # Parameter type → the column that sorts, where the table can be reached by rid.
-COLUMN: dict[ParameterType, str] = {"date": "low", "string": "folded", "number": "value", "quantity": "value"}
+COLUMN: dict[ParameterType, str] = {
+    "date": "low",
+    "string": "folded",
+    "number": "value",
+    "quantity": "value",
+    "reference": "id",
+}
 # … and where it cannot: the value is taken from the resource itself.
-COLUMN_BY_VALUE: dict[ParameterType, str] = {"token": "code", "reference": "id", "uri": "value"}
+COLUMN_BY_VALUE: dict[ParameterType, str] = {"token": "code", "uri": "value"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +43,12 @@ class SortKey:
         return "DESC" if self.descending else "ASC"
 
 
-def sort_key(compiler: Compiler, sort: Sort) -> SortKey:
+def sort_key(row: Row, sort: Sort) -> SortKey:
     if sort.code == "_id":
         return SortKey("r.id", sort.descending, column="id")
     if sort.code == "_lastUpdated":
         return SortKey("r.updated", sort.descending, column="updated")
-    param = compiler.parameter(sort.code)
+    param = row.parameter(sort.code)
     if param is None or sort.type not in COLUMN | COLUMN_BY_VALUE:
         return SortKey("NULL", sort.descending)
     best = "max" if sort.descending else "min"
@@ -51,9 +58,9 @@ def sort_key(compiler: Compiler, sort: Sort) -> SortKey:
         expression = f"(SELECT {best}({column}) FROM {by_rid})"
     else:
         column = COLUMN_BY_VALUE[sort.type]
-        code = compiler.bind(sort.code)
+        code = row.frame.bind(sort.code)
         expression = f"sort_value((SELECT body FROM body WHERE rid = r.rid), {code}, '{best}')"
-    single = not facts_of(compiler.connection, param).repeats
+    single = not facts_of(row.frame.connection, param).repeats
     return SortKey(expression, sort.descending, param, sort.type, column, sort.code, single)
 
 
@@ -64,18 +71,18 @@ def newest_first(keys: Sequence[SortKey]) -> bool:
     return not keys or keys[0].descending
 
 
-def behind(compiler: Compiler, keys: Sequence[SortKey], position: Sequence[Any]) -> str:
+def behind(frame: Frame, keys: Sequence[SortKey], position: Sequence[Any]) -> str:
     """SQL over k0, k1 …, rid: strictly behind the position in the order."""
     alternatives: list[str] = []
     equal: list[str] = []
     for number, (key, value) in enumerate(zip(keys, position, strict=False)):
-        bound = compiler.bind(value)
+        bound = frame.bind(value)
         if value is not None:
             further = "<" if key.descending else ">"
             alternatives.append(" AND ".join([*equal, f"(k{number} {further} {bound} OR k{number} IS NULL)"]))
         equal.append(f"k{number} IS {bound}")
     further = "<" if newest_first(keys) else ">"
-    alternatives.append(" AND ".join([*equal, f"rid {further} {compiler.bind(position[-1])}"]))
+    alternatives.append(" AND ".join([*equal, f"rid {further} {frame.bind(position[-1])}"]))
     return " OR ".join(f"({text})" for text in alternatives)
 
 

@@ -3,7 +3,8 @@
 `resource` is thin so that walking and probing it touches few pages; the JSON lies in `body`. A `rid` is given once and never
 changes, so newest-created-first is `rid DESC` and an update moves no row between pages. Index tables are WITHOUT ROWID in the
 order in which they are searched: one equality on (parameter, value) yields ascending rids, and (parameter, value, rid) probes
-one resource. Those searched by range can also be reached by rid. Resource types, code systems and units are numbers of `word`.
+one resource. Those searched by range, or followed, can also be reached by rid. Resource types, code systems and units are
+numbers of `word`.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ CREATE TABLE reference (
     param INTEGER, id TEXT, rid INTEGER, type INTEGER,
     PRIMARY KEY (param, id, rid, type)
 ) WITHOUT ROWID;
+CREATE INDEX reference_of ON reference (rid, param);
 CREATE TABLE uri (param INTEGER, value TEXT, rid INTEGER, PRIMARY KEY (param, value, rid)) WITHOUT ROWID;
 CREATE TABLE string (
     param INTEGER, folded TEXT, rid INTEGER, exact TEXT,
@@ -130,6 +132,7 @@ CREATE TABLE item (shelf TEXT, key TEXT, value BLOB NOT NULL, PRIMARY KEY (shelf
 ALTER TABLE history ADD COLUMN type INTEGER NOT NULL DEFAULT 0;
 UPDATE history SET type = (SELECT type FROM resource WHERE resource.rid = history.rid);
 CREATE INDEX history_updated ON history (type, updated, rid, version);
+CREATE INDEX reference_of ON reference (rid, param);
 DROP INDEX resource_updated;
 CREATE INDEX resource_updated ON resource (type, updated, rid, deleted);
 """,

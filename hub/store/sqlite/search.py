@@ -12,22 +12,23 @@ SQLite's own planner averages over parameters that have nothing in common, so th
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import apsw
 
-from hub.search.query import SearchQuery
+from hub.search.query import AllOf, SearchQuery
+from hub.search.query import Condition as Asked
 from hub.store.port import Key, Scope, SearchPage
-from hub.store.sqlite import versions
-from hub.store.sqlite.criteria import Compiler, Condition
+from hub.store.sqlite import nested, versions
+from hub.store.sqlite.conditions import Condition, candidates
+from hub.store.sqlite.criteria import Row
+from hub.store.sqlite.frame import Frame
 from hub.store.sqlite.includes import Includes
 from hub.store.sqlite.indexer import Indexer
-from hub.store.sqlite.limits import hidden_condition
 from hub.store.sqlite.names import Names
 from hub.store.sqlite.order import SortKey, behind, names, order_by, sort_key
-from hub.store.sqlite.people import scope_condition
 from hub.store.sqlite.positions import decode, encode
 
 SELECTIVE = 200  # found by one criterion: stop comparing, to count the others costs as much as to gather these
@@ -55,6 +56,15 @@ class Way:
     lead: Condition | None = None
 
 
+def _flat(criteria: Sequence[Asked]) -> Iterator[Asked]:
+    """All of all are all."""
+    for each in criteria:
+        if isinstance(each, AllOf):
+            yield from _flat(each.conditions)
+        else:
+            yield each
+
+
 class Search:
     """One query under one scope, on one connection inside one read transaction."""
 
@@ -73,16 +83,12 @@ class Search:
         self._query = query
         self._scope = scope
         self._thresholds = thresholds
-        number = known.word(connection, query.type)
-        self._compiler = Compiler(connection, known, indexer, query.type, -1 if number is None else number)
-        self._compiler.bindings |= {"type": number, "scope_facility": scope.facility, "scope_now": scope.now}
-        self._conditions = [self._compiler.condition(criterion) for criterion in query.criteria]
-        self._keys = [sort_key(self._compiler, sort) for sort in query.sort]
-        self._limits = [
-            text
-            for text in (scope_condition(scope, query.type), hidden_condition(self._compiler, query.hidden_tags))
-            if text != "1"
-        ]
+        self._frame = Frame(connection, known, indexer, scope, query.hidden_tags, resolve_below=thresholds.few)
+        self._row = Row.of(self._frame, query.type)
+        self._frame.bindings["type"] = self._row.number
+        self._limits = self._row.limits()
+        self._conditions = [nested.condition(self._row, each) for each in _flat(query.criteria)]
+        self._keys = [sort_key(self._row, sort) for sort in query.sort]
 
     # -- what is asked for
     def page(self) -> SearchPage:
@@ -114,29 +120,49 @@ class Search:
 
     def _nothing(self) -> bool:
         """Known before looking: nothing of the type, nothing for this reader, or a criterion that no resource fulfils."""
-        return self._compiler.type_number < 0 or "0" in self._limits or any(c.nothing for c in self._conditions)
+        return "0" in self._limits or any(c.nothing for c in self._conditions)
 
     # -- how to go
     def _way(self) -> Way:
-        candidates = sorted((c for c in self._conditions if c.sources), key=lambda c: c.rank)
+        if self._nothing():
+            return Way("walk")
+        few = self._few()
+        if few is not None:
+            return Way("gather", few)
+        self._resolve_more()
+        leading = [c for c in self._conditions if c.sources]
+        if not leading:
+            return Way("walk")
+        if len(leading) == 1 and leading[0].keyed and not self._keys:
+            return Way("stream", leading[0])  # nothing to weigh it against
+        return self._weigh([(self._frame.capped(condition, self._thresholds.many), condition) for condition in leading])
+
+    def _few(self) -> Condition | None:
+        """A condition so selective that there is nothing to weigh."""
         counts: list[tuple[int, Condition]] = []
-        for condition in candidates:
-            counts.append((self._capped(condition, self._thresholds.few), condition))
+        for each in sorted((c for c in self._conditions if c.sources), key=lambda c: c.rank):
+            counts.append((self._frame.capped(each, self._thresholds.few), each))
             if counts[-1][0] < SELECTIVE:
                 break
-        if not counts:
-            return Way("walk")
-        count, lead = min(counts, key=lambda pair: pair[0])
-        if count < self._thresholds.few:
-            return Way("gather", lead)
-        if len(candidates) == 1 and lead.keyed and not self._keys:
-            return Way("stream", lead)  # nothing to weigh it against
-        return self._weigh([(self._capped(condition, self._thresholds.many), condition) for condition in candidates])
+        count, lead = min(counts, key=lambda pair: pair[0], default=(self._thresholds.few, None))
+        return lead if count < self._thresholds.few else None
+
+    def _resolve_more(self) -> None:
+        """Hops with more behind them are worth resolving as long as a walk would look at more resources than they have."""
+        walked = math.isqrt((self._query.count + 1) * self._resources())
+        below = self._thresholds.many if self._query.total == "accurate" else min(walked, self._thresholds.many)
+        if below > self._frame.resolve_below:
+            self._frame.resolve_below = below
+            for number, asked in enumerate(_flat(self._query.criteria)):
+                if not self._conditions[number].sources and nested.hops(asked):
+                    self._conditions[number] = nested.condition(self._row, asked)
+
+    def _resources(self) -> int:
+        return int(self._connection.execute("SELECT max(rid) FROM resource").get or 1)
 
     def _weigh(self, counts: list[tuple[int, Condition]]) -> Way:
         """Expected number of resources looked at, as if criteria were independent of each other."""
-        resources = int(self._connection.execute("SELECT max(rid) FROM resource").get or 1)
-        everything = max([resources, *(count for count, _ in counts)])
+        everything = max([self._resources(), *(count for count, _ in counts)])
         along = self._along()
         bounds = [count for count, condition in counts if condition in along and count < self._thresholds.many]
         probed = math.prod(count / everything for count, condition in counts if condition not in along)
@@ -151,17 +177,6 @@ class Search:
                 costs.append((3.0 * count, Way("gather", condition)))
         return min(costs, key=lambda pair: pair[0])[1]
 
-    def _capped(self, condition: Condition, cap: int) -> int:
-        total = 0
-        for source in condition.sources:
-            if source.shape == "scan":
-                return cap
-            count = f"SELECT count(*) FROM ({source.select()} LIMIT {cap})"
-            total += int(self._connection.execute(count, self._compiler.bindings).get)
-            if total >= cap:
-                return cap
-        return total
-
     # -- going
     def _matches(self, way: Way, limit: int) -> list[Match]:
         if self._nothing():
@@ -175,7 +190,7 @@ class Search:
     def _run(self, select: str, limit: int) -> list[Match]:
         """Take rows as they come until there are enough; one resource may come by several entries, one after another."""
         found: dict[int, Match] = {}
-        for rid, *values in self._connection.execute(select, self._compiler.bindings):
+        for rid, *values in self._connection.execute(select, self._frame.bindings):
             found.setdefault(rid, Match(rid, tuple(values)))
             if len(found) == limit:
                 break
@@ -199,9 +214,7 @@ class Search:
         """FROM … WHERE …: every match once."""
         if lead is None:
             return f"FROM resource r WHERE {self._where('r.type = :type', 'r.deleted = 0')}"
-        rids = " UNION ALL ".join(source.select() for source in lead.sources)
-        distinct = f"(SELECT DISTINCT rid FROM ({rids}))"
-        return f"FROM {distinct} c CROSS JOIN resource r ON r.rid = c.rid WHERE {self._where(lead=lead)}"
+        return f"FROM {candidates(lead.sources)} c CROSS JOIN resource r ON r.rid = c.rid WHERE {self._where(lead=lead)}"
 
     def _gathered(self, lead: Condition | None) -> str:
         values = [key.expression for key in self._keys]
@@ -212,24 +225,24 @@ class Search:
     ) -> str:
         """Candidates with their sort values, from the position on."""
         named = "".join(f", {value} AS k{number}" for number, value in enumerate(values))
-        after = f" WHERE {behind(self._compiler, self._keys, position)}" if position is not None else ""
+        after = f" WHERE {behind(self._frame, self._keys, position)}" if position is not None else ""
         inner = f"SELECT {rid} AS rid{named} {candidates}"
         return f"SELECT rid{names(self._keys)} FROM ({inner}){after} ORDER BY {order_by(self._keys, walked=walked)}"
 
     def _count(self, way: Way) -> int:
         if self._nothing():
             return 0
-        return int(self._connection.execute(f"SELECT count(*) {self._candidates(way.lead)}", self._compiler.bindings).get)
+        return int(self._connection.execute(f"SELECT count(*) {self._candidates(way.lead)}", self._frame.bindings).get)
 
     def _streamed(self, lead: Condition | None) -> str:
         """In the default order, newest created first."""
         position = self._position()
         if lead is None:
-            after = [f"r.rid < {self._compiler.bind(position[-1])}"] if position else []
+            after = [f"r.rid < {self._frame.bind(position[-1])}"] if position else []
             where = self._where("r.type = :type", "r.deleted = 0", *after)
             return f"SELECT r.rid FROM resource r WHERE {where} ORDER BY r.rid DESC"
         source = lead.sources[0]
-        after = [f"d.rid < {self._compiler.bind(position[-1])}"] if position else []
+        after = [f"d.rid < {self._frame.bind(position[-1])}"] if position else []
         where = self._where(source.where.format(t="d."), *after, lead=lead)
         joined = f"{source.table} d CROSS JOIN resource r ON r.rid = d.rid"
         return f"SELECT d.rid FROM {joined} WHERE {where} ORDER BY d.rid DESC"
@@ -258,7 +271,7 @@ class Search:
             table, value, rid = f"{first.table} d CROSS JOIN resource r ON r.rid = d.rid", f"d.{first.column}", "d.rid"
             own, last = [f"d.param = {first.param}"], "1" if first.single else f"{value} = {first.expression}"
         if position is not None:
-            own.append(f"{value} {'<=' if first.descending else '>='} {self._compiler.bind(position[0])}")
+            own.append(f"{value} {'<=' if first.descending else '>='} {self._frame.bind(position[0])}")
         values = [value, *(key.expression for key in self._keys[1:])]
         along = self._along()
         for source in (condition.sources[0] for condition in along):
@@ -271,7 +284,7 @@ class Search:
 
     def _rest(self, first: SortKey, position: Sequence[Any] | None) -> str:
         """Resources without a value of the first key: they come after all others."""
-        absent = "1" if first.param is None else f"NOT ({self._compiler.present(first.param)})"
+        absent = "1" if first.param is None else f"NOT ({self._row.present(first.param)})"
         values = ["NULL", *(key.expression for key in self._keys[1:])]
         where = self._where("r.type = :type", "r.deleted = 0", absent)
         return self._ordered("r.rid", values, f"FROM resource r WHERE {where}", position)

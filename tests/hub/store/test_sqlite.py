@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -15,7 +16,7 @@ from hub.clock import instant
 from hub.errors import Unavailable
 from hub.search.query import Criterion, SearchQuery, Sort, StringValue
 from hub.store.port import EVERYTHING, Key, TooCostly
-from hub.store.sqlite import Indexer, SqliteStore
+from hub.store.sqlite import SqliteStore
 from hub.store.sqlite.indexer import standard_indexer
 from tests.contracts.resources import every_id, observation, patient, reference, save, token
 
@@ -163,7 +164,7 @@ def test_a_backup_is_a_store_of_its_own_while_writes_go_on(tmp_path, store):
 
 def test_reindexing_finds_by_what_is_extracted_now(tmp_path):
     full = standard_indexer()
-    poor = Indexer(lambda resource: [], lambda resource: "", full.parameter, full.composite_matches, full.fold)
+    poor = replace(full, extract=lambda resource: [], patient_of=lambda resource: "")
     store = SqliteStore(tmp_path / "store", indexer=poor)
     save(store, observation(), "o1")
     save(store, {**patient(), "name": [{"text": "王小明"}]}, "p1")

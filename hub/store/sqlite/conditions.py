@@ -1,0 +1,80 @@
+"""What a criterion becomes in SQL: where its resources are found, and how one resource is tested.
+
+Meanings are those of hub.search.compare. `probe` speaks of one row of `resource`; a `Source` is a range of one index table.
+Conditions name columns as `{t}low`, so that the same text serves a table alone and a join.
+"""
+
+# ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+# One equality: rids come ascending; one range; or every entry of the parameter is looked at.
+Shape = Literal["keyed", "range", "scan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Rows of an index table whose rid is a candidate."""
+
+    table: str
+    where: str
+    shape: Shape = "range"
+    floor: str = ""  # on a walk along `low` this holds too, and says where to start
+
+    def select(self) -> str:
+        return f"SELECT rid FROM {self.table} WHERE {self.where.format(t='')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`sources` together hold every match (and perhaps more, where `probe` must still be asked); none: it cannot lead."""
+
+    probe: str
+    sources: tuple[Source, ...] = ()
+    exact: bool = True  # what the sources hold needs no probe
+    rank: int = 5  # which conditions are likely to be selective, to count those first
+    code: str = ""
+
+    @property
+    def nothing(self) -> bool:
+        return self.probe == "0"
+
+    @property
+    def keyed(self) -> bool:
+        return len(self.sources) == 1 and self.sources[0].shape == "keyed"
+
+
+NOTHING = Condition("0", (Source("resource", "0"),), rank=0)
+
+
+def candidates(sources: Sequence[Source]) -> str:
+    """SQL of the rids, each once."""
+    return f"(SELECT DISTINCT rid FROM ({' UNION ALL '.join(source.select() for source in sources)}))"
+
+
+def either(probes: Iterable[str]) -> str:
+    return f"({' OR '.join(f'({probe})' for probe in probes)})" if probes else "0"
+
+
+def all_of(conditions: Sequence[Condition]) -> Condition:
+    """The likeliest selective one leads; each is asked, the cheap ones of the index before those that look behind a reference."""
+    if any(each.nothing for each in conditions):
+        return NOTHING
+    probe = " AND ".join(f"({each.probe})" for each in conditions) or "1"
+    lead = min((each for each in conditions if each.sources), key=lambda each: each.rank, default=None)
+    if lead is None:
+        return Condition(probe)
+    return Condition(probe, lead.sources, exact=lead.exact and len(conditions) == 1, rank=lead.rank)
+
+
+def any_of(conditions: Sequence[Condition]) -> Condition:
+    """It can lead if each alternative can."""
+    possible = [each for each in conditions if not each.nothing]
+    if not possible:
+        return NOTHING
+    sources = tuple(source for each in possible for source in each.sources) if all(each.sources for each in possible) else ()
+    exact = all(each.exact for each in possible)
+    return Condition(either([each.probe for each in possible]), sources, exact, max(each.rank for each in possible))

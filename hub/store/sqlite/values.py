@@ -1,0 +1,186 @@
+"""One value of a criterion → a range of one index table."""
+
+# ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from hub.errors import HubError, Kind
+from hub.search.query import (
+    Criterion,
+    CriterionValue,
+    DateValue,
+    NumberValue,
+    Prefix,
+    QuantityValue,
+    ReferenceValue,
+    StringValue,
+    TokenValue,
+    UriValue,
+)
+from hub.store.sqlite.conditions import Shape
+from hub.store.sqlite.frame import Frame
+
+LAST = "\U0010ffff"  # sorts behind every text that continues a prefix
+
+Compiled = tuple[str, str, Shape]  # table, condition, shape
+
+# -- intervals: column names are low and high, bounds are bound as :…
+# A `+` keeps SQLite from choosing the index of that column when the other one bounds better.
+DATE_CONDITIONS: dict[str, str] = {
+    "eq": "{t}low >= {low} AND {t}low < {high} AND +{t}high <= {high}",
+    "ne": "NOT (+{t}low >= {low} AND +{t}high <= {high})",
+    "gt": "{t}high > {high}",
+    "lt": "{t}low < {low}",
+    "ge": "{t}high > {low} AND (+{t}high > {high} OR +{t}low >= {low})",
+    "le": "{t}low < {high} AND (+{t}low < {low} OR +{t}high <= {high})",
+    "sa": "{t}low >= {high}",
+    "eb": "{t}high <= {low}",
+    "ap": "{t}low < {high} AND +{t}high > {low}",
+}
+ENDS_BEHIND = frozenset({"gt", "ge", "ap"})
+NUMBER_CONDITIONS: dict[str, str] = {
+    "eq": "{t}value >= {low} AND {t}value < {high}",
+    "ne": "NOT ({t}value >= {low} AND {t}value < {high})",
+    "gt": "{t}value > {number}",
+    "sa": "{t}value > {number}",
+    "lt": "{t}value < {number}",
+    "eb": "{t}value < {number}",
+    "ge": "{t}value >= {number}",
+    "le": "{t}value <= {number}",
+    "ap": "{t}low < {high} AND {t}high > {low}",
+}
+
+
+def compiled(frame: Frame, criterion: Criterion, value: CriterionValue) -> Compiled:
+    """Raise HubError for a modifier that this store does not know."""
+    return _BY_VALUE[type(value)](frame, criterion, value)
+
+
+def together(frame: Frame, criterion: Criterion) -> tuple[list[Compiled], Sequence[CriterionValue]]:
+    """Tokens and references with an identity make one condition, however many they are; and which values are left."""
+    values = [value for value in criterion.values if isinstance(value, (TokenValue, ReferenceValue))]
+    plain = {value for value in values if (value.code if isinstance(value, TokenValue) else value.id) is not None}
+    if len(plain) < 2 or len(values) != len(criterion.values):
+        return [], criterion.values
+    tokens = [value for value in plain if isinstance(value, TokenValue)]
+    references = [value for value in plain if isinstance(value, ReferenceValue)]
+    table, column = ("token", "code") if tokens else ("reference", "id")
+    _refuse_unless(criterion, *(("", "not") if tokens else ("", criterion.modifier if criterion.modifier[:1].isupper() else "")))
+    named = [(value.code, value.system) for value in tokens]
+    named += [(value.id, _kind(criterion, value) or None) for value in references]
+    return _named(frame, table, column, named), [value for value in criterion.values if value not in plain]
+
+
+def _named(frame: Frame, table: str, column: str, named: Sequence[tuple[str | None, str | None]]) -> list[Compiled]:
+    """Those of which only the identity is asked, and those with the word (code system, type) that goes with it."""
+    of_any = sorted({identity for identity, word in named if word is None and identity is not None})
+    pairs = sorted({(identity or "", frame.word(word)) for identity, word in named if word is not None})
+    pairs = [pair for pair in pairs if pair[1] >= 0]
+    found: list[Compiled] = [(table, f"{{t}}{column} {frame.among(of_any)}", "range")] if of_any else []
+    if pairs:
+        other = "system" if table == "token" else "type"
+        asked = frame.bind(msgspec.json.encode(pairs).decode())
+        identities = f"{{t}}{column} {frame.among(sorted({identity for identity, _ in pairs}))}"
+        both = f"({{t}}{column}, {{t}}{other}) IN (SELECT value ->> 0, value ->> 1 FROM json_each({asked}))"
+        found.append((table, f"{identities} AND {both}", "range"))
+    return found
+
+
+def _token(frame: Frame, criterion: Criterion, value: TokenValue) -> Compiled:
+    _refuse_unless(criterion, "", "not")
+    parts = [] if value.code is None else [f"{{t}}code = {frame.bind(value.code)}"]
+    parts += [] if value.system is None else [f"{{t}}system = {frame.bind(frame.word(value.system))}"]
+    return "token", " AND ".join(parts) or "1", "scan" if value.code is None else "keyed"
+
+
+def _kind(criterion: Criterion, value: ReferenceValue) -> str:
+    return value.type or (criterion.modifier if criterion.modifier[:1].isupper() else "")
+
+
+def _reference(frame: Frame, criterion: Criterion, value: ReferenceValue) -> Compiled:
+    kind = _kind(criterion, value)
+    if not kind:
+        _refuse_unless(criterion, "")
+    parts = [f"{{t}}id = {frame.bind(value.id)}"]
+    parts += [f"{{t}}type = {frame.bind(frame.word(kind))}"] if kind else []
+    return "reference", " AND ".join(parts), "keyed"
+
+
+def _string(frame: Frame, criterion: Criterion, value: StringValue) -> Compiled:
+    _refuse_unless(criterion, "", "exact", "contains")
+    folded = frame.indexer.fold(value.text)
+    if criterion.modifier == "exact":
+        return "string", f"{{t}}folded = {frame.bind(folded)} AND {{t}}exact = {frame.bind(value.text)}", "range"
+    if criterion.modifier == "contains":
+        return "string", f"instr({{t}}folded, {frame.bind(folded)}) > 0", "scan"
+    return "string", f"{{t}}folded >= {frame.bind(folded)} AND {{t}}folded < {frame.bind(folded + LAST)}", "range"
+
+
+def _uri(frame: Frame, criterion: Criterion, value: UriValue) -> Compiled:
+    _refuse_unless(criterion, "", "below", "above")
+    text = frame.bind(value.value)
+    if criterion.modifier == "below":
+        under = value.value.rstrip("/") + "/"
+        below = f"{{t}}value >= {frame.bind(under)} AND {{t}}value < {frame.bind(under + LAST)}"
+        return "uri", f"({{t}}value = {text} OR ({below}))", "range"
+    if criterion.modifier == "above":
+        return "uri", f"{{t}}value {frame.among(_parents(value.value))}", "range"
+    return "uri", f"{{t}}value = {text}", "keyed"
+
+
+def _parents(url: str) -> list[str]:
+    """Every URL that a path of this one's segments lies below, with and without slashes at its end; and itself."""
+    starts = [url[:end] for end, letter in enumerate(url) if letter == "/"]
+    return sorted({url, *(start + slashes for start in starts for slashes in ("", "/", "//"))})
+
+
+def _date(frame: Frame, criterion: Criterion, value: DateValue) -> Compiled:
+    _refuse_unless(criterion, "")
+    return "date", interval(frame, DATE_CONDITIONS[value.prefix], value), _shape(value.prefix)
+
+
+def interval(frame: Frame, text: str, value: DateValue) -> str:
+    return text.format(t="{t}", low=frame.bind(value.low), high=frame.bind(value.high))
+
+
+def _number(frame: Frame, criterion: Criterion, value: NumberValue) -> Compiled:
+    _refuse_unless(criterion, "")
+    return "number", _numbers(frame, value), _shape(value.prefix)
+
+
+def _numbers(frame: Frame, value: NumberValue) -> str:
+    text = NUMBER_CONDITIONS[value.prefix]
+    bounds = {name: frame.bind(getattr(value, name)) for name in ("low", "high", "number") if f"{{{name}}}" in text}
+    return text.format(t="{t}", **bounds)
+
+
+def _quantity(frame: Frame, criterion: Criterion, value: QuantityValue) -> Compiled:
+    _refuse_unless(criterion, "")
+    parts = [_numbers(frame, value.number)]
+    parts += [] if value.system is None else [f"{{t}}system = {frame.bind(frame.word(value.system))}"]
+    parts += [] if value.code is None else [f"{{t}}code = {frame.bind(frame.word(value.code))}"]
+    return "quantity", " AND ".join(parts), _shape(value.number.prefix)
+
+
+_BY_VALUE: dict[type, Callable[[Frame, Criterion, Any], Compiled]] = {
+    TokenValue: _token,
+    ReferenceValue: _reference,
+    StringValue: _string,
+    UriValue: _uri,
+    DateValue: _date,
+    NumberValue: _number,
+    QuantityValue: _quantity,
+}
+
+
+def _shape(prefix: Prefix) -> Shape:
+    return "scan" if prefix == "ne" else "range"
+
+
+def _refuse_unless(criterion: Criterion, *known: str) -> None:
+    if criterion.modifier not in known:
+        raise HubError(f"{criterion.code}:{criterion.modifier} is not supported", kind=Kind.NOT_SUPPORTED)
