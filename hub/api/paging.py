@@ -14,9 +14,8 @@ Pairs = list[tuple[str, str]]
 
 
 def query_pairs(call: Call) -> Pairs:
-    return [
-        (name, value) for name, value in call.request.query_params.multi_items() if name not in (POSITION, SIGNATURE, "_format")
-    ]
+    """What was asked; a page link keeps `_format` too, so that a client may follow it as it is."""
+    return [(name, value) for name, value in call.request.query_params.multi_items() if name not in (POSITION, SIGNATURE)]
 
 
 def page_link(call: Call, path: str, pairs: Iterable[tuple[str, str]], position: str = "") -> str:

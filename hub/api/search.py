@@ -8,7 +8,8 @@ from starlette.responses import Response
 
 from hub.api.bundles import bundle, found, warning
 from hub.api.call import Call
-from hub.api.negotiation import NotJson, body_of, media_type
+from hub.api.formats import presentation_of
+from hub.api.negotiation import NotJson, body_of, format_of, media_type
 from hub.api.paging import Pairs, page_link, position_of, query_pairs
 from hub.api.parameters import pairs_of, parsed
 from hub.api.responses import json_answer
@@ -34,7 +35,18 @@ async def search_by_post(call: Call) -> Response:
         form = body.decode()
     except UnicodeDecodeError:
         raise Invalid("the form is not UTF-8") from None
-    return await answer(call, call.type, [*query_pairs(call), *pairs_of(form)])
+    pairs = pairs_of(form)
+    _present(call, dict(pairs))
+    return await answer(call, call.type, [*query_pairs(call), *pairs])
+
+
+def _present(call: Call, form: dict[str, str]) -> None:
+    """`_format` and `_pretty` in the form count as in the address."""
+    asked = presentation_of(call.request.scope)
+    if asked is not None and "_format" in form:
+        asked.format = format_of(form["_format"], "")
+    if asked is not None and "_pretty" in form:
+        asked.pretty = form["_pretty"] == "true"
 
 
 async def answer(call: Call, kind: str, pairs: Pairs) -> Response:

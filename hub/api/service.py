@@ -15,9 +15,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hub.api import binary, bundle, everything, history, read, search, write
+from hub.api import binary, bundle, conditional, everything, history, patch, read, search, write
 from hub.api.auth import access_of, hub_of
 from hub.api.call import Call
+from hub.api.formats import Formats
 from hub.api.metadata import capability_statement
 from hub.api.negotiation import check_accept
 from hub.api.responses import error_answer, json_answer
@@ -76,13 +77,19 @@ ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
     ("GET", "/fhir/Binary/{id}", binary.read, True),
     ("PUT", "/fhir/Binary/{id}", binary.update, True),
     ("POST", "/fhir/Binary", binary.create, True),
+    ("GET", "/fhir/_history", history.of_system, False),
+    ("GET", ALL + "/_history", history.of_type, False),
     ("GET", ONE, read.read, False),
     ("GET", ALL, search.search, False),
     ("POST", ALL, write.create, False),
     ("PUT", ONE, write.update, False),
     ("DELETE", ONE, write.delete, False),
+    ("PATCH", ONE, patch.patch, False),
+    ("PUT", ALL, conditional.update, False),
+    ("DELETE", ALL, conditional.delete, False),
+    ("PATCH", ALL, patch.conditional_patch, False),
     ("GET", "/fhir/Patient/{id}/$everything", everything.everything, False),
-    ("GET", ONE + "/_history", history.history, False),
+    ("GET", ONE + "/_history", history.of_instance, False),
     ("GET", ONE + "/_history/{version}", read.vread, False),
     ("POST", ALL + "/_search", search.search_by_post, False),
     ("POST", "/fhir", bundle.process, False),
@@ -133,6 +140,7 @@ class FhirFirst:
 def install_fhir(app: FastAPI) -> None:
     """After every other middleware and router is there."""
     app.add_middleware(FhirFirst)
+    app.add_middleware(Formats)
     app.router.routes.extend(fhir_routes())
     app.add_exception_handler(HubError, _hub_error)
     app.add_exception_handler(HTTPException, _http_error)
