@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from hub import fhir_json
 from hub.api.call import Call, checked
+from hub.api.conditional import unchanged
 from hub.api.negotiation import JSON_TYPES, accepted_types, body_of, media_type
 from hub.api.responses import resource_answer, version_headers, written_answer
 from hub.api.write import check_id, check_type
@@ -30,6 +31,8 @@ UPLOAD_BYTES = 64 * 1024 * 1024
 
 async def read(call: Call) -> Response:
     version = await call.hub.door.read(call.access, Key("Binary", call.request.path_params["id"]))
+    if (same := unchanged(call, version)) is not None:
+        return same
     resource = fhir_json.load(version.body)
     if _wants_json(call):
         if "data" in resource:
@@ -38,8 +41,6 @@ async def read(call: Call) -> Response:
         return resource_answer(version, fhir_json.dump({**resource, "data": base64.b64encode(content).decode()}))
     content = await _content(call, resource)
     headers = {**version_headers(version), "content-security-policy": SANDBOX, "content-disposition": "attachment"}
-    if call.request.headers.get("if-none-match") == version.etag:
-        return Response(None, 304, headers)
     return Response(content, 200, headers, _type_of(resource))
 
 
@@ -52,7 +53,7 @@ async def update(call: Call) -> Response:
     id = call.request.path_params["id"]
     resource = await _sent(call, id)
     check_id(resource, id)
-    saved = await call.hub.door.save(call.access, resource, id=id, if_match=call.if_match)
+    saved = await call.hub.door.save(call.access, resource, id=id, if_match=call.if_match, if_none=call.if_none)
     return written_answer(call, saved.version, 201 if saved.created else 200)
 
 

@@ -86,6 +86,14 @@ class Call:
     def if_match(self) -> int | None:
         return version_of(self.request.headers.get("if-match"))
 
+    @property
+    def if_none(self) -> bool:
+        """If-None-Match: * on a write: only where nothing is yet. Raise Invalid for another value, which says nothing there."""
+        stated = self.request.headers.get("if-none-match")
+        if stated is not None and stated.strip() != "*":
+            raise Invalid("If-None-Match of a write is *: only where nothing is yet")
+        return stated is not None
+
     async def resource(self, limit: int = RESOURCE_BYTES) -> dict[str, Any]:
         """The JSON sent, checked against the structure of its type. Raise NotValid."""
         check_json(self.request)

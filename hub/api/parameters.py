@@ -10,6 +10,7 @@ from hub.search.parse import ParsedSearch, parse_search
 from hub.search.query import SearchQuery
 
 Pairs = list[tuple[str, str]]
+OF_THE_ANSWER = frozenset({"_format", "_pretty"})
 
 
 def pairs_of(query: str) -> Pairs:
@@ -27,7 +28,7 @@ def parsed(call: Call, kind: str, pairs: Pairs) -> ParsedSearch:
 
 def criteria(call: Call, kind: str, query: str) -> SearchQuery:
     """Criteria of a conditional interaction: at least one, and never read leniently."""
-    pairs = pairs_of(query.removeprefix("?"))
+    pairs = [(name, value) for name, value in pairs_of(query.removeprefix("?")) if name not in OF_THE_ANSWER]
     search = parse_search(kind, pairs, now=call.hub.clock(), zone=call.hub.county.zone, base=call.base)
     if not search.query.criteria:
         raise Invalid("a conditional interaction needs search criteria")

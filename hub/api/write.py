@@ -10,6 +10,7 @@ from hub.api.call import ID, Call
 from hub.api.parameters import criteria
 from hub.api.responses import json_answer, version_headers, written_answer
 from hub.errors import Invalid, operation_outcome
+from hub.store.port import Saved
 
 
 async def create(call: Call) -> Response:
@@ -29,12 +30,15 @@ async def update(call: Call) -> Response:
     check_type(resource, call.type)
     id = call.request.path_params["id"]
     check_id(resource, id)
-    saved = await call.hub.door.save(call.access, resource, id=id, if_match=call.if_match)
+    saved = await call.hub.door.save(call.access, resource, id=id, if_match=call.if_match, if_none=call.if_none)
     return written_answer(call, saved.version, 201 if saved.created else 200)
 
 
 async def delete(call: Call) -> Response:
-    saved = await call.hub.door.delete(call.access, call.key, if_match=call.if_match)
+    return deleted_answer(call, await call.hub.door.delete(call.access, call.key, if_match=call.if_match))
+
+
+def deleted_answer(call: Call, saved: Saved | None) -> Response:
     headers = version_headers(saved.version) if saved is not None else {}
     if call.prefers("return") == "OperationOutcome":
         said = "deleted" if saved is not None and saved.changed else "there was nothing to delete"

@@ -8,25 +8,38 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from hub.errors import HubError
 from hub.search.query import SearchQuery
+from hub.search.resolve import Concepts
 from hub.security.access import Access
 from hub.security.audit import FAILED, REFUSED, SUCCESS, Action, audit_event
 from hub.security.policy import scope_of
 from hub.security.reads import Reads
 from hub.security.trail import AuditTrail, save_event
-from hub.security.writes import Writes
+from hub.security.writes import Change, Writes
 from hub.settings import County
-from hub.store.port import Key, Resource, ResourceStore, Saved, SearchPage, Transaction, Version
+from hub.store.port import HistoryPage, Key, Resource, ResourceStore, Saved, SearchPage, Transaction, Version
 
 T = TypeVar("T")
+_ACTIONS: dict[str, Action] = {"create": "C", "update": "U", "patch": "U", "delete": "D"}
 
 
 class Door:
-    def __init__(self, store: ResourceStore, county: County, clock: Callable[[], int], trail: AuditTrail) -> None:
+    def __init__(
+        self,
+        store: ResourceStore,
+        county: County,
+        clock: Callable[[], int],
+        trail: AuditTrail,
+        *,
+        concepts: Concepts | None = None,
+    ) -> None:
+        """`concepts`: the terminology that searches by value sets and code hierarchies ask."""
         self._store = store
+        self._concepts = concepts
         self._county = county
         self._clock = clock
         self._trail = trail
@@ -45,6 +58,14 @@ class Door:
         """Newest first, deletions included."""
         work: Callable[[Reads], list[Version]] = lambda reads: reads.history(key, count=count, before=before)  # noqa: E731
         return await self.reading(access, work, interaction="history-instance", key=key)
+
+    async def changes(
+        self, access: Access, work: Callable[[Reads], HistoryPage], *, type: str = "", id: str = "", asked: str = ""
+    ) -> HistoryPage:
+        """A page of history: of one resource, a type ("" id) or everything ("" type)."""
+        level = "instance" if id else "type" if type else "system"
+        key = Key(type, id) if id else None
+        return await self.reading(access, work, interaction=f"history-{level}", key=key, type=type or "Resource", asked=asked)
 
     async def search(self, access: Access, query: SearchQuery, *, asked: str = "") -> SearchPage:
         """One page of what this caller may see; `asked` is the query string, for the audit."""
@@ -80,7 +101,8 @@ class Door:
 
     def reads(self, access: Access) -> Reads:
         """What `access` may see now. Leaves no AuditEvent: the caller answers for that."""
-        return Reads(self._store, scope_of(access, self._county, self._clock()), before_audit=self._trail.settle)
+        scope = scope_of(access, self._county, self._clock())
+        return Reads(self._store, scope, before_audit=self._trail.settle, concepts=self._concepts)
 
     async def note(self, access: Access, *, action: Action, interaction: str, outcome: str = SUCCESS, patient: str = "") -> None:
         """An AuditEvent for what is neither read nor write here: a login, a decision, a page."""
@@ -88,29 +110,67 @@ class Door:
 
     # -- writing
 
-    async def save(self, access: Access, resource: Resource, *, id: str = "", if_match: int | None = None) -> Saved:
-        """Create (no id: one is made) or update. Raise VersionConflict, NotAllowed, or NotFound for a foreign record."""
+    async def save(
+        self, access: Access, resource: Resource, *, id: str = "", if_match: int | None = None, if_none: bool = False
+    ) -> Saved:
+        """Create (no id: one is made) or update; `if_none`: only where nothing is yet.
+
+        Raise VersionConflict, NotAllowed, or NotFound for a foreign record.
+        """
         key = Key(resource["resourceType"], id) if id else None
-        interaction = "update" if id else "create"
-        return await self._written(access, lambda writes: writes.save(resource, id=id, if_match=if_match), interaction, key)
+        work: Callable[[Writes], Saved] = lambda writes: writes.save(resource, id=id, if_match=if_match, if_none=if_none)  # noqa: E731
+        return await self.writing(access, work, "update" if id else "create", key)
 
     async def create_unless(self, access: Access, resource: Resource, query: SearchQuery) -> tuple[Version, bool]:
         """Conditional create: (what matches, False) or (what was made, True); exactly one, however many ask at once."""
-        return await self._written(access, lambda writes: writes.create_unless(resource, query), "create", None)
+        return await self.writing(access, lambda writes: writes.create_unless(resource, query), "create")
+
+    async def update_match(self, access: Access, resource: Resource, query: SearchQuery, *, if_match: int | None = None) -> Saved:
+        """Conditional update: of the one that matches; where none does, a create."""
+        return await self.writing(access, lambda writes: writes.update_match(resource, query, if_match=if_match), "update")
+
+    async def amend(self, access: Access, key: Key, change: Change, *, if_match: int | None = None) -> Saved:
+        """Patch. Raise NotFound, Gone, VersionConflict, or what `change` raises."""
+        await self._prepare(access, change, lambda reads: [reads.read(key)])
+        return await self.writing(access, lambda writes: writes.amend(key, change, if_match=if_match), "patch", key)
+
+    async def amend_match(self, access: Access, query: SearchQuery, change: Change, *, if_match: int | None = None) -> Saved:
+        """Conditional patch: of the one that matches. Raise NotFound where none does."""
+        await self._prepare(access, change, lambda reads: list(reads.search(query).matches)[:1])
+        return await self.writing(access, lambda writes: writes.amend_match(query, change, if_match=if_match), "patch")
 
     async def delete(self, access: Access, key: Key, *, if_match: int | None = None) -> Saved | None:
         """None if there was nothing to delete that this caller may see."""
-        return await self._written(access, lambda writes: writes.delete(key, if_match=if_match), "delete", key)
+        return await self.writing(access, lambda writes: writes.delete(key, if_match=if_match), "delete", key)
+
+    async def delete_match(self, access: Access, query: SearchQuery, *, if_match: int | None = None) -> Saved | None:
+        """Conditional delete: of the one that matches; None if none does."""
+        return await self.writing(access, lambda writes: writes.delete_match(query, if_match=if_match), "delete")
+
+    async def _prepare(self, access: Access, change: Change, work: Callable[[Reads], list[Version]]) -> None:
+        """Work out the change beside the event loop; the writer repeats it only if the resource changes in between.
+
+        What stands in the way is said, and audited, by the writer.
+        """
+
+        def prepare() -> None:
+            for version in work(self.reads(access)):
+                change.of(version)
+
+        with suppress(HubError):
+            await asyncio.to_thread(prepare)
 
     async def transaction(self, access: Access, work: Callable[[Writes], T]) -> T:
         """Run `work`: all or nothing, with its AuditEvent in the same commit."""
-        return await self._written(access, work, "transaction", None)
+        return await self.writing(access, work, "transaction")
 
-    async def _written(self, access: Access, work: Callable[[Writes], T], interaction: str, key: Key | None) -> T:
+    async def writing(self, access: Access, work: Callable[[Writes], T], interaction: str, key: Key | None = None) -> T:
+        """`work` in one transaction with its AuditEvent. It may be run again from its start, and keeps nothing of a first try."""
+
         def run(transaction: Transaction) -> T:
             now = self._clock()
-            reads = Reads(self._store, scope_of(access, self._county, now))
-            writes = Writes(transaction, access, self._county, now, reads.visible)
+            reads = Reads(self._store, scope_of(access, self._county, now), concepts=self._concepts)
+            writes = Writes(transaction, access, self._county, now, reads.visible, reads.resolved)
             result = work(writes)
             save_event(transaction, writes.finish(interaction, key), access.facility, now)
             return result
@@ -119,17 +179,17 @@ class Door:
             return await asyncio.wrap_future(self._store.write(run))
         except HubError as error:
             outcome = REFUSED if error.reason.status < 500 else FAILED
-            action: Action = {"create": "C", "update": "U", "delete": "D"}.get(interaction, "E")  # type: ignore[assignment]
+            action: Action = _ACTIONS.get(interaction, "E")
             await self._leave(access, action, interaction, outcome=outcome, key=key)
             raise
 
     # -- the trail
 
     async def _one(self, access: Access, key: Key, interaction: str, work: Callable[[Reads], Version]) -> Version:
-        """A read by id is quicker than the way to a thread and back."""
+        """A read by id is quicker than the way to a thread and back; an AuditEvent may have to be waited for."""
         reads = self.reads(access)
         try:
-            version = work(reads)
+            version = await asyncio.to_thread(work, reads) if key.type == "AuditEvent" else work(reads)
         except HubError:
             await self._leave(access, "R", interaction, outcome=REFUSED, key=key)
             raise

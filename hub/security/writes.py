@@ -6,10 +6,10 @@ import base64
 import re
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from hub import fhir_json
-from hub.errors import HubError, Kind, NotAllowed
+from hub.errors import Gone, HubError, Invalid, Kind, NotAllowed, NotFound, VersionConflict
 from hub.keep import keep
 from hub.search.query import SearchQuery
 from hub.security.access import Access
@@ -36,15 +36,31 @@ def reserved(key: Key) -> bool:
     return bool(_OURS(key.id)) or (key.type == "Binary" and bool(_DIGEST(key.id)))
 
 
+class Change(Protocol):
+    """What a patch makes of a version: the same of the same version, whenever it is asked."""
+
+    def of(self, version: Version) -> Resource: ...
+
+
 class Writes:
+    """Belongs to one run of a transaction's work; a second run begins with a new one."""
+
     def __init__(
-        self, transaction: Transaction, access: Access, county: County, now: int, visible: Callable[[Version], bool]
+        self,
+        transaction: Transaction,
+        access: Access,
+        county: County,
+        now: int,
+        visible: Callable[[Version], bool],
+        resolved: Callable[[SearchQuery], SearchQuery] = lambda query: query,
     ) -> None:
+        """`visible` and `resolved` are the caller's Reads: what may be seen, and what a query stands for."""
         self._transaction = transaction
         self._access = access
         self._county = county
         self._now = now
         self._sees = visible
+        self._resolved = resolved
         self._touched: list[tuple[Action, str, Key, str]] = []
         self._subjects: set[str] = set()
         self._made: set[Key] = set()
@@ -63,7 +79,7 @@ class Writes:
     def find(self, query: SearchQuery) -> list[Key]:
         """At most two keys that match and that the caller may see."""
         found = []
-        for key in self._transaction.find(query, limit=2 if county_wide(self._access) else FIND_LIMIT):
+        for key in self._transaction.find(self._resolved(query), limit=2 if county_wide(self._access) else FIND_LIMIT):
             version = self.current(key)
             if version is not None and not version.deleted:
                 found.append(key)
@@ -71,11 +87,29 @@ class Writes:
                 break
         return found
 
-    def save(self, resource: Resource, *, id: str = "", if_match: int | None = None, new: bool = False) -> Saved:
-        """Create (no id: one is made; or `new`, with the id that was made for it) or update."""
+    def only(self, query: SearchQuery) -> Key | None:
+        """The one that matches, None if none does. Raise MULTIPLE_MATCHES when the criteria are not selective enough."""
+        found = self.find(query)
+        if len(found) > 1:
+            raise HubError("several resources match the criteria", kind=Kind.MULTIPLE_MATCHES)
+        return found[0] if found else None
+
+    def save(
+        self,
+        resource: Resource,
+        *,
+        id: str = "",
+        if_match: int | None = None,
+        if_none: bool = False,
+        new: bool = False,
+        patch: bool = False,
+    ) -> Saved:
+        """Create (no id: one is made; or `new`, with the id that was made for it) or update; `if_none`: only where nothing is."""
         key = Key(resource["resourceType"], id) if id else self.new_key(resource["resourceType"])
         current = self._transaction.current(key) if id else None
         self._check(resource, key, current)
+        if if_none and current is not None and not current.deleted:
+            raise VersionConflict("If-None-Match: the resource is there already")
         saved = keep(
             self._transaction,
             without_facility(resource),
@@ -86,19 +120,68 @@ class Writes:
             method="PUT" if id and not new else "POST",
             if_match=if_match,
         )
-        self._touch("C" if saved.created else "U", "create" if saved.created else "update", saved.version)
+        done = "patch" if patch else "create" if saved.created else "update"
+        self._touch("C" if saved.created else "U", done, saved.version)
         self._subjects.update(_subjects_of(resource, saved.version))
         return saved
 
     def create_unless(self, resource: Resource, query: SearchQuery) -> tuple[Version, bool]:
         """Conditional create. Raise MULTIPLE_MATCHES when the criteria are not selective enough."""
-        found = self.find(query)
-        if len(found) > 1:
-            raise HubError("several resources match the criteria", kind=Kind.MULTIPLE_MATCHES)
-        if not found:
+        found = self.only(query)
+        if found is None:
             return self.save(resource).version, True
         check_write(self._access, resource["resourceType"], None, golden=is_golden(resource))
-        return self.existing(found[0]), False
+        return self.existing(found), False
+
+    def matched(self, resource: Resource, query: SearchQuery) -> Key:
+        """Which resource a conditional update writes. https://hl7.org/fhir/R4/http.html#cond-update
+
+        Of the one that matches, or a new one: under the id that the resource states, if that is free.
+        """
+        found, stated = self.only(query), str(resource.get("id") or "")
+        if found is not None:
+            if stated and stated != found.id:
+                raise Invalid("the resource that matches has another id", expression=(f"{found.type}.id",))
+            return found
+        if not stated:
+            return self.new_key(resource["resourceType"])
+        key = Key(resource["resourceType"], stated)
+        current = self.current(key)
+        if current is not None and not current.deleted:
+            raise HubError(
+                "nothing matches, and a resource with this id is there", kind=Kind.CONFLICT, expression=(f"{key.type}.id",)
+            )
+        return key
+
+    def update_match(self, resource: Resource, query: SearchQuery, *, if_match: int | None = None) -> Saved:
+        key = self.matched(resource, query)
+        return self.save({**resource, "id": key.id}, id=key.id, if_match=if_match, new=key in self._made)
+
+    def amend(self, key: Key, change: Change, *, if_match: int | None = None) -> Saved:
+        """Patch. Raise NotFound for unknown and foreign alike, Gone for one's own that was deleted."""
+        current = self.current(key)
+        if current is None:
+            raise unknown(key)
+        if current.deleted:
+            raise Gone(f"this {key.type} was deleted")
+        if if_match is not None and if_match != current.version:
+            raise VersionConflict(f"the current version is not {if_match}")
+        check_write(self._access, key.type, current, golden=_golden(current))
+        return self.save(change.of(current), id=key.id, patch=True)
+
+    def amend_match(self, query: SearchQuery, change: Change, *, if_match: int | None = None) -> Saved:
+        found = self.only(query)
+        if found is None:
+            raise NotFound("no resource matches the criteria")
+        return self.amend(found, change, if_match=if_match)
+
+    def delete_match(self, query: SearchQuery, *, if_match: int | None = None) -> Saved | None:
+        """Conditional delete of one; None if none matches."""
+        found = self.only(query)
+        if found is None:
+            check_write(self._access, query.type, None)
+            return None
+        return self.delete(found, if_match=if_match)
 
     def existing(self, key: Key) -> Version:
         """What a conditional create found."""

@@ -44,6 +44,12 @@ class Client:
         path = path or f"/fhir/{resource['resourceType']}"
         return await self.http.post(path, json=resource, headers=FHIR | {k.replace("_", "-"): v for k, v in headers.items()})
 
+    async def patch(self, path: str, operations: object, **headers: str) -> httpx.Response:
+        """A list is a JSON Patch, Parameters are a FHIRPath Patch."""
+        kind = "application/json-patch+json" if isinstance(operations, list) else "application/fhir+json"
+        named = {"content-type": kind} | {k.replace("_", "-"): v for k, v in headers.items()}
+        return await self.http.patch(path, json=operations, headers=named)
+
     async def delete(self, path: str, **headers: str) -> httpx.Response:
         return await self.http.delete(path, headers={k.replace("_", "-"): v for k, v in headers.items()})
 

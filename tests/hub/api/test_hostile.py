@@ -91,11 +91,30 @@ async def test_addresses(hub: Served, admin: Client, address: str) -> None:
     assert (stranger.status_code, stranger.json()["resourceType"]) == (401, "OperationOutcome")
 
 
-@pytest.mark.parametrize("method", ["PATCH", "OPTIONS", "DELETE", "PUT"])
-async def test_methods(hub: Served, admin: Client, method: str) -> None:
-    answer = await admin.http.request(method, "/fhir/Patient")
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("OPTIONS", "Patient"),
+        ("POST", "Patient/1"),
+        ("TRACE", "Patient/1"),
+        ("DELETE", "Patient/1/_history"),
+        ("PUT", "Patient/1/_history/1"),
+    ],
+)
+async def test_methods(hub: Served, admin: Client, method: str, path: str) -> None:
+    answer = await admin.http.request(method, f"/fhir/{path}")
     assert (answer.status_code, answer.json()["resourceType"]) == (405, "OperationOutcome")
-    assert (await hub.bearer("").http.request(method, "/fhir/Patient")).status_code == 401
+    assert (await hub.bearer("").http.request(method, f"/fhir/{path}")).status_code == 401
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE", "PUT"])
+async def test_conditional_writes_without_a_condition(hub: Served, admin: Client, method: str) -> None:
+    await admin.put(patient("p"))
+    for query in ("", "?", "?_format=json"):
+        answer = await admin.http.request(method, f"/fhir/Patient{query}", headers=JSON, json=patient("p"))
+        assert (answer.status_code, answer.json()["resourceType"]) == (400, "OperationOutcome")
+    assert (await admin.get("/fhir/Patient/p")).status_code == 200
+    assert (await hub.bearer("").http.request(method, "/fhir/Patient?_id=p")).status_code == 401
 
 
 HOSTILE = [*"'\"%_\\*($|,;\0", "' OR 1=1--", "NEAR(", '" OR "', "||", "|||", "a$b$c", "😀", "\u2028", "\r\n", "a" * 5000]
