@@ -106,6 +106,12 @@ def pinyin_forms(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(form for form in (*full, *passport, *initials) if form))
 
 
+def reading_of(term: str) -> tuple[str, ...]:
+    """'急性阑尾炎' → jixinglanweiyan, jxlwy: any Chinese term, each character by its commonest reading; () without such characters."""
+    syllables = [readings[0] for part in _PARTS.findall(fold(term)) if (readings := _readings(part))]
+    return ("".join(syllables), "".join(syllable[0] for syllable in syllables)) if has_han(term) else ()
+
+
 def _passport(form: str) -> str:
     return re.sub(r"([ln])v(?!e)", r"\1yu", form).replace("lve", "lue").replace("nve", "nue")
 

@@ -1,0 +1,202 @@
+"""The hub's terminology: what a code is, what a value set contains, what lies below a code, what a code is called elsewhere.
+
+https://hl7.org/fhir/R4/terminology-service.html
+What was read and worked out is kept per version of its definition, within a bound of memory; one small read from the store tells
+whether anything changed, also when another process wrote it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from hub import fhir_json
+from hub.errors import Invalid, Kind, NotFound
+from hub.store.port import ResourceStore
+from hub.terminology.changes import last_change
+from hub.terminology.compose import Composer
+from hub.terminology.concepts import CodeSystem
+from hub.terminology.expansion import Expansion
+from hub.terminology.grammars import GRAMMARS
+from hub.terminology.kept import Kept
+from hub.terminology.maps import CodeMap
+from hub.terminology.sources import Canonical, Files, Found, Stored, standard
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+Name = tuple[tuple[bytes, ...] | str, ...]
+KEPT_BYTES = 64 * 1024 * 1024  # of the definitions' JSON; what is made of it takes two to four times as much
+KEPT_EXPANSIONS = 1_000_000  # codes
+ALL_OF = "?fhir_vs"  # https://hl7.org/fhir/R4/snomedct.html#implicit: {system}?fhir_vs and {system}?fhir_vs=isa/{code}
+
+
+class Terminology:
+    """Thread-safe. What is at hand is given at once; what is not is worked out by one thread at a time."""
+
+    def __init__(self, store: ResourceStore, beside: Path | None = None) -> None:
+        self._store = store
+        self._stored = Stored(store)
+        self._files = Files(beside)
+        self._lock = threading.RLock()
+        self._systems: Kept[str, CodeSystem] = Kept(KEPT_BYTES)
+        self._maps: Kept[str, CodeMap] = Kept(KEPT_BYTES // 4)
+        self._named: Kept[Name, Any] = Kept(20_000)  # (change, type, url, version) → what it names, or None
+        self._expansions: Kept[Name, Expansion | None] = Kept(KEPT_EXPANSIONS)
+        self._seen: tuple[bytes, ...] | None = None
+
+    # -- what a search, a validator and a rule ask
+
+    def expand(self, url: str) -> frozenset[tuple[str, str]]:
+        """(system, code) of all that a value set contains. Raise NotFound if it, or something it is made of, is not loaded."""
+        return frozenset(self.whole(url).pairs())
+
+    def contains(self, url: str, system: str, code: str) -> bool | None:
+        """None: not known here, for the value set or a code system it draws on is not loaded. `system` "": any of it."""
+        expansion = self.value_set(url)
+        if expansion is None:
+            return None
+        if expansion.find(system, code) is not None:
+            return True
+        missing = [url for url in expansion.missing if system in ("", url) or url not in GRAMMARS]
+        answers = [GRAMMARS[url](code) if url in GRAMMARS else None for url in missing]
+        return True if True in answers else None if None in answers else False
+
+    def descendants(self, system: str, code: str) -> frozenset[str]:
+        """The code and all below it; the code alone where its system is not loaded."""
+        return self._walked(system, code, CodeSystem.descendants)
+
+    def ancestors(self, system: str, code: str) -> frozenset[str]:
+        """The code and all above it."""
+        return self._walked(system, code, CodeSystem.ancestors)
+
+    # -- definitions
+
+    def code_system(self, url: str, version: str = "") -> CodeSystem | None:
+        canonical = Canonical.of(url, version)
+        found: CodeSystem | None = self._by_name("CodeSystem", canonical, self.read_code_system)
+        return found
+
+    def value_set(self, url: str, version: str = "", within: tuple[str, ...] = ()) -> Expansion | None:
+        """None for one that is not loaded. Raise Invalid for rules that cannot be followed, or that lead back into `within`."""
+        canonical = Canonical.of(url, version)
+        if canonical.url in within:
+            raise Invalid("the value set imports itself", kind=Kind.PROCESSING)
+        key = (self._change(), *canonical)
+        return self._once(self._expansions, key, lambda: self._composed(canonical, within), lambda made: 1 + len(made or ()))
+
+    def whole(self, url: str, version: str = "") -> Expansion:
+        """Raise NotFound for a value set that is not loaded, or that draws on something that is not."""
+        return complete(self.value_set(url, version))
+
+    def concept_map(self, url: str, version: str = "") -> CodeMap | None:
+        found: CodeMap | None = self._by_name("ConceptMap", Canonical.of(url, version), self.read_concept_map)
+        return found
+
+    def concept_maps(self, system: str, *, reverse: bool = False) -> list[CodeMap]:
+        """Those that translate from a code system, or into it."""
+        key = (self._change(), "maps", system, str(reverse))
+        return cast("list[CodeMap]", self._once(self._named, key, lambda: self._maps_of(system, reverse)))
+
+    def code_systems(self) -> list[tuple[str, str]]:
+        """URL and version of every code system that is loaded."""
+        files = [(url, self.read_code_system(found).version) for url, found in self._files.of("CodeSystem").items()]
+        return sorted({*standard().listed("CodeSystem"), *files, *self._stored.systems()})
+
+    # -- reading what was found
+
+    def read_code_system(self, found: Found) -> CodeSystem:
+        return self._read(self._systems, found, CodeSystem.read)
+
+    def read_concept_map(self, found: Found) -> CodeMap:
+        return self._read(self._maps, found, lambda body: CodeMap.of(fhir_json.load(body)))
+
+    def read_value_set(self, resource: dict[str, Any], within: tuple[str, ...] = ()) -> Expansion:
+        with self._lock:
+            return self._composer.expansion(resource, within)
+
+    def _read(self, kept: Kept[str, T], found: Found, read: Callable[[bytes], T]) -> T:
+        return self._once(kept, found.mark, lambda: read(found.body), lambda _: len(found.body))
+
+    def _once(self, kept: Kept[K, T], key: K, make: Callable[[], T], size: Callable[[T], int] = lambda _: 1) -> T:
+        at_hand = kept.get(key)
+        if at_hand is not None:
+            return at_hand[0]
+        with self._lock:
+            at_hand = kept.get(key)
+            if at_hand is None:
+                value = make()
+                kept.put(key, value, size=size(value))
+                return value
+        return at_hand[0]
+
+    # -- finding
+
+    @property
+    def _composer(self) -> Composer:
+        return Composer(self.code_system, lambda url, within: self.value_set(url, within=within))
+
+    def _composed(self, canonical: Canonical, within: tuple[str, ...]) -> Expansion | None:
+        found = self._find("ValueSet", canonical)
+        resource = fhir_json.load(found.body) if found is not None else self._implicit(canonical.url)
+        return None if resource is None else self._composer.expansion(resource, within)
+
+    def _implicit(self, url: str) -> dict[str, Any] | None:
+        """A value set that nobody wrote: a whole code system, or what lies below one of its codes."""
+        system, asked, rest = url.partition(ALL_OF)
+        include: dict[str, Any] = {"system": system if asked else standard().system_of(url)}
+        if rest:
+            kind, _, code = rest.partition("/")
+            if kind != "=isa" or not code:
+                return None
+            include["filter"] = [{"property": "concept", "op": "is-a", "value": code}]
+        if not include["system"] or self.code_system(include["system"]) is None:
+            return None
+        return {"resourceType": "ValueSet", "url": url, "compose": {"include": [include]}}
+
+    def _find(self, type: str, canonical: Canonical) -> Found | None:
+        return standard().find(type, canonical) or self._stored.find(type, canonical) or self._files.find(type, canonical)
+
+    def _by_name(self, type: str, canonical: Canonical, read: Callable[[Found], T]) -> T | None:
+        def find() -> T | None:
+            found = self._find(type, canonical)
+            return read(found) if found is not None else None
+
+        return cast("T | None", self._once(self._named, (self._change(), type, *canonical), find))
+
+    def _maps_of(self, system: str, reverse: bool) -> list[CodeMap]:
+        found = [*standard_maps(), *self._stored.maps("target-system" if reverse else "source-system", system)]
+        found += self._files.of("ConceptMap").values()
+        maps = {made.mark: self.read_concept_map(made) for made in found}
+        return [made for made in maps.values() if system in (made.targets if reverse else made.sources)]
+
+    def _walked(self, system: str, code: str, walk: Callable[[CodeSystem, int], dict[int, None]]) -> frozenset[str]:
+        loaded = self.code_system(system)
+        number = loaded.find(code) if loaded is not None else None
+        if loaded is None or number is None:
+            return frozenset({code})
+        codes = loaded.codes
+        return frozenset(codes[each] for each in walk(loaded, number))
+
+    def _change(self) -> tuple[bytes, ...]:
+        """The last change: part of the key of all that hangs on names. What was read before it is not taken for what came after."""
+        now = last_change(self._store)
+        if now != self._seen:
+            self._named.clear()
+            self._expansions.clear()
+            self._seen = now
+        return now
+
+
+def standard_maps() -> list[Found]:
+    urls = [url for url, _ in standard().listed("ConceptMap")]
+    return [found for url in urls if (found := standard().find("ConceptMap", Canonical(url))) is not None]
+
+
+def complete(expansion: Expansion | None) -> Expansion:
+    if expansion is None:
+        raise NotFound("this value set is not loaded here")
+    if expansion.missing:
+        raise NotFound(f"the value set draws on {expansion.missing[0][:200]}, which is not loaded here", kind=Kind.NOT_FOUND)
+    return expansion

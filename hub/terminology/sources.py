@@ -1,0 +1,161 @@
+"""Where a definition is found by its canonical URL: the standard's own, those shipped or beside county.toml, those in the store.
+
+What the standard defines cannot be replaced by a resource of the same URL and version: nobody changes what `male` means. Of several
+in the store the active one counts, of those the newest.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from hub.search.query import Criterion, SearchQuery, UriValue
+from hub.security.policy import TERMINOLOGY_TYPES
+from hub.store.port import Key, ResourceStore, Scope, Version
+
+ARCHIVE = Path(__file__).parents[2] / "profiles" / "r4" / "terminology.zip"
+SHIPPED = Path(__file__).parents[2] / "profiles" / "cn"
+FOLDERS = {"CodeSystem": "code_systems", "ValueSet": "value_sets", "ConceptMap": "concept_maps"}
+SCOPE = Scope(types=TERMINOLOGY_TYPES, shared_types=TERMINOLOGY_TYPES)
+"""What everybody with a token may read, and nothing else."""
+
+MANY = 1_000  # definitions of one URL, or ConceptMaps from one code system
+
+
+class Found(NamedTuple):
+    """`mark`: the same for the same content, for a cache."""
+
+    mark: str
+    body: bytes
+
+
+class Canonical(NamedTuple):
+    url: str
+    version: str = ""
+
+    @classmethod
+    def of(cls, text: str, version: str = "") -> Canonical:
+        """'http://loinc.org|2.80': a version in the URL outranks one beside it."""
+        url, _, stated = text.partition("|")
+        return cls(url, stated or version)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    name: str
+    url: str
+    version: str
+    value_set: str  # CodeSystem.valueSet
+
+
+class Standard:
+    """The definitions of R4 itself, each read from the archive when it is asked for."""
+
+    def __init__(self) -> None:
+        self._archive = zipfile.ZipFile(ARCHIVE)
+        self._lock = threading.Lock()
+        entries = [_Entry(*row) for row in json.loads(self._archive.read("index.json"))]
+        self._entries = {(entry.name.partition("/")[0], entry.url): entry for entry in entries}
+        self._whole = {entry.value_set: entry.url for entry in entries if entry.value_set}
+
+    def find(self, type: str, canonical: Canonical) -> Found | None:
+        entry = self._entries.get((type, canonical.url))
+        if entry is None or canonical.version not in ("", entry.version):
+            return None
+        with self._lock:
+            return Found(f"r4/{entry.name}", self._archive.read(entry.name))
+
+    def system_of(self, value_set: str) -> str:
+        """The code system that says that this value set is all of it."""
+        return self._whole.get(value_set, "")
+
+    def listed(self, type: str) -> Iterator[tuple[str, str]]:
+        """URL and version."""
+        return ((url, entry.version) for (kind, url), entry in self._entries.items() if kind == type)
+
+
+@cache
+def standard() -> Standard:
+    return Standard()
+
+
+class Files:
+    """The country's tables in profiles/cn and the county's own beside county.toml, which take their place."""
+
+    def __init__(self, beside: Path | None) -> None:
+        self._roots = [root for root in (SHIPPED, beside) if root is not None]
+
+    def find(self, type: str, canonical: Canonical) -> Found | None:
+        found = self.of(type).get(canonical.url)
+        return found if found is not None and canonical.version in ("", _head(found.body).version) else None
+
+    def of(self, type: str) -> dict[str, Found]:
+        return self._all[type]
+
+    @cached_property
+    def _all(self) -> dict[str, dict[str, Found]]:
+        return {type: {found[0]: found[1] for found in self._read(type, folder)} for type, folder in FOLDERS.items()}
+
+    def _read(self, type: str, folder: str) -> Iterator[tuple[str, Found]]:
+        for root in self._roots:
+            for path in sorted((root / folder).glob("*.json")):
+                body = path.read_bytes()
+                resource = json.loads(body)
+                if resource.get("resourceType") == type and resource.get("url"):
+                    yield resource["url"], Found(f"file/{path}", body)
+
+
+class Stored:
+    def __init__(self, store: ResourceStore) -> None:
+        self._store = store
+
+    def find(self, type: str, canonical: Canonical) -> Found | None:
+        versions = self._searched(type, "url", canonical.url)
+        if len(versions) == 1 and not canonical.version:
+            return found_in(versions[0])
+        heads = [(_head(version.body), version) for version in versions]
+        fitting = [(head.status == "active", v.updated, v.id, v) for head, v in heads if canonical.version in ("", head.version)]
+        return found_in(max(fitting)[-1]) if fitting else None
+
+    def maps(self, code: str, uri: str) -> list[Found]:
+        """ConceptMaps by `source-system` or `target-system`."""
+        return [found_in(version) for version in self._searched("ConceptMap", code, uri)]
+
+    def systems(self) -> list[tuple[str, str]]:
+        """URL and version of the code systems in the store."""
+        page = self._store.search(SearchQuery("CodeSystem", count=MANY), SCOPE)
+        heads = [_head(version.body) for version in page.matches]
+        return [(head.url, head.version) for head in heads]
+
+    def read(self, key: Key) -> Version:
+        return self._store.read(key)
+
+    def _searched(self, type: str, code: str, uri: str) -> tuple[Version, ...]:
+        criterion = Criterion(code, "uri", (UriValue(uri),))
+        return self._store.search(SearchQuery(type, (criterion,), count=MANY), SCOPE).matches
+
+
+def found_in(version: Version) -> Found:
+    return Found(f"{version.type}/{version.id}/{version.version}", version.body)
+
+
+class _Head(msgspec.Struct):
+    url: str = ""
+    version: str = ""
+    status: str = ""
+
+
+_heads = msgspec.json.Decoder(_Head)
+
+
+def _head(body: bytes) -> _Head:
+    """The few members that choose between definitions; the rest is passed over unread."""
+    return _heads.decode(body)
