@@ -32,6 +32,7 @@ class HubProcess(AbstractContextManager["HubProcess"]):
 
     def __init__(self, data: Path, port: int, *options: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.data = data
         self.log = data / "hub.log"
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._log = self.log.open("ab")

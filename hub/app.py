@@ -21,11 +21,11 @@ from hub.security.audit_index import with_audit
 from hub.security.door import Door
 from hub.security.links import LinkSigner
 from hub.security.tokens import TokenStore
-from hub.security.trail import AuditTrail
+from hub.security.trail import AuditTrail, RemoteShipper, Shipper
 from hub.settings import County, Facility
 from hub.store.blobs import BlobStore
 from hub.store.port import ResourceStore, Transaction
-from hub.store.sqlite import SqliteStore
+from hub.store.sqlite import SqliteReader, SqliteStore
 from hub.store.sqlite.indexer import standard_indexer
 from hub.web.router import install as install_pages
 from mappers.identity_keys import organization_id
@@ -62,21 +62,30 @@ def open_hub(data: Path, county: County, *, clock: Callable[[], int] = utc_ms) -
     store = SqliteStore(data, clock=clock, indexer=with_audit(standard_indexer()))
     try:
         store.write(lambda transaction: keep_facilities(transaction, county, clock())).result()
-        trail = AuditTrail(data, store, clock)
-        return Hub(
-            data=data,
-            county=county,
-            store=store,
-            blobs=BlobStore(data / "blobs"),
-            tokens=TokenStore(data, clock=clock),
-            door=Door(store, county, clock, trail),
-            trail=trail,
-            links=LinkSigner.of_folder(data),
-            clock=clock,
-        )
+        return _hub(data, county, store, AuditTrail(data, clock, Shipper(data, store)), clock)
     except BaseException:
         store.close()
         raise
+
+
+def open_front(data: Path, county: County, *, settle: Callable[[], None], clock: Callable[[], int] = utc_ms) -> Hub:
+    """The same hub as another process has opened, for reading; `settle` has that one bring logged audit events into the store."""
+    store = SqliteReader(data, indexer=with_audit(standard_indexer()))
+    return _hub(data, county, store, AuditTrail(data, clock, RemoteShipper(settle)), clock)
+
+
+def _hub(data: Path, county: County, store: ResourceStore, trail: AuditTrail, clock: Callable[[], int]) -> Hub:
+    return Hub(
+        data=data,
+        county=county,
+        store=store,
+        blobs=BlobStore(data / "blobs", tidy=not isinstance(store, SqliteReader)),
+        tokens=TokenStore(data, clock=clock),
+        door=Door(store, county, clock, trail),
+        trail=trail,
+        links=LinkSigner.of_folder(data),
+        clock=clock,
+    )
 
 
 def keep_facilities(transaction: Transaction, county: County, now: int) -> None:
@@ -104,15 +113,21 @@ def organization_of(facility: Facility) -> dict[str, Any]:
     return organization
 
 
-def create_app(hub: Hub, *, beside: Path | None = None) -> FastAPI:
-    """The hub's web application: `uvicorn` serves it. Docs pages are off, for they load scripts from elsewhere.
-
-    `beside`: the folder of county.toml, where its own catalogues and maps lie. Raise Invalid if the county's catalogue is wrong.
-    """
+def bare_app(hub: Hub) -> FastAPI:
+    """Without a route yet. Docs pages are off, for they load scripts from elsewhere."""
     app = FastAPI(
         title="Yitong Hub", openapi_url=None, docs_url=None, redoc_url=None, telemetry=NO_TELEMETRY, redirect_slashes=False
     )
     app.state.hub = hub
+    return app
+
+
+def create_app(hub: Hub, *, beside: Path | None = None) -> FastAPI:
+    """The hub's web application.
+
+    `beside`: the folder of county.toml, where its own catalogues and maps lie. Raise Invalid if the county's catalogue is wrong.
+    """
+    app = bare_app(hub)
     app.state.county_folder = beside or hub.data
     recognition_of(app.state)
 

@@ -57,6 +57,10 @@ def serve(
         int | None, typer.Option(min=0, max=MAX_PORT, help="A DICOM listener for any facility (0: any free port).")
     ] = None,
     config: Config = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, envvar="YITONG_PROCESSES", help="How many answer HTTP; default: one a processor, at most 4."),
+    ] = None,
 ) -> None:
     """Run the hub: FHIR API, pages, listeners, polling and pipeline, supervised by this one command.
 
@@ -65,7 +69,7 @@ def serve(
     """
     from hub.cli.serve import run_server
 
-    run_server(data, host=host, port=port, mllp_port=mllp_port, dicom_port=dicom_port, config=config)
+    run_server(data, host=host, port=port, mllp_port=mllp_port, dicom_port=dicom_port, config=config, processes=processes)
 
 
 @app.command()

@@ -1,47 +1,76 @@
-"""`yitong serve`: one process that runs everything and ends in order.
+"""`yitong serve`: the process that writes, and the fronts that answer HTTP; one command supervises them and ends them in order.
 
-Started in order: store, journal, pipeline, listeners and pollers, then the web server; "ready" is printed when all of them answer.
+Started in order: fronts, which prepare themselves meanwhile; store, journal, pipeline, listeners and pollers; then the fronts
+listen. "ready" is printed when all of them answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
+import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
-import uvicorn
 import uvloop
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.app import Hub, create_app, open_hub
 from hub.cli.doctor import county_path
 from hub.errors import Unavailable
 from hub.ingest.run import IntakeService
 from hub.ingest.status import install_status
+from hub.serving.fronts import Command, Fronts
+from hub.serving.tunnel import SETTLE
 from hub.settings import Channel, County, load_county
 
 MLLP_PORT = 2575
 DICOM_PORT = 11112
+FREED_SECONDS = 1.0  # the fronts of a hub that was killed let the port go within this
+MOST_FRONTS = 4  # unless more are asked for
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def run_server(data: Path, *, host: str, port: int, mllp_port: int | None, dicom_port: int | None, config: Path | None) -> None:
+def run_server(
+    data: Path,
+    *,
+    host: str,
+    port: int,
+    mllp_port: int | None,
+    dicom_port: int | None,
+    config: Path | None,
+    processes: int | None = None,
+) -> None:
     """Serve until SIGTERM or Ctrl-C. Raise Invalid or Unavailable when it cannot start."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # it logs what senders wrote
     path = county_path(data, config)
     county = with_channels(load_county(path), data, host=host, mllp_port=mllp_port, dicom_port=dicom_port)
     web = _listen(host, port)
-    hub = open_hub(data, county)
+    fronts = Fronts(Command(web, data, path), processes or min(os.cpu_count() or 1, MOST_FRONTS))
+    try:
+        hub = open_hub(data, county)
+    except BaseException:
+        fronts.kill()
+        raise
     try:
         beside = path.parent if path else data
         intake = IntakeService(data, county, hub.store, hub.blobs, clock=hub.clock, beside=beside)
         intake.start()
         try:
-            _serve(hub, intake, web, beside)
+            app = create_app(hub, beside=beside)
+            install_status(app, intake)
+            sys.setswitchinterval(0.0005)  # listeners answer while the pipeline computes
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_serve(_answering(hub, app), fronts, _addresses(web, intake)))
         finally:
             intake.stop()
+            fronts.kill()
     finally:
         hub.close()
 
@@ -70,46 +99,45 @@ def _listen(host: str, port: int) -> socket.socket:
     # The protocol is named, for the event loop switches Nagle off only then: with it on, every answer waits 40 ms for an ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise Unavailable(f"port {port} on {host} cannot be used: {error.strerror}; choose another with --port") from None
-    return listener
+    until = time.monotonic() + FREED_SECONDS
+    while True:
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < until:
+                time.sleep(0.05)
+                continue
+            listener.close()
+            raise Unavailable(f"port {port} on {host} cannot be used: {error.strerror}; choose another with --port") from None
+        return listener
 
 
-class _Server(uvicorn.Server):
-    """Says when it is ready, and leaves signals to us."""
-
-    def __init__(self, config: uvicorn.Config, ready: str) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        sys.stdout.write(self._ready)
+async def _serve(app: ASGIApp, fronts: Fronts, ready: str) -> None:
+    """Answer what the fronts hand on, until SIGTERM or Ctrl-C."""
+    loop = asyncio.get_running_loop()
+    ending: list[asyncio.Task[None]] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: ending.append(loop.create_task(fronts.stop())))
+    serving = loop.create_task(fronts.serve(app))
+    up = loop.create_task(fronts.all_up())
+    await asyncio.wait((serving, up), return_when=asyncio.FIRST_COMPLETED)
+    if up.done():
+        sys.stdout.write(ready)
         sys.stdout.flush()
+    await serving
+    up.cancel()
 
 
-def _serve(hub: Hub, intake: IntakeService, web: socket.socket, beside: Path) -> None:
-    app = create_app(hub, beside=beside)
-    install_status(app, intake)
-    config = uvicorn.Config(
-        app,
-        http="httptools",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,  # paths of searches may carry what a client should not have put there
-        server_header=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=10,
-        limit_concurrency=1000,
-        h11_max_incomplete_event_size=64 * 1024,
-    )
-    server = _Server(config, _addresses(web, intake))
-    sys.setswitchinterval(0.0005)  # listeners answer while the pipeline computes
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(server.serve(sockets=[web]))
+def _answering(hub: Hub, app: FastAPI) -> ASGIApp:
+    """The application, and what the fronts ask of it beside requests."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == SETTLE:
+            await asyncio.to_thread(hub.trail.settle)
+        else:
+            await app(scope, receive, send)
+
+    return answer
 
 
 def _addresses(web: socket.socket, intake: IntakeService) -> str:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from hub.security import audit_log
 from hub.security.audit import event_id
@@ -26,14 +27,21 @@ LOOK_SECONDS = 0.2  # how often the shipper looks, and how long the logs must be
 LATEST_SECONDS = 5.0  # quiet or not, an event is in the store after this time
 
 
-class AuditTrail:
-    """`data`/audit. `ships`: this process also brings what all processes of the folder logged into `store`."""
+class Ships(Protocol):
+    """Brings what was logged into the store: at once when asked to `ship`."""
 
-    def __init__(self, data: Path, store: ResourceStore, clock: Callable[[], int], *, ships: bool = True) -> None:
-        self._folder = data / FOLDER
+    def ship(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class AuditTrail:
+    """This process's events, to its own file in `data`/audit."""
+
+    def __init__(self, data: Path, clock: Callable[[], int], shipper: Ships) -> None:
         self._clock = clock
-        self._log = AuditLog(self._folder)
-        self._shipper = Shipper(self._folder, store) if ships else None
+        self._log = AuditLog(data / FOLDER)
+        self._shipper = shipper
 
     async def leave(self, event: Resource, facility: str) -> None:
         """Return once the event is synced to disk: no audit, no answer. Raise Unavailable if it cannot be."""
@@ -41,21 +49,29 @@ class AuditTrail:
 
     def settle(self) -> None:
         """Bring every event left so far into the store: whoever looks at AuditEvents sees all of them."""
-        if self._shipper is not None:
-            self._shipper.ship()
+        self._shipper.ship()
 
     def close(self) -> None:
         """The store must still be open: what was left goes there."""
         self._log.close()
-        if self._shipper is not None:
-            self._shipper.close()
+        self._shipper.close()
+
+
+class RemoteShipper:
+    """Of a process that may not write: another one ships what this one logs."""
+
+    def __init__(self, ask: Callable[[], None]) -> None:
+        self.ship = ask
+
+    def close(self) -> None:
+        """The other process finds the file without an owner."""
 
 
 class Shipper:
-    """Log files → store, each event exactly once: the offset reached is part of the commit that brings the events."""
+    """`data`/audit → store, each event exactly once: the offset reached is part of the commit that brings the events."""
 
-    def __init__(self, folder: Path, store: ResourceStore) -> None:
-        self._folder = folder
+    def __init__(self, data: Path, store: ResourceStore) -> None:
+        self._folder = data / FOLDER
         self._store = store
         self._one = threading.Lock()
         self._stop = threading.Event()
@@ -73,6 +89,7 @@ class Shipper:
                     self._let_go(path)
 
     def close(self) -> None:
+        """Bring the rest."""
         self._stop.set()
         self._thread.join()
         self.ship()

@@ -19,7 +19,7 @@ from hub.search.query import SearchQuery
 from hub.security.access import Access
 from hub.security.audit import audit_event
 from hub.security.audit_log import AuditLog, Line, files, read
-from hub.security.trail import FOLDER, SHELF, AuditTrail
+from hub.security.trail import FOLDER, SHELF, AuditTrail, Shipper
 from hub.store.port import EVERYTHING, Key
 from hub.store.sqlite import SqliteStore
 
@@ -39,6 +39,10 @@ async def leave(trail, numbers):
     await asyncio.gather(*(trail.leave(event(number), "CTY") for number in numbers))
 
 
+def trail_of(data, store):
+    return AuditTrail(data, utc_ms, Shipper(data, store))
+
+
 @pytest.fixture
 def store(tmp_path):
     opened = SqliteStore(tmp_path)
@@ -47,7 +51,7 @@ def store(tmp_path):
 
 
 def test_every_event_is_in_the_store_once_however_many_come_at_once(tmp_path, store):
-    trail = AuditTrail(tmp_path, store, utc_ms)
+    trail = trail_of(tmp_path, store)
     asyncio.run(leave(trail, range(50)))
     trail.settle()
     assert seen(store) == Counter(f"Observation/o{number}" for number in range(50))
@@ -74,7 +78,7 @@ def test_a_process_that_was_killed_leaves_events_that_the_next_one_brings_in(tmp
     root = Path(__file__).parents[3]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root) as process:
         assert process.stdout.readline() == b"synced\n"
-        trail = AuditTrail(tmp_path, store, utc_ms)
+        trail = trail_of(tmp_path, store)
         trail.settle()  # another process's events, while it lives
         assert len(seen(store)) == 7
         assert len(files(tmp_path / FOLDER)) == 1
@@ -95,7 +99,7 @@ def test_a_line_that_a_crash_cut_short_is_kept_aside_and_the_whole_ones_arrive(t
     log.close()
     (path,) = files(folder)
     os.truncate(path, path.stat().st_size - 5)
-    AuditTrail(tmp_path, store, utc_ms).close()
+    trail_of(tmp_path, store).close()
     assert len(seen(store)) == 2
     assert [p.suffix for p in folder.iterdir()] == [".torn"]
 
@@ -112,7 +116,7 @@ def test_an_altered_line_goes_no_further(tmp_path):
 
 
 def test_no_audit_no_answer(tmp_path, store):
-    trail = AuditTrail(tmp_path, store, utc_ms)
+    trail = trail_of(tmp_path, store)
     trail.close()
     with pytest.raises(Unavailable, match="audit log is closed"):
         asyncio.run(trail.leave(event(1), "CTY"))

@@ -1,0 +1,114 @@
+"""`yitong serve` as several processes: one hub to whoever asks it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import psutil
+import pytest
+
+from demo.process import HubProcess, free_ports
+from hub.serving.front import read_only
+
+
+@pytest.fixture
+def hub(tmp_path):
+    http, mllp, dicom = free_ports(3)
+    with HubProcess(tmp_path / "data", http, "--mllp-port", str(mllp), "--dicom-port", str(dicom), "--processes", "2") as process:
+        process.wait_until_ready()
+        yield process
+
+
+def client(hub):
+    command = [sys.executable, "-m", "hub", "token", "create", "--data", str(hub.data), "--name", "a", "--role", "admin"]
+    token = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]
+    return httpx.Client(base_url=f"{hub.url}/fhir/", headers={"authorization": f"Bearer {token}"}, timeout=30)
+
+
+def fronts(hub):
+    return [p for p in psutil.Process(hub.pid).children() if "hub.serving.front" in p.cmdline()]
+
+
+def wait_until(holds, seconds=20):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_what_one_process_wrote_every_process_finds_at_once_and_every_look_is_audited(hub):
+    with client(hub) as asking:
+
+        def write_and_read(number):
+            made = asking.post("Patient", json={"resourceType": "Patient", "name": [{"text": f"Somebody {number}"}]})
+            id = made.json()["id"]
+            connections = [httpx.Client(base_url=asking.base_url, headers=asking.headers, timeout=30) for _ in range(4)]
+            for each in connections:  # new connections: whichever process takes them
+                assert each.get(f"Patient/{id}").json()["name"][0]["text"] == f"Somebody {number}"
+                assert each.get("Patient", params={"_id": id, "name": f"somebody {number}"}).json()["total"] == 1
+                each.close()
+            return id
+
+        with ThreadPoolExecutor(4) as pool:
+            ids = list(pool.map(write_and_read, range(10)))
+        for id in ids:
+            looks = asking.get("AuditEvent", params={"entity": f"Patient/{id}", "action": "R", "_summary": "count"}).json()
+            assert looks["total"] == 4
+        assert len(fronts(hub)) == 2
+
+
+def test_a_front_that_dies_is_replaced_and_nothing_it_audited_is_lost(hub):
+    with client(hub) as asking:
+        id = asking.post("Basic", json={"resourceType": "Basic", "code": {"text": "x"}}).json()["id"]
+        assert asking.get(f"Basic/{id}").status_code == 200
+        first = fronts(hub)
+        for front in first:
+            os.kill(front.pid, signal.SIGKILL)
+        wait_until(lambda: {p.pid for p in fronts(hub)}.isdisjoint(p.pid for p in first) and len(fronts(hub)) == 2)
+
+        def answers():
+            try:
+                return httpx.get(f"{hub.url}/health").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_until(answers)
+        looks = asking.get("AuditEvent", params={"entity": f"Basic/{id}", "action": "R", "_summary": "count"}).json()
+        assert looks["total"] == 1
+
+
+def test_no_process_outlives_the_one_that_writes(hub):
+    left = fronts(hub)
+    assert len(left) == 2
+    os.kill(hub.pid, signal.SIGKILL)
+    psutil.wait_procs(left, timeout=10)
+    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in left)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "here"),
+    [
+        ("GET", "/fhir/Patient/1", True),
+        ("HEAD", "/fhir/Patient", True),
+        ("GET", "/fhir/Patient/1/_history/2", True),
+        ("POST", "/fhir/Observation/_search", True),
+        ("POST", "/fhir/Observation", False),
+        ("PUT", "/fhir/Patient/1", False),
+        ("GET", "/fhir/Patient/1/$everything", False),
+        ("GET", "/fhir/Patient/$export", False),
+        ("GET", "/fhir/Binary/1", False),
+        ("GET", "/fhir/metadata", False),
+        ("GET", "/fhir", False),
+        ("POST", "/fhir", False),
+        ("GET", "/", False),
+        ("GET", "/fhir/_history", False),
+    ],
+)
+def test_only_reads_of_a_type_are_answered_by_a_front(method, path, here):
+    assert read_only({"type": "http", "method": method, "path": path}) is here
