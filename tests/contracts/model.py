@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cmp_to_key
 from typing import Any
 
+from hub.search.compare import middle
 from hub.search.entries import Date, Number, Quantity, Reference, String, Token, Uri, Value
-from hub.search.extract import composite_matches, extract
-from hub.search.folding import fold
-from hub.search.match import date_matches, matches, middle
-from hub.search.parameters import registry
-from hub.search.query import CompositeValue, Criterion, DateValue, SearchQuery, Sort
-from hub.store.port import Version
+from hub.search.match import Indexed, fulfils
+from hub.search.query import Include, SearchQuery, Sort
+from hub.store.port import Key, Version
 
 
 class Kept:
@@ -21,22 +20,44 @@ class Kept:
         self.order = order
         self.version = version
         self.resource = resource
-        self.entries = extract(resource)
+        self.indexed = Indexed.of(resource, version.id, version.updated)
+
+    @property
+    def key(self) -> Key:
+        return Key(self.version.type, self.version.id)
 
     def values(self, code: str) -> list[Value]:
-        return [entry.value for entry in self.entries if entry.parameter == code]
+        return list(self.indexed.values(code))
 
 
 class Library(list[Kept]):
-    """All of them; short to print."""
+    """All of them, which is a World; short to print."""
+
+    def __init__(self, kept: Iterable[Kept] = ()) -> None:
+        super().__init__(kept)
+        self._by_key = {one.key: one for one in self}
 
     def __repr__(self) -> str:
         return f"<{len(self)} resources>"
 
+    def get(self, type: str, id: str) -> Indexed | None:
+        found = self._by_key.get(Key(type, id))
+        return found.indexed if found is not None else None
+
+    def referring(self, type: str, code: str, to: Indexed) -> Iterator[Indexed]:
+        target = Reference(to.type, to.id)
+        return (one.indexed for one in self if one.version.type == type and target in one.values(code))
+
+    def visible(self, sees: Callable[[Version], bool]) -> Library:
+        return Library(one for one in self if sees(one.version))
+
+    def at(self, key: Key) -> Kept | None:
+        return self._by_key.get(key)
+
 
 def expected(kept: Library, query: SearchQuery) -> list[str]:
     """Ids in the order promised."""
-    found = [one for one in kept if one.version.type == query.type and all(fulfils(one, c) for c in query.criteria)]
+    found = [one for one in kept if one.version.type == query.type and all(fulfils(one.indexed, c, kept) for c in query.criteria)]
     ascending = bool(query.sort) and not query.sort[0].descending
     found.sort(key=lambda one: one.order, reverse=not ascending)
     for sort in reversed(query.sort):
@@ -44,35 +65,32 @@ def expected(kept: Library, query: SearchQuery) -> list[str]:
     return [one.version.id for one in found]
 
 
-def fulfils(one: Kept, criterion: Criterion) -> bool:
-    if criterion.missing is not None:
-        return bool(one.values(criterion.code)) != criterion.missing
-    fulfilled = any(_one_value(one, criterion, value) for value in criterion.values)
-    return not fulfilled if criterion.modifier == "not" else fulfilled
+def included(kept: Library, query: SearchQuery, matches: Sequence[Key]) -> set[Key]:
+    """What stands beside these matches: :iterate starts again from what it brought."""
+    seen, reached = set(matches), set(matches)
+    includes = query.includes
+    while reached:
+        brought = {key for include in includes for key in _brought(kept, include, reached)}
+        reached = brought - seen
+        seen |= reached
+        includes = tuple(include for include in includes if include.iterate)
+    return seen - set(matches)
 
 
-def _one_value(one: Kept, criterion: Criterion, asked: Any) -> bool:
-    if criterion.code == "_id":
-        return one.version.id == asked.code
-    if criterion.code == "_lastUpdated":
-        assert isinstance(asked, DateValue)
-        return date_matches(one.version.updated, one.version.updated + 1, asked)
-    if isinstance(asked, CompositeValue):
-        return composite_matches(one.resource, registry().get(one.version.type, criterion.code), asked)
-    return any(_entry(value, criterion.modifier, asked) for value in one.values(criterion.code))
+def _brought(kept: Library, include: Include, start: set[Key]) -> Iterator[Key]:
+    for one in kept:
+        if include.source_type in ("*", one.version.type) and (include.reverse or one.key in start):
+            for target in _references(one, include):
+                if include.reverse and target in start:
+                    yield one.key
+                elif not include.reverse and kept.at(target) is not None:
+                    yield target
 
 
-def _entry(value: Value, modifier: str, asked: Any) -> bool:
-    match modifier, value:
-        case "exact", String(_, exact):
-            return exact == asked.text
-        case "contains", String(folded, _):
-            return fold(asked.text) in folded
-        case "below", Uri(text):
-            return text == asked.value or text.startswith(asked.value.rstrip("/") + "/")
-        case "above", Uri(text):
-            return text == asked.value or asked.value.startswith(text.rstrip("/") + "/")
-    return matches(value, asked)
+def _references(one: Kept, include: Include) -> Iterator[Key]:
+    for code, value in one.indexed.entries:
+        if isinstance(value, Reference) and value.type and include.code in ("*", code) and include.target_type in ("", value.type):
+            yield Key(value.type, value.id)
 
 
 def _key(one: Kept, sort: Sort) -> Any:
