@@ -12,7 +12,7 @@ from hub.search.criteria import WITHOUT_MISSING, quantities, truth
 from hub.search.dates import interval
 from hub.search.parameters import SearchParameter, registry
 from hub.search.query import Condition, Criterion, CriterionValue, DateValue, ParameterType
-from hub.search.reading import Context, NotUnderstood, shown
+from hub.search.reading import Context, DoesNotFit, NotUnderstood, shown
 from hub.search.values import (
     concept_value,
     date_value,
@@ -38,7 +38,7 @@ def comparison(resource_type: str, name: str, operator: str, text: str, context:
     if operator == "pr" and parameter.type not in WITHOUT_MISSING:
         compare = _present
     if compare is None:
-        raise Invalid(f"_filter: a {parameter.type} parameter as {shown(name)} has no comparison {shown(operator)}")
+        raise DoesNotFit(f"_filter: a {parameter.type} parameter as {shown(name)} has no comparison {shown(operator)}")
     context.budget.spend(1)
     try:
         return compare(parameter, operator, text, context)

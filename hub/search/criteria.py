@@ -21,7 +21,7 @@ from hub.search.query import (
     ParameterType,
     QuantityValue,
 )
-from hub.search.reading import MAX_VALUES, Context, NotUnderstood, not_supported, shown, too_costly
+from hub.search.reading import MAX_VALUES, Context, DoesNotFit, NotUnderstood, not_supported, shown, too_costly
 from hub.search.units import UCUM, canonical
 from hub.search.values import (
     VALUES,
@@ -93,15 +93,15 @@ def asked(parameter: SearchParameter, modifier: str, found: tuple[CriterionValue
 def check_modifier(parameter: SearchParameter, modifier: str) -> None:
     if modifier in MODIFIERS[parameter.type] or (modifier == "missing" and parameter.type not in WITHOUT_MISSING):
         if parameter.code == "_id" and modifier not in OF_ID:
-            raise Invalid(f"'_id' has no modifier {shown(modifier)}")
+            raise DoesNotFit(f"'_id' has no modifier {shown(modifier)}")
         if modifier == "of-type" and not has_identifier(parameter):
-            raise Invalid(f"{shown(parameter.code)} is no identifier, which 'of-type' needs")
+            raise DoesNotFit(f"{shown(parameter.code)} is no identifier, which 'of-type' needs")
         return
     what = f"the modifier {shown(modifier)} of the {parameter.type} parameter {shown(parameter.code)}"
     if parameter.type != "reference" or modifier not in registry().types:
-        raise Invalid(f"{what} is unknown")
+        raise DoesNotFit(f"{what} is unknown")
     if parameter.target and modifier not in parameter.target:
-        raise Invalid(f"{shown(parameter.code)} never refers to a {modifier}")
+        raise DoesNotFit(f"{shown(parameter.code)} never refers to a {modifier}")
 
 
 @cache

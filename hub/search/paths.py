@@ -12,7 +12,7 @@ from hub.errors import Invalid
 from hub.search.criteria import criterion
 from hub.search.parameters import SearchParameter, registry
 from hub.search.query import AnyOf, Chain, Condition, Has
-from hub.search.reading import MAX_HOPS, Context, NotUnderstood, shown, too_costly
+from hub.search.reading import MAX_HOPS, Context, DoesNotFit, NotUnderstood, shown, too_costly
 from hub.search.specials import SPECIAL
 
 Inner = Callable[[str, int], Condition]  # (resource type, hops so far) → what is asked there
@@ -40,7 +40,7 @@ def has_parts(name: str, resource_type: str) -> tuple[str, str, str]:
         raise Invalid(f"_has: {shown(source)} is not an R4 resource type")
     parameter = reference_parameter(source, code)
     if parameter.target and resource_type not in parameter.target:
-        raise Invalid(f"_has: {source} {shown(code)} never refers to a {resource_type}")
+        raise DoesNotFit(f"_has: {source} {shown(code)} never refers to a {resource_type}")
     return source, code, rest
 
 
@@ -57,7 +57,7 @@ def chain(resource_type: str, head: str, context: Context, hops: int, inner: Inn
     if stated not in registry().types:
         raise Invalid(f"{shown(code)}: {shown(stated)} is not an R4 resource type")
     if parameter.target and stated not in parameter.target:
-        raise Invalid(f"{shown(code)} never refers to a {stated}")
+        raise DoesNotFit(f"{shown(code)} never refers to a {stated}")
     context.budget.spend(ways=1)
     return Chain(code, stated, inner(stated, _hop(hops)))
 
@@ -65,13 +65,13 @@ def chain(resource_type: str, head: str, context: Context, hops: int, inner: Inn
 def _any_target(parameter: SearchParameter, context: Context, hops: int, inner: Inner) -> Condition:
     """Of several types those that do not know what is asked are no way; if none does, the first says what is wrong."""
     found: list[Condition] = []
-    refused: NotUnderstood | None = None
+    refused: Invalid | None = None
     targets = parameter.target or tuple(sorted(registry().types))
     for target in targets:
         context.budget.spend(tried=1)
         try:
             found.append(Chain(parameter.code, target, inner(target, hops)))
-        except NotUnderstood as error:
+        except (NotUnderstood, DoesNotFit) as error:
             refused = refused or error
     context.budget.spend(ways=len(found))
     if not found:

@@ -28,6 +28,10 @@ class NotUnderstood(Invalid):
     """An unknown or unsupported parameter: the one error that lenient handling turns into leaving the parameter out."""
 
 
+class DoesNotFit(Invalid):
+    """A parameter that is there, asked in a way that it cannot be: of several types that a chain may lead to, this is none."""
+
+
 def not_supported(what: str) -> NotUnderstood:
     return NotUnderstood(f"{what} is not supported by this server", kind=Kind.NOT_SUPPORTED)
 

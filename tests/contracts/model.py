@@ -121,4 +121,4 @@ def _sorted_by(value: Value) -> Any:
 def _compare(a: Any, b: Any, descending: bool) -> int:
     if a is None or b is None:
         return (a is None) - (b is None)
-    return ((a > b) - (a < b)) * (-1 if descending else 1)
+    return (bool(a > b) - bool(a < b)) * (-1 if descending else 1)
