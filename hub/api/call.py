@@ -88,11 +88,7 @@ class Call:
 
     @property
     def if_none(self) -> bool:
-        """If-None-Match: * on a write: only where nothing is yet. Raise Invalid for another value, which says nothing there."""
-        stated = self.request.headers.get("if-none-match")
-        if stated is not None and stated.strip() != "*":
-            raise Invalid("If-None-Match of a write is *: only where nothing is yet")
-        return stated is not None
+        return only_where_nothing_is(self.request.headers.get("if-none-match"))
 
     async def resource(self, limit: int = RESOURCE_BYTES) -> dict[str, Any]:
         """The JSON sent, checked against the structure of its type. Raise NotValid."""
@@ -122,3 +118,10 @@ def version_of(etag: object) -> int | None:
     if match is None:
         raise Invalid('If-Match states a version so: W/"3"')
     return int(match[1])
+
+
+def only_where_nothing_is(if_none_match: str | None) -> bool:
+    """If-None-Match: * on a write. Raise Invalid for another value, which says nothing there."""
+    if if_none_match is not None and if_none_match.strip() != "*":
+        raise Invalid("If-None-Match of a write is *: only where nothing is yet")
+    return if_none_match is not None

@@ -1,4 +1,7 @@
-"""Headers that every answer carries: nothing is sniffed, framed, cached by proxies or told to other sites."""
+"""Headers that every answer carries: nothing is sniffed, framed, cached by proxies or told to other sites.
+
+And for HEAD only the headers, the same as for GET. https://hl7.org/fhir/R4/http.html#head
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,8 @@ class SecurityHeaders:
                 stated = message.get("headers", [])
                 present = {name for name, _ in stated}
                 message["headers"] = [*stated, *(pair for pair in _RAW if pair[0] not in present)]
+            elif scope["method"] == "HEAD":
+                message = {**message, "body": b""}
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

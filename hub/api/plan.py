@@ -3,39 +3,80 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import unquote
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, unquote
 
-from hub.api.call import ID, version_of
+from hub.api.call import ID, only_where_nothing_is, version_of
 from hub.errors import HubError, Invalid, Kind
+from hub.store.port import Key
 from profiles.validate import known_type
 
+T = TypeVar("T")
+
 MAX_ENTRIES = 5000
-ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "GET": 3, "HEAD": 4}
+ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
+WRITES = frozenset({"DELETE", "POST", "PUT", "PATCH"})
+CONDITIONS = ("ifMatch", "ifNoneMatch", "ifModifiedSince", "ifNoneExist")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     number: int  # of the entry
     method: str
-    type: str
-    id: str  # "" for a create, a search or a conditional update
+    path: str  # below the server's own address, without the query
     query: str
-    url: str  # as the entry states it
     full_url: str
     resource: dict[str, Any] | None
-    if_match: int | None
-    if_none_exist: str | None
+    conditions: dict[str, str]  # of CONDITIONS, as the entry states them
 
     @property
     def expression(self) -> str:
         return f"Bundle.entry[{self.number}]"
 
+    @property
+    def type(self) -> str:
+        return self.path.partition("/")[0]
+
+    @property
+    def id(self) -> str:
+        """ "" for a create, a search, and whatever is asked by criteria."""
+        return unquote(self.path.partition("/")[2])
+
+    @property
+    def key(self) -> Key:
+        return Key(self.type, self.id)
+
+    @property
+    def if_match(self) -> int | None:
+        return version_of(self.conditions.get("ifMatch"))
+
+    @property
+    def if_none(self) -> bool:
+        return only_where_nothing_is(self.conditions.get("ifNoneMatch"))
+
+    @property
+    def criteria(self) -> str | None:
+        """Of a conditional create, update, patch or delete."""
+        if self.method == "POST":
+            return self.conditions.get("ifNoneExist")
+        return self.query if self.method in WRITES and not self.id else None
+
+    def wrong(self, said: str, where: str) -> Invalid:
+        return Invalid(f"entry {self.number}: {said}", expression=(f"{self.expression}.{where}",))
+
     def named(self, error: HubError) -> HubError:
         """The error, naming this entry."""
         where = tuple(e if e.startswith("Bundle.") else f"{self.expression}.resource" for e in error.expression)
         return HubError(f"entry {self.number}: {error.message}", expression=where or (self.expression,), kind=error.reason)
+
+    def doing(self, work: Callable[[], T]) -> T:
+        """Whatever goes wrong names this entry."""
+        try:
+            return work()
+        except HubError as error:
+            raise self.named(error) from None
 
 
 def entries_of(bundle: dict[str, Any]) -> list[dict[str, Any]]:
@@ -47,123 +88,69 @@ def entries_of(bundle: dict[str, Any]) -> list[dict[str, Any]]:
     return entries
 
 
+_path = re.compile(r"[^\s\x00-\x1f?#/][^\s\x00-\x1f?#]*").fullmatch
+
+
 def step_of(number: int, entry: dict[str, Any], base: str) -> Step:
     """Raise Invalid, naming the entry, for a request that makes no sense."""
-    expression = f"Bundle.entry[{number}].request"
-    request = entry.get("request")
+    where = f"Bundle.entry[{number}]"
+    request, resource = entry.get("request"), entry.get("resource")
     if not isinstance(request, dict) or not isinstance(request.get("url"), str):
-        raise Invalid("an entry needs request.method and request.url", expression=(expression,))
-    method, url, resource = request.get("method"), request["url"], entry.get("resource")
-    if not isinstance(resource, dict | None) or not isinstance(request.get("ifNoneExist"), str | None):
-        raise Invalid("resource is an object and ifNoneExist a string", expression=(f"Bundle.entry[{number}]",))
+        raise Invalid(f"entry {number} needs request.method and request.url", expression=(f"{where}.request",))
+    method = request.get("method")
     if not isinstance(method, str) or method not in ORDER:
-        raise Invalid("the method is one of GET, HEAD, POST, PUT, DELETE", expression=(f"{expression}.method",))
-    path, _, query = url.removeprefix(f"{base}/").lstrip("/").partition("?")
-    kind, _, id = unquote(path).partition("/")
-    if not known_type(kind) or (method in ("PUT", "DELETE", "POST") and id and not ID.fullmatch(id)):
-        raise Invalid("the url is Type, Type/id or Type?criteria", expression=(f"{expression}.url",))
-    step = Step(
-        number,
-        method,
-        kind,
-        id,
-        query,
-        path,
-        str(entry.get("fullUrl", "")),
-        resource,
-        version_of(request.get("ifMatch")),
-        request.get("ifNoneExist"),
-    )
-    _check(step)
-    return step
+        raise Invalid(f"entry {number}: the method is one of {', '.join(ORDER)}", expression=(f"{where}.request.method",))
+    if not isinstance(resource, dict | None):
+        raise Invalid(f"entry {number}: resource is an object", expression=(f"{where}.resource",))
+    for name in CONDITIONS:
+        if not isinstance(request.get(name), str | None):
+            raise Invalid(f"entry {number}: {name} is a string", expression=(f"{where}.request.{name}",))
+    path, _, query = request["url"].removeprefix(base).lstrip("/").partition("?")
+    if "://" in path or not (_path(path) or (not path and query and method == "GET")):
+        raise Invalid(f"entry {number}: the url is an address below {base}", expression=(f"{where}.request.url",))
+    conditions = {name: request[name] for name in CONDITIONS if name in request}
+    return Step(number, method, path, query, str(entry.get("fullUrl", "")), resource, conditions)
 
 
-def _check(step: Step) -> None:
-    if step.method not in ("POST", "PUT"):
-        if step.method == "DELETE" and not step.id:
-            raise Invalid("a delete names Type/id", expression=(f"{step.expression}.request.url",))
-        return
-    if step.resource is None or step.resource.get("resourceType") != step.type:
-        raise Invalid("the entry needs a resource of the type that its url says", expression=(f"{step.expression}.resource",))
+def check_write(step: Step) -> None:
+    """Raise Invalid unless the step is a write that a transaction can carry out."""
+    if "$" in step.path or step.path.endswith("_search"):
+        said = f"entry {step.number}: an operation stands in a batch or alone, not in a transaction"
+        raise HubError(said, kind=Kind.NOT_SUPPORTED, expression=(f"{step.expression}.request.url",))
+    if not known_type(step.type) or (step.id and not ID.fullmatch(step.id)):
+        raise step.wrong("the url is Type, Type/id or Type?criteria", "request.url")
     if step.method == "POST" and step.id:
-        raise Invalid("a create names a type, no id", expression=(f"{step.expression}.request.url",))
-    if step.method == "PUT" and not step.id and not step.query:
-        raise Invalid("an update names Type/id or Type?criteria", expression=(f"{step.expression}.request.url",))
+        raise step.wrong("a create names a type, no id", "request.url")
+    if step.method != "POST" and not step.id and not step.query:
+        raise step.wrong("the url is Type/id or Type?criteria", "request.url")
+    step.doing(lambda: (step.if_match, step.if_none if step.method == "PUT" else None))
+    if step.method in ("POST", "PUT"):
+        _check_resource(step)
+    elif step.method == "PATCH" and (step.resource or {}).get("resourceType") not in ("Binary", "Parameters"):
+        raise step.wrong("a patch is Parameters, or a Binary that holds a JSON Patch", "resource")
+
+
+def _check_resource(step: Step) -> None:
+    if step.resource is None or step.resource.get("resourceType") != step.type:
+        raise step.wrong("the entry needs a resource of the type that its url says", "resource")
     if step.method == "PUT" and step.id and step.resource.get("id") != step.id:
-        raise Invalid("the resource needs the id that the url says", expression=(f"{step.expression}.resource.id",))
+        raise step.wrong("the resource needs the id that the url says", "resource.id")
 
 
 def check_identities(steps: list[Step]) -> None:
-    """One identity twice in a transaction: refused whole, for either could win."""
-    seen: dict[str, int] = {}
+    """One identity twice in a transaction: refused whole, for either could win. https://hl7.org/fhir/R4/http.html#trules"""
+    seen: dict[object, int] = {}
     for step in steps:
-        names = {f"{step.type}/{step.id}"} if step.id and step.method in ("PUT", "DELETE") else set()
-        if step.full_url and step.method in ("POST", "PUT"):
-            names.add(step.full_url)
-        if not step.id and step.query:
-            names.add(f"{step.type}?{step.query}")
-        for name in names:
+        for name in _identities(step):
             if name in seen:
-                raise Invalid(f"the same resource as entry {seen[name]}", expression=(step.expression,))
-        seen.update(dict.fromkeys(names, step.number))
+                raise Invalid(f"entry {step.number} is the same resource as entry {seen[name]}", expression=(step.expression,))
+            seen[name] = step.number
 
 
-_LINKS = frozenset({"reference", "url", "uri", "valueUri", "valueUrl", "valueCanonical"})
-_server_of = re.compile(r"(https?://.+)/[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}").fullmatch
-
-
-class References:
-    """What the bundle's own names become. https://hl7.org/fhir/R4/bundle.html#references"""
-
-    def __init__(self) -> None:
-        self._known: dict[str, str] = {}
-        self.conditional: dict[str, str] = {}
-
-    def add(self, full_url: str, address: str) -> None:
-        if full_url:
-            self._known[full_url] = address
-
-    def applied(self, resource: dict[str, Any], full_url: str) -> dict[str, Any]:
-        """The resource with every reference into the bundle replaced; the one given stays as it is."""
-        server = _server_of(full_url)
-        result = self._replaced(resource, server[1] if server else "")
-        return resource if result is None else result
-
-    def _replaced(self, value: Any, server: str) -> Any:
-        """A changed copy, or None if nothing in it changes."""
-        if isinstance(value, dict):
-            changes = {}
-            for name, content in value.items():
-                if isinstance(content, str):
-                    changed = self._address(content, server) if name in _LINKS else None
-                else:
-                    changed = self._replaced(content, server) if isinstance(content, (dict, list)) else None
-                if changed is not None:
-                    changes[name] = changed
-            return {**value, **changes} if changes else None
-        changed_items = [self._replaced(item, server) if isinstance(item, (dict, list)) else None for item in value]
-        if all(item is None for item in changed_items):
-            return None
-        return [new if new is not None else old for old, new in zip(value, changed_items, strict=True)]
-
-    def _address(self, reference: str, server: str) -> str | None:
-        found = self._known.get(reference) or self.conditional.get(reference)
-        if found is None and server:
-            found = self._known.get(f"{server}/{reference}")
-        return found
-
-
-def conditional_references(value: Any) -> set[str]:
-    """`Patient?identifier=…` wherever a reference stands."""
-    found: set[str] = set()
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, dict):
-            reference = item.get("reference")
-            if isinstance(reference, str) and "?" in reference and known_type(reference.partition("?")[0]):
-                found.add(reference)
-            stack.extend(v for v in item.values() if isinstance(v, (dict, list)))
-        elif isinstance(item, list):
-            stack.extend(v for v in item if isinstance(v, (dict, list)))
-    return found
+def _identities(step: Step) -> set[object]:
+    names: set[object] = {step.key} if step.id and step.method != "POST" else set()
+    if step.full_url and step.method in ("POST", "PUT"):
+        names.add(step.full_url)
+    if step.criteria is not None:
+        names.add((step.type, tuple(sorted(parse_qsl(step.criteria.removeprefix("?"), keep_blank_values=True)))))
+    return names

@@ -1,0 +1,176 @@
+"""A transaction: all or nothing, and the entry that fails is named. https://hl7.org/fhir/R4/http.html#transaction
+
+What can be refused before anything is written is refused first. Deletes are done, then everything gets its name, then creates,
+updates and patches are done, all in one commit; reads see the state after it, each answered for itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from hub.api.amendment import of_entry
+from hub.api.batch import ask
+from hub.api.call import Call, beside, checked
+from hub.api.parameters import criteria
+from hub.api.plan import ORDER, WRITES, Step, check_identities, check_write, entries_of, step_of
+from hub.api.references import References, conditional_references
+from hub.clock import instant
+from hub.errors import HubError, Invalid, Kind, operation_outcome
+from hub.search.query import SearchQuery
+from hub.security.writes import Writes
+from hub.store.port import Key, Saved, Version
+
+
+@dataclass(slots=True)
+class Plan:
+    """The writes, with every criterion of the bundle parsed before the writer is asked."""
+
+    steps: list[Step]
+    of_step: dict[int, SearchQuery] = field(default_factory=dict)
+    of_reference: dict[str, SearchQuery] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The version that an entry led to; None where there was nothing to delete."""
+
+    version: Version | None
+    status: str
+
+
+async def transaction(call: Call, bundle: dict[str, Any], size: int) -> list[dict[str, Any]]:
+    def prepare() -> tuple[list[Step], Plan]:
+        steps = [step_of(number, entry, call.base) for number, entry in enumerate(entries_of(bundle))]
+        writes = [step for step in steps if step.method in WRITES]
+        for step in writes:
+            check_write(step)
+        check_identities(writes)
+        checked(bundle)
+        return steps, _plan(call, writes)
+
+    steps, plan = await beside(size, prepare)
+    done = await call.hub.door.transaction(call.access, lambda writes: _carry_out(writes, plan))
+    return [_answer(call, step, done[step.number]) if step.number in done else await ask(call, step) for step in steps]
+
+
+def _plan(call: Call, writes: list[Step]) -> Plan:
+    plan = Plan(writes)
+    for step in writes:
+        if (query := step.criteria) is not None:
+            plan.of_step[step.number] = step.doing(lambda s=step, q=query: criteria(call, s.type, q))  # type: ignore[misc]
+        for reference in conditional_references(step.resource):
+            kind, _, asked = reference.partition("?")
+            plan.of_reference[reference] = step.doing(lambda k=kind, a=asked: criteria(call, k, a))  # type: ignore[misc]
+    return plan
+
+
+# -- in the writer
+
+
+def _carry_out(writes: Writes, plan: Plan) -> dict[int, Done]:
+    """May be run again: everything it remembers begins here."""
+    run = _Run(writes, plan)
+    for step in plan.steps:
+        if step.method == "DELETE":
+            step.doing(lambda s=step: run.delete(s))  # type: ignore[misc]
+    for step in plan.steps:
+        if step.method != "DELETE":
+            step.doing(lambda s=step: run.name(s))  # type: ignore[misc]
+    for step in plan.steps:
+        step.doing(lambda s=step: run.resolve(s))  # type: ignore[misc]
+    for step in sorted((s for s in plan.steps if s.method != "DELETE"), key=lambda s: ORDER[s.method]):
+        step.doing(lambda s=step: run.write(s))  # type: ignore[misc]
+    return run.done
+
+
+class _Run:
+    def __init__(self, writes: Writes, plan: Plan) -> None:
+        self._writes = writes
+        self._plan = plan
+        self._targets: dict[int, tuple[Key, bool]] = {}  # the key, and whether a conditional create found it there already
+        self._written: dict[Key, int] = {}
+        self._references = References()
+        self.done: dict[int, Done] = {}
+
+    def delete(self, step: Step) -> None:
+        query = self._plan.of_step.get(step.number)
+        key = self._writes.only(query) if query is not None else step.key
+        saved: Saved | None = None
+        if key is not None:
+            self._claim(step, key)
+            saved = self._writes.delete(key, if_match=step.if_match)
+        self.done[step.number] = Done(saved.version if saved else None, "204 No Content")
+
+    def name(self, step: Step) -> None:
+        """Which resource the step writes, so that the others can refer to it."""
+        key, exists = self._target(step)
+        if not exists:
+            self._claim(step, key)
+        self._targets[step.number] = key, exists
+        if step.method != "PATCH":
+            self._references.add(step.full_url, f"{key.type}/{key.id}")
+
+    def _target(self, step: Step) -> tuple[Key, bool]:
+        query = self._plan.of_step.get(step.number)
+        if query is None:
+            return (step.key if step.id else self._writes.new_key(step.type)), False
+        if step.method == "PUT":
+            return self._writes.matched(step.resource or {}, query), False
+        found = self._writes.only(query)
+        if found is None and step.method == "PATCH":
+            raise HubError("no resource matches the criteria", kind=Kind.NOT_FOUND)
+        return (found, step.method == "POST") if found is not None else (self._writes.new_key(step.type), False)
+
+    def _claim(self, step: Step, key: Key) -> None:
+        """Criteria may lead where another entry writes already. https://hl7.org/fhir/R4/http.html#trules"""
+        if key in self._written:
+            raise Invalid(f"the same resource as entry {self._written[key]}", expression=(step.expression,))
+        self._written[key] = step.number
+
+    def resolve(self, step: Step) -> None:
+        if not self._plan.of_reference:
+            return
+        for reference in conditional_references(step.resource):
+            if reference not in self._references.conditional:
+                found = self._writes.only(self._plan.of_reference[reference])
+                if found is None:
+                    raise HubError("no resource matches a conditional reference", kind=Kind.MULTIPLE_MATCHES)
+                self._references.conditional[reference] = f"{found.type}/{found.id}"
+
+    def write(self, step: Step) -> None:
+        key, exists = self._targets[step.number]
+        if exists:
+            self.done[step.number] = Done(self._writes.existing(key), "200 OK")
+            return
+        resource = self._references.applied(step.resource or {}, step.full_url)
+        if step.method == "PATCH":
+            saved = self._writes.amend(key, of_entry(resource), if_match=step.if_match)
+        else:
+            if_none = step.method == "PUT" and step.if_none
+            saved = self._writes.save(resource, id=key.id, if_match=step.if_match, if_none=if_none, new=step.method == "POST")
+        self.done[step.number] = Done(saved.version, "201 Created" if saved.created else "200 OK")
+
+
+# -- answers
+
+
+def _answer(call: Call, step: Step, done: Done) -> dict[str, Any]:
+    response: dict[str, Any] = {"status": done.status}
+    entry: dict[str, Any] = {}
+    version, preferred = done.version, call.prefers("return")
+    if version is not None:
+        address = f"{call.base}/{version.type}/{version.id}"
+        response |= {"location": f"{address}/_history/{version.version}", "etag": version.etag}
+        response["lastModified"] = instant(version.updated)
+        if step.method != "DELETE":
+            entry["fullUrl"] = address
+            if preferred == "representation":
+                entry["resource"] = msgspec.Raw(version.body)
+    if preferred == "OperationOutcome":
+        said = f"version {version.version}" if version is not None else "there was nothing to delete"
+        response["outcome"] = operation_outcome(said, code="informational", severity="information")
+    entry["response"] = response
+    return entry
