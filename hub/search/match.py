@@ -7,8 +7,9 @@ https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import unescape
 from typing import Any, Protocol
 
@@ -125,8 +126,8 @@ def _value(one: Indexed, criterion: Criterion, asked: CriterionValue) -> bool:
             return (one.id == code) != (criterion.modifier == "unequal")
         case "_lastUpdated", DateValue():
             return date_matches(one.updated, one.updated + 1, asked)
-    if needs_body(criterion) and criterion.modifier not in OF_ENTRIES:
-        return _body_value(one.resource, criterion, asked)
+    if needs_body(criterion):
+        return _body_value(one.resource, criterion, asked, lambda: one.values(criterion.code))
     return any(matches_with(entry, asked, criterion.modifier) for entry in one.values(criterion.code))
 
 
@@ -145,10 +146,11 @@ def body_fulfils(resource: Resource, criterion: Criterion) -> bool:
     """One criterion that `needs_body`, of the resource as it was loaded from its JSON."""
     if criterion.code == "_id":
         return any(isinstance(each, TokenValue) and each.code != resource.get("id") for each in criterion.values)
-    return any(_body_value(resource, criterion, value) for value in criterion.values)
+    entries = cache(lambda: [entry.value for entry in extract(resource) if entry.parameter == criterion.code])
+    return any(_body_value(resource, criterion, value, entries) for value in criterion.values)
 
 
-def _body_value(resource: Resource, criterion: Criterion, asked: CriterionValue) -> bool:
+def _body_value(resource: Resource, criterion: Criterion, asked: CriterionValue, values: Callable[[], Iterable[Value]]) -> bool:
     match criterion.code, asked:
         case "_text", StringValue(text):
             return _all_words(text, [narrative(resource)])
@@ -160,8 +162,14 @@ def _body_value(resource: Resource, criterion: Criterion, asked: CriterionValue)
         case _, NearValue(latitude, longitude, metres):
             place = position(resource)
             return place is not None and distance(*place, latitude, longitude) <= metres
-    entries = (entry.value for entry in extract(resource) if entry.parameter == criterion.code)
+    entries = _as_written(list(values()))
     return any(matches_with(entry, asked, criterion.modifier) for entry in entries)
+
+
+def _as_written(entries: list[Value]) -> list[Value]:
+    """A canonical with a version is indexed without it, too: here only as it stands."""
+    versioned = {entry.id.partition("|")[0] for entry in entries if isinstance(entry, Reference) and "|" in entry.id}
+    return [entry for entry in entries if not (isinstance(entry, Reference) and entry.id in versioned)]
 
 
 def _all_words(text: str, texts: Iterable[str]) -> bool:

@@ -112,12 +112,12 @@ def token_value(text: str, parameter: SearchParameter, *_: object) -> TokenValue
     return TokenValue(parts[0], fold_code(parts[1]) or None)
 
 
-def concept_value(text: str, parameter: SearchParameter, *_: object) -> TokenValue:
-    """:above and :below start at one code of one system."""
-    value = token_value(text, parameter)
-    if not value.code or not value.system:
+def concept_value(text: str, *_: object) -> TokenValue:
+    """:above and :below start at one code of one system, as it is written: a hierarchy may tell its cases apart."""
+    parts = [unescape(part) for part in split(text, "|")]
+    if len(parts) != 2 or not all(parts):
         raise ValueError("a hierarchy is asked by system|code")
-    return value
+    return TokenValue(parts[0], parts[1])
 
 
 def of_type_value(text: str, *_: object) -> TokenValue:
