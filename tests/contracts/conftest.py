@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
 from itertools import count
 from pathlib import Path
 
@@ -11,14 +12,16 @@ import pytest
 from hub.store.port import ResourceStore
 from hub.store.sqlite import SqliteStore
 from hub.store.sqlite.search import Thresholds
+from tests.mongod import Server
 
 START = 1_700_000_000_000
 Clock = Callable[[], int]
 
-STORES: dict[str, Callable[[Path, Clock], ResourceStore]] = {
-    "sqlite": lambda folder, clock: SqliteStore(folder, clock=clock),
+STORES: dict[str, Callable[[Path, Clock, Server], AbstractContextManager[ResourceStore]]] = {
+    "sqlite": lambda folder, clock, _: closing(SqliteStore(folder, clock=clock)),
     # As if every criterion were a common one, so that small data goes the ways of large data.
-    "sqlite-walking": lambda folder, clock: SqliteStore(folder, clock=clock, thresholds=Thresholds(few=0, many=0)),
+    "sqlite-walking": lambda folder, clock, _: closing(SqliteStore(folder, clock=clock, thresholds=Thresholds(few=0, many=0))),
+    "mongo": lambda _, clock, server: server.store(clock=clock),
 }
 
 
@@ -30,14 +33,18 @@ def ticking() -> Clock:
 
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ResourceStore]:
-    opened = STORES[request.param](tmp_path / "store", ticking())
-    yield opened
-    opened.close()
+    with _opened(request, tmp_path / "store") as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module", params=STORES)
 def shared_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ResourceStore]:
     """Filled once by a module, then only read."""
-    opened = STORES[request.param](tmp_path_factory.mktemp("store"), ticking())
-    yield opened
-    opened.close()
+    with _opened(request, tmp_path_factory.mktemp("store")) as opened:
+        yield opened
+
+
+def _opened(request: pytest.FixtureRequest, folder: Path) -> AbstractContextManager[ResourceStore]:
+    """The MongoDB server is started for the first store that needs it."""
+    server = request.getfixturevalue("mongodb") if request.param == "mongo" else None
+    return STORES[request.param](folder, ticking(), server)

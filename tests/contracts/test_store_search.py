@@ -90,11 +90,12 @@ def _risk(dice: random.Random) -> dict[str, object]:
 @pytest.fixture(scope="module")
 def kept(shared_store):
     """A few hundred resources, some of them updated and deleted since."""
-    dice = random.Random(7)
     make = [*[_observation] * 4, _patient, _risk]
     made = []
 
     def fill(transaction):
+        dice = random.Random(7)
+        made.clear()  # a store may run it again
         for order in range(SIZE):
             saved = transaction.save(dice.choice(make)(dice), id=f"r{order * 7919 % 1000:03d}")
             made.append((order, Key(saved.version.type, saved.version.id)))

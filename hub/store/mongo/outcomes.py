@@ -1,0 +1,160 @@
+"""What became of each journal record, and how far the journal is finished without a gap.
+
+A journal lies in one process's data folder and numbers its records from one, so its outcomes carry the folder's name, `n`: every
+process sees those of its own journal. Counts are kept in several places (slots) that are added up when asked, for a single one
+would be changed by every record, and records done at the same time would wait for each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from typing import Any
+
+from pymongo.client_session import ClientSession
+
+from hub.store.mongo.documents import Document
+from hub.store.mongo.reading import Reading
+from hub.store.port import Outcome, SourceTally, UnmappedCode
+
+COUNTED = ("done", "dead", "issues", "resources")
+FIRST_LOOK = 1024  # records looked at together when the end of what is finished is searched
+
+
+def read(reading: Reading, node: str, seq: int) -> Outcome | None:
+    found = reading.one("outcome", {"_id": _id(node, seq)})
+    return _outcome(found) if found else None
+
+
+def listed(reading: Reading, node: str, *, state: str, source: str, after: int, limit: int, newest: bool = False) -> list[Outcome]:
+    wanted: Document = {"n": node, "seq": {"$gt": after}}
+    wanted |= {name: value for name, value in (("state", state), ("source", source)) if value}
+    if not state and not source:
+        wanted = {"_id": {"$gt": _id(node, after), "$lt": _id(node, None)}}
+    rows = reading.find("outcome", wanted, sort=[("seq" if "n" in wanted else "_id", -1 if newest else 1)], limit=limit)
+    return [_outcome(row) for row in rows] if limit > 0 else []
+
+
+def record(reading: Reading, session: ClientSession, node: str, slot: int, outcome: Outcome) -> None:
+    former = read(reading, node, outcome.seq)
+    document = {
+        "n": node,
+        "seq": outcome.seq,
+        "state": outcome.state,
+        "source": outcome.source,
+        "facility": outcome.facility,
+        "kind": outcome.kind,
+        "finished": outcome.finished,
+        "attempts": outcome.attempts,
+        "reason": outcome.reason,
+        "resources": list(outcome.resources),
+        "issues": [list(map(list, issue.items())) for issue in outcome.issues],
+        "ledger": list(map(list, outcome.ledger.items())),
+    }
+    outcomes = reading.database.beside("outcome")
+    if former is None:
+        outcomes.insert_one({"_id": _id(node, outcome.seq), **document}, session=session)
+    else:
+        outcomes.replace_one({"_id": _id(node, outcome.seq)}, document, session=session)
+    _count(reading, session, node, slot, former, outcome)
+
+
+def _count(reading: Reading, session: ClientSession, node: str, slot: int, former: Outcome | None, outcome: Outcome) -> None:
+    tallies: dict[str, Counter[str]] = {}
+    codes: dict[tuple[str, str], int] = {}
+    displays: dict[tuple[str, str], str] = {}
+    for each, sign in ((former, -1), (outcome, 1)):
+        if each is None:
+            continue
+        tally = tallies.setdefault(each.source, Counter())
+        for name, number in _numbers(each).items():
+            tally[name] += sign * number
+        for code, display in _unmapped(each).items():
+            codes[code] = codes.get(code, 0) + sign
+            displays[code] = display
+    for source, tally in tallies.items():
+        _add(reading, session, "tally", [node, source, str(slot)], {"n": node, "source": source}, dict(tally))
+    for named, records in codes.items():
+        if records:
+            system, value = named
+            fixed = {"n": node, "system": system, "code": value, "display": displays[named]}
+            _add(reading, session, "unmapped", [node, system, value, str(slot)], fixed, {"records": records})
+
+
+def _add(
+    reading: Reading, session: ClientSession, collection: str, name: list[str], fixed: Document, counts: dict[str, int]
+) -> None:
+    digest = hashlib.sha256("\x1f".join(name).encode()).hexdigest()
+    change = {"$setOnInsert": fixed, "$inc": counts}
+    reading.database.beside(collection).update_one({"_id": digest}, change, upsert=True, session=session)
+
+
+def _numbers(outcome: Outcome) -> dict[str, int]:
+    done = outcome.state == "done"
+    counts = (int(done), int(not done), int(done and bool(outcome.issues)), len(outcome.resources))
+    return dict(zip(COUNTED, counts, strict=True))
+
+
+def _unmapped(outcome: Outcome) -> dict[tuple[str, str], str]:
+    """Its codes that nothing maps, each once."""
+    found = (issue for issue in outcome.issues if issue["code"] == "unmapped-code" and issue.get("value"))
+    return {(issue.get("system", ""), issue["value"]): issue.get("display", "") for issue in found}
+
+
+def tallies(reading: Reading, node: str) -> dict[str, SourceTally]:
+    found: dict[str, Counter[str]] = {}
+    for row in reading.find("tally", {"n": node}):
+        tally = found.setdefault(row["source"], Counter())
+        for name in COUNTED:
+            tally[name] += row[name]
+    return {source: SourceTally(**{name: tally[name] for name in COUNTED}) for source, tally in found.items()}
+
+
+def unmapped(reading: Reading, node: str, limit: int) -> list[UnmappedCode]:
+    codes: dict[tuple[str, str], UnmappedCode] = {}
+    for row in reading.find("unmapped", {"n": node}):
+        key = row["system"], row["code"]
+        before = codes[key].records if key in codes else 0
+        codes[key] = UnmappedCode(*key, row["display"], before + row["records"])
+    held = [code for code in codes.values() if code.records > 0]
+    return sorted(held, key=lambda code: (-code.records, code.system, code.code))[:limit]
+
+
+def finished_after(reading: Reading, node: str, seq: int) -> int:
+    """Numbers without a gap are as many as their range is long: look at longer and longer ranges, then halve the last one."""
+    low, step = seq, FIRST_LOOK
+    while _complete(reading, node, low, low + step):
+        low, step = low + step, step * 2
+    high = low + step  # (low, high] has a gap
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _complete(reading, node, low, middle):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _complete(reading: Reading, node: str, after: int, last: int) -> bool:
+    return reading.count("outcome", {"_id": {"$gt": _id(node, after), "$lte": _id(node, last)}}) == last - after
+
+
+def _id(node: str, seq: int | None) -> str:
+    """Sorts by number; None is behind all of them."""
+    return f"{node}/{'~' if seq is None else f'{seq:015d}'}"
+
+
+def _outcome(row: dict[str, Any]) -> Outcome:
+    return Outcome(
+        seq=row["seq"],
+        state=row["state"],
+        reason=row["reason"],
+        attempts=row["attempts"],
+        resources=tuple(row["resources"]),
+        issues=tuple(dict(issue) for issue in row["issues"]),
+        ledger=dict(row["ledger"]),
+        finished=row["finished"],
+        source=row["source"],
+        facility=row["facility"],
+        kind=row["kind"],
+    )

