@@ -1,11 +1,13 @@
-"""Search of one type, by GET and by POST _search. https://hl7.org/fhir/R4/http.html#search"""
+"""Search by GET and by POST _search: of one type, of several or all, and of a compartment. https://hl7.org/fhir/R4/http.html#search"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from starlette.responses import Response
 
+from hub.api import compartment, walk
 from hub.api.bundles import bundle, found, warning
 from hub.api.call import Call
 from hub.api.formats import presentation_of
@@ -14,12 +16,17 @@ from hub.api.paging import Pairs, page_link, position_of, query_pairs
 from hub.api.parameters import pairs_of, parsed
 from hub.api.responses import json_answer
 from hub.api.shape import Shape
-from hub.errors import Invalid, operation_outcome
+from hub.errors import Invalid, NotFound, operation_outcome
+from hub.search.parameters import registry
+from hub.search.parse import SystemSearch, parse_system_search
 from hub.search.query import SearchQuery
-from hub.store.port import SearchPage
+from hub.security.reads import Reads
+from hub.store.port import Key, SearchPage
+from profiles.validate import known_type
 
 FORM = "application/x-www-form-urlencoded"
 FORM_BYTES = 256 * 1024
+TRAIL = frozenset({"AuditEvent"})  # searched where it is named; else every page of an administrator would grow the next
 
 
 async def search(call: Call) -> Response:
@@ -28,6 +35,27 @@ async def search(call: Call) -> Response:
 
 async def search_by_post(call: Call) -> Response:
     """Criteria in the body keep names out of logs."""
+    return await answer(call, call.type, await form_pairs(call))
+
+
+async def search_system(call: Call) -> Response:
+    return await _several(call, "", query_pairs(call))
+
+
+async def search_system_by_post(call: Call) -> Response:
+    return await _several(call, "", await form_pairs(call))
+
+
+async def search_compartment(call: Call) -> Response:
+    return await _in_compartment(call, query_pairs(call))
+
+
+async def search_compartment_by_post(call: Call) -> Response:
+    return await _in_compartment(call, await form_pairs(call))
+
+
+async def form_pairs(call: Call) -> Pairs:
+    """The parameters of the form after those of the address."""
     body = await body_of(call.request, FORM_BYTES)
     if body and media_type(call.request.headers.get("content-type", "")) != FORM:
         raise NotJson(f"a search by POST is sent as Content-Type: {FORM}")
@@ -37,7 +65,7 @@ async def search_by_post(call: Call) -> Response:
         raise Invalid("the form is not UTF-8") from None
     pairs = pairs_of(form)
     _present(call, dict(pairs))
-    return await answer(call, call.type, [*query_pairs(call), *pairs])
+    return [*query_pairs(call), *pairs]
 
 
 def _present(call: Call, form: dict[str, str]) -> None:
@@ -50,21 +78,93 @@ def _present(call: Call, form: dict[str, str]) -> None:
 
 
 async def answer(call: Call, kind: str, pairs: Pairs) -> Response:
+    """A search of one type."""
     shape = Shape.of(dict(pairs))
     search = parsed(call, kind, pairs)
     used = list(search.self_parameters)
     query = replace(_counted(search.query, shape), after=position_of(call, kind, used))
-    page = await call.hub.door.search(call.access, query, asked="&".join(f"{name}={value}" for name, value in used))
-    links = {"self": page_link(call, kind, used)}
+    page = await call.hub.door.search(call.access, query, asked=_asked(used))
+    return _searchset(call, kind, used, page, shape, query.count, search.ignored)
+
+
+# -- several types
+
+
+async def _in_compartment(call: Call, pairs: Pairs) -> Response:
+    key, kind = call.key, call.request.path_params["kind"]
+    types = compartment.types_of(key.type)
+    if kind != "*":
+        if not known_type(kind) or kind not in types:
+            raise NotFound(f"no resources of this type lie in the compartment of a {key.type}")
+        types = frozenset({kind})
+    return await _several(call, f"{key.type}/{key.id}/{kind}", pairs, types, key)
+
+
+async def _several(
+    call: Call, path: str, pairs: Pairs, types: frozenset[str] | None = None, compartment_of: Key | None = None
+) -> Response:
+    shape = Shape.of(dict(pairs))
+    readable = call.hub.door.reads(call.access).scope.types
+    asked = (types or registry().types) & (readable if readable is not None else registry().types)
+    if len(asked) > 1 and not any(name == "_type" for name, _ in pairs):
+        asked -= TRAIL
+    search = _parsed(call, asked, pairs)
+    used = list(search.self_parameters)
+    queries = [_counted(query, shape) for query in search.queries]
+    position = position_of(call, path, used)
+    stated = f"{path}?{_asked(used)}" if path else _asked(used)
+    page = await call.hub.door.reading(
+        call.access,
+        lambda reads: _page(reads, queries, position, compartment_of),
+        action="E",
+        interaction="search-system" if compartment_of is None else "search-type",
+        type=queries[0].type if len(queries) == 1 else "Resource",
+        asked=stated,
+    )
+    return _searchset(call, path, used, page, shape, queries[0].count, search.ignored)
+
+
+def _parsed(call: Call, types: frozenset[str], pairs: Pairs) -> SystemSearch:
+    lenient = call.prefers("handling") == "lenient"
+    return parse_system_search(types, pairs, lenient=lenient, now=call.hub.clock(), zone=call.hub.county.zone, base=call.base)
+
+
+def _page(reads: Reads, queries: Sequence[SearchQuery], position: str | None, key: Key | None) -> SearchPage:
+    if key is not None:
+        reads.read(key)  # nothing is told of a compartment whose owner the caller may not see
+        queries = [replace(q, criteria=(compartment.condition_of(reads, key, q.type), *q.criteria)) for q in queries]
+    count = queries[0].count
+    if not count:
+        page = SearchPage(())
+    elif walk.by_last_updated(queries):
+        page = walk.merged(reads, queries, count, position)
+    else:
+        page = walk.walk(reads, queries, count, position)
+    if page.total is None and queries[0].total == "accurate":
+        page = replace(page, total=walk.counted(reads, queries))
+    return page
+
+
+# -- the answer
+
+
+def _searchset(
+    call: Call, path: str, used: Pairs, page: SearchPage, shape: Shape, count: int, ignored: tuple[str, ...]
+) -> Response:
+    links = {"self": page_link(call, path, used)}
     entries = []
-    if query.count:
+    if count:
         base = call.base
         entries = [found(version, base, "match", shape.body(version)) for version in page.matches]
         entries += [found(version, base, "include", shape.body(version)) for version in page.included]
         if page.next is not None:
-            links["next"] = page_link(call, kind, used, page.next)
-    entries += [warning(operation_outcome(text, code=code, severity="warning")) for code, text in _notes(search.ignored, page)]
+            links["next"] = page_link(call, path, used, page.next)
+    entries += [warning(operation_outcome(text, code=code, severity="warning")) for code, text in _notes(ignored, page)]
     return json_answer(bundle("searchset", entries, links=links, now=call.hub.clock(), total=page.total))
+
+
+def _asked(used: Pairs) -> str:
+    return "&".join(f"{name}={value}" for name, value in used)
 
 
 def _counted(query: SearchQuery, shape: Shape) -> SearchQuery:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -72,11 +73,20 @@ async def metadata(request: Request) -> Response:
     return json_answer(capability_statement(base, hub.county.name, hub.clock()))
 
 
+class CompartmentTypes(StringConvertor):
+    """What is searched in a compartment: a type, or all of them."""
+
+    regex = r"[A-Z][A-Za-z]*|\*"
+
+
+register_url_convertor("compartment", CompartmentTypes())
+
 ONE, ALL = "/fhir/{type}/{id}", "/fhir/{type}"
 ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
     ("GET", "/fhir/Binary/{id}", binary.read, True),
     ("PUT", "/fhir/Binary/{id}", binary.update, True),
     ("POST", "/fhir/Binary", binary.create, True),
+    ("POST", "/fhir/_search", search.search_system_by_post, False),
     ("GET", "/fhir/_history", history.of_system, False),
     ("GET", ALL + "/_history", history.of_type, False),
     ("GET", ONE, read.read, False),
@@ -92,6 +102,10 @@ ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
     ("GET", ONE + "/_history", history.of_instance, False),
     ("GET", ONE + "/_history/{version}", read.vread, False),
     ("POST", ALL + "/_search", search.search_by_post, False),
+    ("POST", ONE + "/{kind:compartment}/_search", search.search_compartment_by_post, False),
+    ("GET", ONE + "/{kind:compartment}", search.search_compartment, False),
+    ("GET", "/fhir", search.search_system, False),
+    ("GET", "/fhir/", search.search_system, False),
     ("POST", "/fhir", bundle.process, False),
     ("POST", "/fhir/", bundle.process, False),
 )
