@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help demo test lint bench kill-campaign lock clean
+.PHONY: help demo test lint bench kill-campaign crash-campaign lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -30,6 +30,10 @@ bench: ## the figures of benchmarks/README.md, into benchmarks/results/ (ARGS="-
 kill-campaign: ## kill -9 the hub at 200 random moments while a LIS sends (ARGS="--kills 200 --seed 1")
 	@scripts/setup.sh test
 	@$(PY) -m tests.end_to_end.kill_campaign $(ARGS)
+
+crash-campaign: ## power cuts under the store and kill -9 of its process, 1,000 each (ARGS="--trials 1000 --seed 1")
+	@scripts/setup.sh test
+	@$(PY) -m tests.end_to_end.crash_campaign $(ARGS)
 
 lock: ## pin the versions anew, with hashes (needs pip-tools beside the project)
 	@scripts/lock.sh

@@ -1,6 +1,7 @@
-"""Build every index entry anew from the stored resources, as after a change of what is extracted.
+"""Build index entries anew from the stored resources, as after a change of what is extracted.
 
-One transaction: readers see the former entries until it is committed, and a stop half way changes nothing.
+`reindex` builds all of them in one transaction: readers see the former entries until it is committed, and a stop half way changes
+nothing. `reindex_some` and `forget` work in pieces, between which others write.
 """
 
 # ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
@@ -12,6 +13,7 @@ from typing import Any
 import apsw
 
 from hub.fhir_json import load
+from hub.store.port import Reindexed
 from hub.store.sqlite import rows
 from hub.store.sqlite.indexer import Indexer
 from hub.store.sqlite.names import NewNames
@@ -51,3 +53,27 @@ def _index(connection: apsw.Connection, indexer: Indexer, names: NewNames, rid: 
     rows.replace(connection, rid, set(), found)
     update = "UPDATE resource SET patient = ?, present = ? WHERE rid = ?"
     connection.execute(update, (indexer.patient_of(resource), rows.present(found), rid))
+
+
+def reindex_some(connection: apsw.Connection, indexer: Indexer, names: NewNames, type: str, after: str, limit: int) -> Reindexed:
+    """Rows that are missing are added; one more resource than asked tells whether there is a next piece."""
+    number = names.word(connection, type)
+    select = """SELECT resource.rid, body FROM resource JOIN body USING (rid)
+    WHERE type = ? AND deleted = 0 AND resource.rid > ? ORDER BY resource.rid LIMIT ?"""
+    chunk: list[Any] = connection.execute(select, (number, int(after or 0), limit + 1)).fetchall()
+    for rid, body in chunk[:limit]:
+        _index(connection, indexer, names, rid, body)
+    return Reindexed(str(chunk[limit - 1][0]) if len(chunk) > limit else None, len(chunk[:limit]))
+
+
+def forget(connection: apsw.Connection, type: str, code: str, limit: int) -> bool:
+    """`present` keeps the parameter's number until the resource is indexed anew; nothing asks for it meanwhile."""
+    select = "SELECT id FROM parameter WHERE type = (SELECT id FROM word WHERE text = ?) AND (code = ? OR code GLOB ? || ':*')"
+    for (parameter,) in connection.execute(select, (type, code, code)).fetchall():
+        for table, names in rows.COLUMNS.items():
+            key = f"({', '.join((*names, 'rid'))})"
+            some = f"SELECT {key[1:-1]} FROM {table} WHERE param = ? LIMIT ?"
+            connection.execute(f"DELETE FROM {table} WHERE {key} IN ({some})", (parameter, limit))
+            if connection.changes() >= limit:
+                return True
+    return False

@@ -139,10 +139,10 @@ CREATE INDEX resource_updated ON resource (type, updated, rid, deleted);
 }
 
 
-def connect(path: Path, *, writing: bool) -> apsw.Connection:
+def connect(path: Path, *, writing: bool, vfs: str | None = None) -> apsw.Connection:
     """The writing connection creates and checkpoints; a reading one can do neither."""
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOMUTEX | (apsw.SQLITE_OPEN_CREATE if writing else 0)
-    connection = apsw.Connection(str(path), flags=flags, statementcachesize=200)
+    connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=200)
     connection.set_busy_timeout(BUSY_MS)
     connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB if writing else PAGE_CACHE_KIB // 8}")
     connection.execute(f"PRAGMA mmap_size = {MMAP_BYTES if not writing else 0}")

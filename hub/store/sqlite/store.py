@@ -11,6 +11,7 @@ from typing import TypeVar
 import apsw
 
 from hub.clock import utc_ms
+from hub.errors import Unavailable
 from hub.search.query import SearchQuery
 from hub.store.port import EVERYTHING, Key, Transaction
 from hub.store.sqlite.functions import register
@@ -20,7 +21,7 @@ from hub.store.sqlite.names import NewNames
 from hub.store.sqlite.readers import limited
 from hub.store.sqlite.reads import STATEMENT_SECONDS, SqliteReads
 from hub.store.sqlite.reindex import Progress, reindex
-from hub.store.sqlite.schema import connect, prepare
+from hub.store.sqlite.schema import WAL_BYTES, connect, prepare
 from hub.store.sqlite.search import STANDARD, Search, Thresholds
 from hub.store.sqlite.transaction import SqliteTransaction
 from hub.store.sqlite.writer import Writer
@@ -40,15 +41,17 @@ class SqliteStore(SqliteReads):
         statement_seconds: float = STATEMENT_SECONDS,
         lock_seconds: float = WAIT_SECONDS,
         thresholds: Thresholds = STANDARD,
+        log_bytes: int = WAL_BYTES,
+        vfs: str | None = None,
     ) -> None:
+        """`vfs` names another way to the disk, known to SQLite; beyond `log_bytes` the log is folded into the file."""
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = FolderLock(folder / "store.lock", wait=lock_seconds)
         path = folder / "store.sqlite"
         self._closed = False
         self._new_names = NewNames()
         try:
-            self._writing = connect(path, writing=True)
-            prepare(self._writing)
+            self._writing = _opened(path, vfs)
         except BaseException:
             self._lock.release()
             raise
@@ -56,7 +59,7 @@ class SqliteStore(SqliteReads):
         super().__init__(path, indexer=indexer, statement_seconds=statement_seconds, thresholds=thresholds)
         register(self._writing, indexer)
         self._transaction = SqliteTransaction(self._writing, clock=clock, indexer=indexer, names=self._new_names, find=self._find)
-        self._writer = Writer(self._writing, rolled_back=self._new_names.forget)
+        self._writer = Writer(self._writing, rolled_back=self._new_names.forget, log_bytes=log_bytes)
 
     def write(self, work: Callable[[Transaction], T]) -> Future[T]:
         return self._writer.submit(lambda: work(self._transaction))
@@ -100,6 +103,20 @@ class SqliteStore(SqliteReads):
         self._readers.close()
         self._writing.close()
         self._lock.release()
+
+
+def _opened(path: Path, vfs: str | None) -> apsw.Connection:
+    """Raise Unavailable for a file that this program cannot work on."""
+    try:
+        connection = connect(path, writing=True, vfs=vfs)
+        try:
+            prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+    except (apsw.NotADBError, apsw.CorruptError):
+        raise Unavailable(f"{path.name} is damaged: restore a backup of the data folder") from None
+    return connection
 
 
 def _untold(done: int, total: int) -> None:

@@ -12,11 +12,12 @@ import msgspec
 from hub.errors import NotFound, VersionConflict
 from hub.fhir_json import load
 from hub.search.query import SearchQuery
-from hub.store.port import Addition, Key, Outcome, Resource, Saved, Version
+from hub.store.port import Addition, Key, Outcome, Reindexed, Resource, Saved, Version
 from hub.store.sqlite import items, outcomes, people, rows, versions
 from hub.store.sqlite.content import owned, stamped
 from hub.store.sqlite.indexer import Indexer
 from hub.store.sqlite.names import NewNames
+from hub.store.sqlite.reindex import forget, reindex_some
 from hub.store.sqlite.rows import Row
 
 Find = Callable[[apsw.Connection, SearchQuery, int], list[Key]]
@@ -131,6 +132,13 @@ class SqliteTransaction:
 
     def find(self, query: SearchQuery, *, limit: int = 2) -> list[Key]:
         return self._find(self._connection, query, limit)
+
+    # -- the index
+    def reindex(self, type: str, after: str = "", limit: int = 200) -> Reindexed:
+        return reindex_some(self._connection, self._indexer, self._names, type, after, limit)
+
+    def forget(self, type: str, code: str, limit: int = 5000) -> bool:
+        return forget(self._connection, type, code, limit)
 
     # -- whose is it
     def person_of(self, patient: str) -> str:

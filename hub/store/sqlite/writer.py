@@ -25,7 +25,7 @@ GROUP_JOBS = 256
 GROUP_SECONDS = 0.05  # a group that has run this long commits, however many still wait
 IDLE_SECONDS = 0.5  # after this much quiet the log is folded into the file
 PAGE_BYTES = 4096
-HUGE_LOG = 8  # times WAL_BYTES
+HUGE_LOG = 8  # times what the log may hold before it is folded
 HUGE_LOG_WAIT_MS = 1_000
 
 log = logging.getLogger(__name__)
@@ -47,9 +47,9 @@ class _GroupLost(Exception):
 
 
 class Writer:
-    """Owns the writing connection. `rolled_back` is told when a job's changes were undone."""
+    """Owns the writing connection. `rolled_back` is told when a job's changes were undone; past `log_bytes` the log is folded."""
 
-    def __init__(self, connection: apsw.Connection, rolled_back: Callable[[], None]) -> None:
+    def __init__(self, connection: apsw.Connection, rolled_back: Callable[[], None], log_bytes: int = WAL_BYTES) -> None:
         self._connection = connection
         self._rolled_back = rolled_back
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
@@ -57,7 +57,8 @@ class Writer:
         self._closed = False
         self._broken = ""
         self._log_pages = 0
-        self._fold_at = WAL_BYTES // PAGE_BYTES
+        self._log_limit = log_bytes // PAGE_BYTES
+        self._fold_at = self._log_limit
         connection.set_wal_hook(self._log_grew)
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -169,13 +170,13 @@ class Writer:
 
     def _fold(self, mode: int) -> None:
         """Move the log into the file as far as readers allow, without waiting for them; only a huge log is worth a wait."""
-        huge = self._log_pages * PAGE_BYTES > HUGE_LOG * WAL_BYTES
+        huge = self._log_pages > HUGE_LOG * self._log_limit
         self._connection.set_busy_timeout(HUGE_LOG_WAIT_MS if huge else 0)
         try:
             self._connection.wal_checkpoint(mode=mode)
-            self._fold_at = WAL_BYTES // PAGE_BYTES
+            self._fold_at = self._log_limit
         except apsw.BusyError:
-            self._fold_at = self._log_pages + WAL_BYTES // PAGE_BYTES // 4  # a reader is in the way: not again at every commit
+            self._fold_at = self._log_pages + self._log_limit // 4  # a reader is in the way: not again at every commit
         except apsw.Error as error:
             log.warning("checkpoint failed: %s", type(error).__name__)
         finally:

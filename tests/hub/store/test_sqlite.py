@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import subprocess
 import sys
 import threading
@@ -39,28 +38,6 @@ def until(condition):
 
 def test_an_instant_has_milliseconds_and_is_utc():
     assert [instant(ms) for ms in (0, 1_700_000_000_007)] == ["1970-01-01T00:00:00.000Z", "2023-11-14T22:13:20.007Z"]
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_kill_minus_nine_loses_no_acknowledged_write_and_leaves_no_half(tmp_path, seed):
-    acknowledged: set[int] = set()
-    dice = random.Random(seed)
-    for threads in (1, 4):
-        command = [sys.executable, "-m", "tests.hub.store.killed_writer", str(tmp_path / "store"), f"c{seed}", str(threads)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-            for _ in range(dice.randrange(20, 200)):
-                acknowledged.add(int(child.stdout.readline()))
-            child.kill()
-            acknowledged |= {int(line) for line in child.stdout if line.endswith("\n")}
-    store = SqliteStore(tmp_path / "store")
-    try:
-        assert store.check() == []
-        found = {int(name[1:]) for name in every_id(store, SearchQuery("Observation", (token("code", f"c{seed}"),), count=1000))}
-        patients = {int(name[1:]) for name in every_id(store, SearchQuery("Patient", count=1000))}
-        assert acknowledged <= found
-        assert found == patients == {outcome.seq for outcome in store.outcomes(limit=100_000)}
-    finally:
-        store.close()
 
 
 def test_a_second_process_is_refused_and_told_who_has_the_folder(tmp_path, store):
@@ -101,6 +78,14 @@ def test_a_file_of_another_schema_is_refused(tmp_path, store):
     foreign.close()
     with pytest.raises(Unavailable, match="not of this hub"):
         SqliteStore(tmp_path / "other")
+
+
+def test_a_damaged_file_is_named_and_the_folder_let_go(tmp_path, store):
+    store.close()
+    (tmp_path / "store" / "store.sqlite").write_bytes(b"no database at all" * 1000)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="damaged: restore a backup"):
+            SqliteStore(tmp_path / "store", lock_seconds=0.1)
 
 
 def test_writes_that_wait_together_share_a_commit_and_close_finishes_them(tmp_path):
