@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hub.errors import Invalid
-from hub.search.criteria import WITHOUT_MISSING, quantities, truth
+from hub.search.criteria import WITHOUT_MISSING, truth
 from hub.search.dates import interval
 from hub.search.parameters import SearchParameter, registry
+from hub.search.quantities import quantities
 from hub.search.query import Condition, Criterion, CriterionValue, DateValue, ParameterType
 from hub.search.reading import Context, DoesNotFit, NotUnderstood, shown
 from hub.search.values import (

@@ -12,17 +12,9 @@ from hub.errors import Invalid
 from hub.search.expressions import compiled
 from hub.search.near import near_value
 from hub.search.parameters import SearchParameter, registry
-from hub.search.query import (
-    AnyOf,
-    Condition,
-    Criterion,
-    CriterionValue,
-    NumberValue,
-    ParameterType,
-    QuantityValue,
-)
+from hub.search.quantities import quantities
+from hub.search.query import Condition, Criterion, CriterionValue, ParameterType
 from hub.search.reading import MAX_VALUES, Context, DoesNotFit, NotUnderstood, not_supported, shown, too_costly
-from hub.search.units import UCUM, canonical
 from hub.search.values import (
     VALUES,
     Reader,
@@ -143,35 +135,3 @@ def _each(name: str, texts: list[str], read: Callable[[str], CriterionValue]) ->
             yield read(text)
         except (ValueError, ArithmeticError) as error:
             raise Invalid(f"{shown(name)}: {error}") from None
-
-
-# -- quantities
-
-
-def quantities(code: str, found: tuple[CriterionValue, ...]) -> Condition:
-    """In a UCUM unit: as much as that, in whatever unit it was measured. A unit without a system is also asked as it stands."""
-    plain: list[CriterionValue] = []
-    converted: list[CriterionValue] = []
-    for value in found:
-        in_base = _in_base_units(value) if isinstance(value, QuantityValue) else None
-        if in_base is not None:
-            converted.append(in_base)
-        if in_base is None or (isinstance(value, QuantityValue) and value.system is None):
-            plain.append(value)
-    conditions = []
-    if plain:
-        conditions.append(Criterion(code, "quantity", tuple(plain)))
-    if converted:
-        conditions.append(Criterion(f"{code}:canonical", "quantity", tuple(converted)))
-    return conditions[0] if len(conditions) == 1 else AnyOf(tuple(conditions))
-
-
-def _in_base_units(value: QuantityValue) -> QuantityValue | None:
-    if value.code is None or value.system not in (None, UCUM):
-        return None
-    number = value.number
-    exact = canonical(number.number, number.number, value.code)
-    bounds = canonical(number.low, number.high, value.code)
-    if exact is None or bounds is None:
-        return None
-    return QuantityValue(NumberValue(number.prefix, exact[0], bounds[0], bounds[1]), None, bounds[2])

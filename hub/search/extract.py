@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from hub.search.compare import matches
 from hub.search.convert import Converter, converter, reference
 from hub.search.derived import derived, in_base_units
 from hub.search.entries import Entry, Reference, Value
 from hub.search.expressions import Path, Step, Test, compiled, select
 from hub.search.parameters import STORED, Registry, SearchParameter, patient_compartment, published
+from hub.search.quantities import part_matches
 from hub.search.query import CompositeValue
 
 Resource = dict[str, Any]
@@ -194,7 +194,7 @@ def composite_matches(resource: Resource, parameter: SearchParameter, value: Com
     for path, components in _composite(parameter):
         for element, _, _ in select((path,), resource, resource):
             pairs = zip(components, value.parts, strict=True)
-            if all(any(matches(each, part) for each in read(element, resource)) for read, part in pairs):
+            if all(any(part_matches(each, part) for each in read(element, resource)) for read, part in pairs):
                 return True
     return False
 

@@ -19,6 +19,7 @@ from hub.search.extract import composite_matches, extract
 from hub.search.folding import fold
 from hub.search.near import box, distance, position
 from hub.search.parameters import registry
+from hub.search.quantities import quantities
 from hub.search.query import (
     AllOf,
     AnyOf,
@@ -219,12 +220,8 @@ def _candidates_of(resource_type: str, criterion: Criterion, value: CriterionVal
     match value:
         case NearValue():
             return box(value)
-        case CompositeValue(parts):
-            parameter = registry().get(resource_type, criterion.code)
-            components = parameter.components if parameter is not None else ()
-            like = [(registry().get(resource_type, each.code), each, part) for each, part in zip(components, parts, strict=False)]
-            known = [Criterion(each.code, each.type, (part,)) for found, each, part in like if found and found.type == each.type]
-            return AllOf(tuple(known)) if known else None
+        case CompositeValue():
+            return _parts(resource_type, criterion.code, value)
         case StringValue() if criterion.modifier in ("ends", "equal"):
             looser = "contains" if criterion.modifier == "ends" else ""
             return Criterion(criterion.code, criterion.type, (value,), looser)
@@ -236,3 +233,15 @@ def _candidates_of(resource_type: str, criterion: Criterion, value: CriterionVal
         case ReferenceValue(_, identity):
             return Criterion(criterion.code, criterion.type, (ReferenceValue("", identity.partition("|")[0]),))
     return Criterion(criterion.code, criterion.type, (), "missing", False)
+
+
+def _parts(resource_type: str, code: str, value: CompositeValue) -> Condition | None:
+    """Each component that is like a parameter of the type is asked as that one."""
+    parameter = registry().get(resource_type, code)
+    found: list[Condition] = []
+    for component, part in zip(parameter.components if parameter is not None else (), value.parts, strict=False):
+        like = registry().get(resource_type, component.code)
+        if like is not None and like.type == component.type:
+            one = (part,)
+            found.append(quantities(like.code, one) if like.type == "quantity" else Criterion(like.code, like.type, one))
+    return AllOf(tuple(found)) if found else None

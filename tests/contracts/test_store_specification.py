@@ -225,6 +225,7 @@ ASKED = {
     "PlanDefinition?url:above=http://a.cn/plan/sub/x": "old new",
     # 3.1.1.4.14 composites
     f"Observation?code-value-quantity={LOINC}|15074-8$gt5": "glucose again",
+    f"Observation?code-value-quantity={LOINC}|15074-8$5.4|{UCUM}|mmol/L": "glucose again",
     "Observation?component-code-value-quantity=8480-6$lt100": "",
     f"Observation?component-code-value-quantity=8480-6$140|{UCUM}|mm[Hg]": "pressure",
     "Observation?combo-code=8480-6": "pressure",
