@@ -41,7 +41,7 @@ class Composer:
         if active_only:
             found = {key: active(part) for key, part in found.items()}
         sources = tuple(dict.fromkeys((*rules.sources, *(_canonical(part) for part in found.values()))))
-        return Expansion(url, str(resource.get("version", "")), found, tuple(rules.missing), active_only, sources)
+        return Expansion(url, str(resource.get("version", "")), found, tuple(rules.missing), active_only, sources, resource)
 
 
 class _Rules:

@@ -88,6 +88,7 @@ class Expansion:
     missing: tuple[str, ...] = ()
     active_only: bool = False  # compose.inactive is false
     sources: tuple[str, ...] = ()  # canonical URLs with versions of what it was made from
+    definition: dict[str, Any] = field(default_factory=dict)  # the ValueSet
 
     def __len__(self) -> int:
         return sum(len(part.codes) for part in self.parts.values())

@@ -35,16 +35,20 @@ ALL_OF = "?fhir_vs"  # https://hl7.org/fhir/R4/snomedct.html#implicit: {system}?
 class Terminology:
     """Thread-safe. What is at hand is given at once; what is not is worked out by one thread at a time."""
 
-    def __init__(self, store: ResourceStore, beside: Path | None = None) -> None:
+    def __init__(self, store: ResourceStore) -> None:
         self._store = store
         self._stored = Stored(store)
-        self._files = Files(beside)
+        self._files = Files()
         self._lock = threading.RLock()
         self._systems: Kept[str, CodeSystem] = Kept(KEPT_BYTES)
         self._maps: Kept[str, CodeMap] = Kept(KEPT_BYTES // 4)
         self._named: Kept[Name, Any] = Kept(20_000)  # (change, type, url, version) → what it names, or None
         self._expansions: Kept[Name, Expansion | None] = Kept(KEPT_EXPANSIONS)
         self._seen: tuple[bytes, ...] | None = None
+
+    def look_beside(self, folder: Path) -> None:
+        """Where county.toml lies the county's own tables do: they take the place of those shipped."""
+        self._files = Files(folder)
 
     # -- what a search, a validator and a rule ask
 
@@ -112,9 +116,17 @@ class Terminology:
     def read_concept_map(self, found: Found) -> CodeMap:
         return self._read(self._maps, found, lambda body: CodeMap.of(fhir_json.load(body)))
 
-    def read_value_set(self, resource: dict[str, Any], within: tuple[str, ...] = ()) -> Expansion:
+    def read_value_set(self, found: Found) -> Expansion:
+        key = (self._change(), found.mark)
+        made = self._once(
+            self._expansions, key, lambda: self.composed(fhir_json.load(found.body)), lambda made: 1 + len(made or ())
+        )
+        return complete(made)
+
+    def composed(self, resource: dict[str, Any]) -> Expansion:
+        """Of a definition that is not kept: it came with the question."""
         with self._lock:
-            return self._composer.expansion(resource, within)
+            return self._composer.expansion(resource)
 
     def _read(self, kept: Kept[str, T], found: Found, read: Callable[[bytes], T]) -> T:
         return self._once(kept, found.mark, lambda: read(found.body), lambda _: len(found.body))
@@ -139,19 +151,22 @@ class Terminology:
 
     def _composed(self, canonical: Canonical, within: tuple[str, ...]) -> Expansion | None:
         found = self._find("ValueSet", canonical)
-        resource = fhir_json.load(found.body) if found is not None else self._implicit(canonical.url)
+        resource = fhir_json.load(found.body) if found is not None else self._implicit(canonical)
         return None if resource is None else self._composer.expansion(resource, within)
 
-    def _implicit(self, url: str) -> dict[str, Any] | None:
+    def _implicit(self, canonical: Canonical) -> dict[str, Any] | None:
         """A value set that nobody wrote: a whole code system, or what lies below one of its codes."""
+        url, version = canonical
         system, asked, rest = url.partition(ALL_OF)
         include: dict[str, Any] = {"system": system if asked else standard().system_of(url)}
+        if version:
+            include["version"] = version
         if rest:
             kind, _, code = rest.partition("/")
             if kind != "=isa" or not code:
                 return None
             include["filter"] = [{"property": "concept", "op": "is-a", "value": code}]
-        if not include["system"] or self.code_system(include["system"]) is None:
+        if not include["system"] or self.code_system(include["system"], version) is None:
             return None
         return {"resourceType": "ValueSet", "url": url, "compose": {"include": [include]}}
 

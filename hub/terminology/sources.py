@@ -90,7 +90,7 @@ def standard() -> Standard:
 class Files:
     """The country's tables in profiles/cn and the county's own beside county.toml, which take their place."""
 
-    def __init__(self, beside: Path | None) -> None:
+    def __init__(self, beside: Path | None = None) -> None:
         self._roots = [root for root in (SHIPPED, beside) if root is not None]
 
     def find(self, type: str, canonical: Canonical) -> Found | None:

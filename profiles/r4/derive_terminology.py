@@ -3,7 +3,8 @@
     python -m profiles.r4.derive_terminology PACKAGE_DIR
 
 A member of the archive is one CodeSystem, ValueSet or ConceptMap without narrative and without the prose about it; `index.json`
-lists them all. What repeats another owner's codes (SNOMED CT, LOINC beyond a few, DICOM) stays out: a county that has a licence loads it.
+lists them all. What repeats another owner's codes (SNOMED CT, LOINC beyond a few, DICOM) stays out: a county that has a licence
+loads it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,89 @@
+"""$validate-code: is this a code of the code system, is it one of the value set, and is that what it is called?
+
+https://hl7.org/fhir/R4/valueset-operation-validate-code.html  https://hl7.org/fhir/R4/codesystem-operation-validate-code.html
+The answer to a question that can be answered is 200 with `result`; what was asked about never stands in the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hub.search.folding import fold
+from hub.terminology.asked import Coding, parameters
+from hub.terminology.concepts import CodeSystem, Designations
+from hub.terminology.expand import display_in
+from hub.terminology.expansion import Expansion
+from hub.terminology.grammars import GRAMMARS
+
+COMMON = frozenset({"code", "system", "coding", "codeableConcept", "display", "displayLanguage", "abstract", "date"})
+IN_VALUE_SET = COMMON | {"url", "valueSet", "valueSetVersion", "systemVersion"}
+IN_CODE_SYSTEM = (COMMON - {"system"}) | {"url", "codeSystem", "version"}
+UNSUPPORTED = frozenset({"context"})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    good: bool
+    message: str = ""
+    display: str = ""
+    known: tuple[str, ...] = field(default=())  # texts that the code goes by
+
+    def answer(self) -> dict[str, Any]:
+        return parameters(
+            ("result", "Boolean", self.good), ("message", "String", self.message), ("display", "String", self.display)
+        )
+
+
+def best(verdicts: Iterable[Verdict]) -> Verdict:
+    """Of several codings one that is right is enough."""
+    found = list(verdicts)
+    return next((verdict for verdict in found if verdict.good), found[0])
+
+
+def in_value_set(expansion: Expansion, asked: Coding, *, language: str = "", abstract: bool = True) -> Verdict:
+    system, version, code, display = asked
+    member = expansion.find(system, code, version)
+    if member is None:
+        return _absent(expansion, system, code)
+    if member.abstract and not abstract:
+        return Verdict(False, "the code is abstract: it groups others and is not chosen itself", member.display)
+    return _called(member.display, member.designations, display, language, inactive=member.inactive)
+
+
+def _absent(expansion: Expansion, system: str, code: str) -> Verdict:
+    if any(GRAMMARS[url](code) for url in expansion.missing if url in GRAMMARS and system in ("", url)):
+        return Verdict(True)
+    unknown = [url for url in expansion.missing if url not in GRAMMARS and system in ("", url)]
+    if unknown:
+        return Verdict(False, f"this cannot be told here: the value set draws on {unknown[0][:200]}, which is not loaded")
+    if not system and expansion.missing:
+        return Verdict(False, "the code is not in the value set, as far as that is loaded here")
+    return Verdict(False, "the code is not in the value set")
+
+
+def in_code_system(system: CodeSystem, asked: Coding, *, language: str = "", abstract: bool = True) -> Verdict:
+    _, _, code, display = asked
+    number = system.find(code)
+    if number is None:
+        part = " that is loaded here" if system.content in ("fragment", "example") else ""
+        return Verdict(False, f"the code is not in the code system{part}")
+    if number in system.abstract and not abstract:
+        return Verdict(False, "the code is abstract: it groups others and is not chosen itself", system.displays[number])
+    designations = system.designations.get(number, [])
+    return _called(system.displays[number], designations, display, language, inactive=number in system.inactive)
+
+
+def by_grammar(url: str, code: str) -> Verdict:
+    good = GRAMMARS[url](code)
+    return Verdict(good, "" if good else "the code is not one of this grammar")
+
+
+def _called(display: str, designations: Designations, stated: str, language: str, *, inactive: bool) -> Verdict:
+    """Case, width and runs of spaces make no difference to a display."""
+    known = {fold(text) for text in (display, *(str(each.get("value", "")) for each in designations)) if text}
+    shown = display_in(display, designations, language)
+    if stated and known and fold(stated) not in known:
+        return Verdict(False, "the code is right; the display is not one of its texts", shown)
+    return Verdict(True, "the code is no longer in use" if inactive else "", shown)
