@@ -1,14 +1,13 @@
-"""Patient/{id}/$everything: a person's record from every facility that the caller may see, page by page.
+"""Patient/{id}/$everything and Encounter/{id}/$everything: a record from every facility that the caller may see, page by page.
 
-https://hl7.org/fhir/R4/patient-operation-everything.html
-All linked Patients' compartments are walked in turn, type by type; what a page refers to outside them (facilities, practitioners,
-locations, medications) stands beside it.
+https://hl7.org/fhir/R4/patient-operation-everything.html, https://hl7.org/fhir/R4/encounter-operation-everything.html
+The compartments of all linked Patients, or of the encounter, are walked type by type; what a page refers to outside them
+(facilities, practitioners, locations, medications, the encounter's patient) stands beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
@@ -16,94 +15,151 @@ from starlette.responses import Response
 from hub import fhir_json
 from hub.api.bundles import bundle, found
 from hub.api.call import Call
-from hub.api.paging import MAX_COUNT, count_of, page_link, position_of, query_pairs
+from hub.api.compartment import condition_of, itself
+from hub.api.paging import MAX_COUNT, Pairs, count_of, page_link, position_of, query_pairs
 from hub.api.responses import json_answer
+from hub.api.walk import walk
 from hub.errors import Invalid
-from hub.search.parameters import patient_compartment, registry
+from hub.search.parameters import registry
 from hub.search.parse import parse_search
-from hub.search.query import Condition, Criterion, ReferenceValue, SearchQuery, TokenValue
+from hub.search.query import AllOf, AnyOf, Condition, Criterion, ReferenceValue, SearchQuery
 from hub.security.reads import Reads
 from hub.store.port import Key, Version
+from profiles.structures import compartments
 
 KNOWN = frozenset({"_type", "_since", "_count", "_format", "_pretty"})
+OF_PATIENT = KNOWN | {"start", "end"}
 BESIDE = frozenset({"Organization", "Practitioner", "PractitionerRole", "Location", "Medication", "Device"})
 NOT_RECORDS = frozenset({"AuditEvent", "Provenance"})
 DEFAULT_COUNT = 100
 
+CARE_DATES = (
+    "date",
+    "period",
+    "authored",
+    "authoredon",
+    "authored-on",
+    "issued",
+    "recorded-date",
+    "occurrence",
+    "started",
+    "effective",
+    "effective-time",
+    "whenhandedover",
+    "created",
+    "sent",
+    "onset-date",
+)
+"""Parameters that say when care took place, the best first: for `start` and `end`."""
 
-async def everything(call: Call) -> Response:
-    key = Key("Patient", call.request.path_params["id"])
+
+async def of_patient(call: Call) -> Response:
+    return await _everything(call, Key("Patient", call.request.path_params["id"]), OF_PATIENT)
+
+
+async def of_encounter(call: Call) -> Response:
+    return await _everything(call, Key("Encounter", call.request.path_params["id"]), KNOWN)
+
+
+async def _everything(call: Call, key: Key, known: frozenset[str]) -> Response:
     pairs = query_pairs(call)
     stated = dict(pairs)
-    if unknown := sorted(set(stated) - KNOWN):
-        raise Invalid(f"$everything takes _type, _since and _count, not {unknown[0][:64]}")
-    path = f"Patient/{key.id}/$everything"
+    if unknown := sorted(set(stated) - known):
+        raise Invalid(f"$everything takes {', '.join(sorted(known))}, not {unknown[0][:64]}", expression=(unknown[0][:64],))
+    path = f"{key.type}/{key.id}/$everything"
     position = position_of(call, path, pairs)
-    count = max(1, count_of(stated.get("_count"), DEFAULT_COUNT))
-    since = _since(call, stated["_since"]) if "_since" in stated else ()
-    walk = _Walk(key, _types(stated.get("_type", "")), since, count)
+    count = min(MAX_COUNT, max(1, count_of(stated.get("_count"), DEFAULT_COUNT)))
+    record = _Record(key, _types(stated.get("_type", "")), _since(call, stated), _Care.of(call, stated))
+
+    def work(reads: Reads) -> tuple[tuple[Version, ...], list[Version], str | None]:
+        reads.read(key)
+        page = walk(reads, list(record.queries(reads, count)), count, position)
+        return page.matches, _beside(reads, page.matches, key.type), page.next
+
     asked = f"{path}?" + "&".join(f"{name}={value}" for name, value in pairs)
-    work = call.hub.door.reading(
-        call.access, lambda reads: walk.page(reads, position), interaction="operation", key=key, asked=asked
-    )
-    matches, beside, following = await work
+    matches, beside, following = await call.hub.door.reading(call.access, work, interaction="operation", key=key, asked=asked)
+    return _answer(call, path, pairs, matches, beside, following, first=position is None)
+
+
+def _answer(
+    call: Call,
+    path: str,
+    pairs: Pairs,
+    matches: tuple[Version, ...],
+    beside: list[Version],
+    following: str | None,
+    *,
+    first: bool,
+) -> Response:
     links = {"self": page_link(call, path, pairs)}
     if following is not None:
         links["next"] = page_link(call, path, pairs, following)
     entries = [found(version, call.base, "match") for version in matches]
     entries += [found(version, call.base, "include") for version in beside]
-    total = len(matches) if position is None and following is None else None
+    total = len(matches) if first and following is None else None
     return json_answer(bundle("searchset", entries, links=links, now=call.hub.clock(), total=total))
 
 
-class _Walk:
-    def __init__(self, key: Key, types: frozenset[str] | None, since: tuple[Condition, ...], count: int) -> None:
+class _Care:
+    """`start` and `end`: when care took place. A record that says no date is part of it."""
+
+    def __init__(self, call: Call, bounds: tuple[tuple[str, str], ...]) -> None:
+        self._call = call
+        self._bounds = bounds
+
+    @classmethod
+    def of(cls, call: Call, stated: dict[str, str]) -> _Care:
+        """Raise Invalid for what is no date."""
+        bounds = tuple((prefix, stated[name]) for name, prefix in (("start", "ge"), ("end", "le")) if name in stated)
+        care = cls(call, bounds)
+        care.conditions("Observation")
+        return care
+
+    def conditions(self, kind: str) -> tuple[Condition, ...]:
+        code = next((code for code in CARE_DATES if _is_date(kind, code)), "")
+        if not code or not self._bounds:
+            return ()
+        pairs = [(code, f"{prefix}{text}") for prefix, text in self._bounds]
+        within = _criteria(self._call, kind, pairs)
+        return (AnyOf((Criterion(code, "date", (), "missing", missing=True), AllOf(within))),)
+
+
+def _is_date(kind: str, code: str) -> bool:
+    parameter = registry().get(kind, code)
+    return parameter is not None and parameter.type == "date"
+
+
+class _Record:
+    """Whose record, and which part of it."""
+
+    def __init__(self, key: Key, types: frozenset[str] | None, since: tuple[Condition, ...], care: _Care) -> None:
         self._key = key
         self._types = types
         self._since = since
-        self._count = min(count, MAX_COUNT)
+        self._care = care
 
-    def page(self, reads: Reads, position: str | None) -> tuple[list[Version], list[Version], str | None]:
-        """(records, what they refer to, position of the next page). Raise NotFound for a patient the caller may not see."""
-        reads.read(self._key)
-        steps = list(self._steps(reads))
-        first, after = _parsed(position)
-        matches: list[Version] = []
-        for number in range(first, len(steps)):
-            while len(matches) < self._count:
-                page = reads.search(replace(steps[number], count=self._count - len(matches), after=after))
-                matches += page.matches
-                after = page.next
-                if after is None:
-                    break
-            if after is not None:
-                return matches, _beside(reads, matches), f"{number}:{after}"
-            if len(matches) >= self._count and number + 1 < len(steps):
-                return matches, _beside(reads, matches), f"{number + 1}:"
-        return matches, _beside(reads, matches), None
-
-    def _steps(self, reads: Reads) -> Iterator[SearchQuery]:
-        patients = reads.person(self._key.id)
-        ids = Criterion("_id", "token", tuple(TokenValue(None, patient) for patient in patients))
-        references = tuple(ReferenceValue("Patient", patient) for patient in patients)
-        for kind in ("Patient", *sorted(patient_compartment())):
-            if not self._asked(kind, reads):
-                continue
-            if kind == "Patient":
-                yield SearchQuery("Patient", (ids, *self._since), count=self._count)
-            elif code := _subject_code(kind):
-                yield SearchQuery(kind, (Criterion(code, "reference", references), *self._since), count=self._count)
+    def queries(self, reads: Reads, count: int) -> Iterator[SearchQuery]:
+        key = self._key
+        for kind in (key.type, *sorted(set(compartments()[key.type]) - {key.type})):
+            if self._asked(kind, reads):
+                within = itself(reads, key) if kind == key.type else _condition(reads, key, kind)
+                when = () if kind == key.type else self._care.conditions(kind)
+                if within is not None:
+                    yield SearchQuery(kind, (within, *when, *self._since), count=count)
 
     def _asked(self, kind: str, reads: Reads) -> bool:
         readable = reads.scope.types is None or kind in reads.scope.types
         return readable and kind not in NOT_RECORDS and (self._types is None or kind in self._types)
 
 
-def _subject_code(kind: str) -> str:
-    """The parameter that says whose record it is: of several that touch the compartment the one that means the patient."""
-    codes = patient_compartment()[kind]
+def _condition(reads: Reads, key: Key, kind: str) -> Condition | None:
+    """Of the parameters that touch a patient's compartment the one that means the patient: who acted in it has no record there."""
+    if key.type != "Patient":
+        return condition_of(reads, key, kind)
+    codes = compartments()["Patient"][kind]
     known = [code for code in ("patient", "subject", *codes) if code in codes and registry().get(kind, code)]
-    return known[0] if known and kind != "Patient" else ""
+    references = tuple(ReferenceValue("Patient", patient) for patient in reads.person(key.id))
+    return Criterion(known[0], "reference", references) if known else None
 
 
 def _types(text: str) -> frozenset[str] | None:
@@ -113,22 +169,21 @@ def _types(text: str) -> frozenset[str] | None:
     return types or None
 
 
-def _since(call: Call, text: str) -> tuple[Condition, ...]:
-    pairs = [("_lastUpdated", f"ge{text}")]
-    return parse_search("Patient", pairs, now=call.hub.clock(), zone=call.hub.county.zone).query.criteria
+def _since(call: Call, stated: dict[str, str]) -> tuple[Condition, ...]:
+    return _criteria(call, "Patient", [("_lastUpdated", f"ge{stated['_since']}")]) if "_since" in stated else ()
 
 
-def _parsed(position: str | None) -> tuple[int, str | None]:
-    number, _, after = (position or "0:").partition(":")
-    return int(number), after or None
+def _criteria(call: Call, kind: str, pairs: Pairs) -> tuple[Condition, ...]:
+    return parse_search(kind, pairs, now=call.hub.clock(), zone=call.hub.county.zone).query.criteria
 
 
-def _beside(reads: Reads, matches: list[Version]) -> list[Version]:
+def _beside(reads: Reads, matches: tuple[Version, ...], whose: str) -> list[Version]:
     """What the records of this page refer to outside the compartment, once each."""
+    types = BESIDE if whose == "Patient" else BESIDE | {"Patient", "EpisodeOfCare"}
     present = {Key(version.type, version.id) for version in matches}
     wanted: dict[Key, None] = {}
     for version in matches:
-        wanted.update((key, None) for key in _references(fhir_json.load(version.body)) if key.type in BESIDE)
+        wanted.update((key, None) for key in _references(fhir_json.load(version.body)) if key.type in types)
     return reads.read_many([key for key in wanted if key not in present][:MAX_COUNT])
 
 

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hub.api import binary, bundle, conditional, everything, history, patch, read, search, write
+from hub.api import binary, bundle, conditional, everything, history, lastn, meta, patch, read, search, write
 from hub.api.auth import access_of, hub_of
 from hub.api.call import Call
 from hub.api.formats import Formats
@@ -87,6 +87,13 @@ ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
     ("PUT", "/fhir/Binary/{id}", binary.update, True),
     ("POST", "/fhir/Binary", binary.create, True),
     ("POST", "/fhir/_search", search.search_system_by_post, False),
+    ("GET", "/fhir/Observation/$lastn", lastn.lastn, False),
+    ("POST", "/fhir/Observation/$lastn", lastn.lastn_by_post, False),
+    ("GET", "/fhir/$meta", meta.of_system, False),
+    ("GET", ALL + "/$meta", meta.of_type, False),
+    ("GET", ONE + "/$meta", meta.of_instance, False),
+    ("POST", ONE + "/$meta-add", meta.add, False),
+    ("POST", ONE + "/$meta-delete", meta.delete, False),
     ("GET", "/fhir/_history", history.of_system, False),
     ("GET", ALL + "/_history", history.of_type, False),
     ("GET", ONE, read.read, False),
@@ -98,7 +105,8 @@ ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
     ("PUT", ALL, conditional.update, False),
     ("DELETE", ALL, conditional.delete, False),
     ("PATCH", ALL, patch.conditional_patch, False),
-    ("GET", "/fhir/Patient/{id}/$everything", everything.everything, False),
+    ("GET", "/fhir/Patient/{id}/$everything", everything.of_patient, False),
+    ("GET", "/fhir/Encounter/{id}/$everything", everything.of_encounter, False),
     ("GET", ONE + "/_history", history.of_instance, False),
     ("GET", ONE + "/_history/{version}", read.vread, False),
     ("POST", ALL + "/_search", search.search_by_post, False),
