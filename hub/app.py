@@ -14,9 +14,12 @@ from fastapi.telemetry import TelemetryConfig
 from hub.api.headers import SecurityHeaders
 from hub.api.service import install_fhir
 from hub.clock import utc_ms
+from hub.jobs import Jobs
 from hub.keep import keep
 from hub.recognition.facts import recognition_of
 from hub.recognition.router import router as recognition_router
+from hub.reindexing import serve_reindexing
+from hub.search.searchable import Searchable
 from hub.security.audit_index import with_audit
 from hub.security.door import Door
 from hub.security.links import LinkSigner
@@ -26,7 +29,7 @@ from hub.settings import County, Facility
 from hub.store.blobs import BlobStore
 from hub.store.port import ResourceStore, Transaction
 from hub.store.sqlite import SqliteReader, SqliteStore
-from hub.store.sqlite.indexer import standard_indexer
+from hub.terminology.service import Terminology
 from hub.web.router import install as install_pages
 from mappers.identity_keys import organization_id
 
@@ -47,10 +50,14 @@ class Hub:
     tokens: TokenStore
     door: Door
     trail: AuditTrail
+    terminology: Terminology
     links: LinkSigner
     clock: Callable[[], int]  # UTC milliseconds
+    searchable: Searchable
+    jobs: Jobs
 
     def close(self) -> None:
+        self.jobs.close()
         self.trail.close()
         self.store.close()
         self.tokens.close()
@@ -59,10 +66,15 @@ class Hub:
 def open_hub(data: Path, county: County, *, clock: Callable[[], int] = utc_ms) -> Hub:
     """Open the data folder, or make it; the county's facilities become Organizations."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = SqliteStore(data, clock=clock, indexer=with_audit(standard_indexer()))
+    searchable = Searchable()
+    store = SqliteStore(data, clock=clock, indexer=with_audit(searchable.indexer(), searchable.customised))
     try:
+        searchable.attach(store)
         store.write(lambda transaction: keep_facilities(transaction, county, clock())).result()
-        return _hub(data, county, store, AuditTrail(data, clock, Shipper(data, store)), clock)
+        jobs = Jobs(store, clock, sole=True)
+        serve_reindexing(jobs, searchable, sole=True)
+        jobs.start()
+        return _hub(data, county, store, AuditTrail(data, clock, Shipper(data, store)), clock, searchable, jobs)
     except BaseException:
         store.close()
         raise
@@ -70,21 +82,36 @@ def open_hub(data: Path, county: County, *, clock: Callable[[], int] = utc_ms) -
 
 def open_front(data: Path, county: County, *, settle: Callable[[], None], clock: Callable[[], int] = utc_ms) -> Hub:
     """The same hub as another process has opened, for reading; `settle` has that one bring logged audit events into the store."""
-    store = SqliteReader(data, indexer=with_audit(standard_indexer()))
-    return _hub(data, county, store, AuditTrail(data, clock, RemoteShipper(settle)), clock)
+    searchable = Searchable()
+    store = SqliteReader(data, indexer=with_audit(searchable.indexer(), searchable.customised))
+    searchable.attach(store)
+    jobs = Jobs(store, clock, sole=False)  # to tell of them; the other process does them
+    return _hub(data, county, store, AuditTrail(data, clock, RemoteShipper(settle)), clock, searchable, jobs)
 
 
-def _hub(data: Path, county: County, store: ResourceStore, trail: AuditTrail, clock: Callable[[], int]) -> Hub:
+def _hub(
+    data: Path,
+    county: County,
+    store: ResourceStore,
+    trail: AuditTrail,
+    clock: Callable[[], int],
+    searchable: Searchable,
+    jobs: Jobs,
+) -> Hub:
+    terminology = Terminology(store)
     return Hub(
         data=data,
         county=county,
         store=store,
         blobs=BlobStore(data / "blobs", tidy=not isinstance(store, SqliteReader)),
         tokens=TokenStore(data, clock=clock),
-        door=Door(store, county, clock, trail),
+        door=Door(store, county, clock, trail, concepts=terminology),
         trail=trail,
+        terminology=terminology,
         links=LinkSigner.of_folder(data),
         clock=clock,
+        searchable=searchable,
+        jobs=jobs,
     )
 
 
@@ -129,6 +156,7 @@ def create_app(hub: Hub, *, beside: Path | None = None) -> FastAPI:
     """
     app = bare_app(hub)
     app.state.county_folder = beside or hub.data
+    hub.terminology.look_beside(app.state.county_folder)
     recognition_of(app.state)
 
     @app.get("/health")

@@ -16,14 +16,16 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hub.api import binary, bundle, conditional, everything, history, lastn, meta, patch, read, search, write
-from hub.api.auth import access_of, hub_of
+from hub.api import binary, bundle, conditional, everything, history, jobs, lastn, meta, patch, read, search, validate, write
+from hub.api.auth import access_of, hub_of, note_refusal
 from hub.api.call import Call
 from hub.api.formats import Formats
 from hub.api.metadata import capability_statement
 from hub.api.negotiation import check_accept
 from hub.api.responses import error_answer, json_answer
 from hub.errors import HubError, operation_outcome
+from hub.search.parameters import in_force
+from hub.terminology.operations import TERMINOLOGY_ROUTES
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +44,14 @@ class Endpoint:
         try:
             if not self.any_format:
                 check_accept(request)
-            answer = await self.interaction(Call(request, hub_of(request), access_of(request)))
+            hub = hub_of(request)
+            with in_force(hub.searchable.registry()):
+                answer = await self.interaction(Call(request, hub, access_of(request)))
+            if request.path_params.get("type") == "SearchParameter" and request.method != "GET":
+                hub.searchable.look()
+                hub.jobs.wake()
         except HubError as error:
+            await note_refusal(request, error)
             answer = error_answer(error)
         except HTTPException:
             raise
@@ -83,6 +91,9 @@ register_url_convertor("compartment", CompartmentTypes())
 
 ONE, ALL = "/fhir/{type}/{id}", "/fhir/{type}"
 ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
+    ("POST", "/fhir/$reindex", jobs.reindex, False),
+    ("GET", "/fhir/$job/{job}", jobs.status, False),
+    ("DELETE", "/fhir/$job/{job}", jobs.cancel, False),
     ("GET", "/fhir/Binary/{id}", binary.read, True),
     ("PUT", "/fhir/Binary/{id}", binary.update, True),
     ("POST", "/fhir/Binary", binary.create, True),
@@ -96,6 +107,10 @@ ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
     ("POST", ONE + "/$meta-delete", meta.delete, False),
     ("GET", "/fhir/_history", history.of_system, False),
     ("GET", ALL + "/_history", history.of_type, False),
+    *TERMINOLOGY_ROUTES,
+    ("POST", ALL + "/$validate", validate.validate_type, False),
+    ("POST", ONE + "/$validate", validate.validate_instance, False),
+    ("GET", ONE + "/$validate", validate.validate_instance, False),
     ("GET", ONE, read.read, False),
     ("GET", ALL, search.search, False),
     ("POST", ALL, write.create, False),
@@ -149,7 +164,12 @@ class FhirFirst:
             return
         segments = scope["path"][6:].split("/")
         endpoint = QUICK.get((scope["method"], len(segments)))
-        if endpoint is not None and segments[0] not in ("Binary", "metadata") and segments[-1][:1] not in ("", "_", "$"):
+        if (
+            endpoint is not None
+            and segments[0][:1] != "$"
+            and segments[0] not in ("Binary", "metadata")
+            and segments[-1][:1] not in ("", "_", "$")
+        ):
             scope["path_params"] = dict(zip(("type", "id"), segments, strict=False))
             await endpoint(scope, receive, send)
             return
@@ -177,7 +197,10 @@ def _is_fhir(request: Request) -> bool:
 
 async def _hub_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HubError)  # noqa: S101  the table above says so
-    return error_answer(error) if _is_fhir(request) else PlainTextResponse(error.message, error.reason.status)
+    if not _is_fhir(request):
+        return PlainTextResponse(error.message, error.reason.status)
+    await note_refusal(request, error)
+    return error_answer(error)
 
 
 _HTTP_CODES = {401: "login", 403: "forbidden", 404: "not-found", 405: "not-supported", 413: "too-long", 415: "not-supported"}
@@ -188,6 +211,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     status = error.status_code
     if not _is_fhir(request):
         return PlainTextResponse(str(error.detail), status, error.headers)
+    await note_refusal(request)
     try:
         access_of(request)
     except HubError as stranger:

@@ -296,7 +296,7 @@ PINYIN_CONVERTERS: dict[str, Converter] = {"name": human_name_and_pinyin, "phone
 
 
 def converter(parameter: SearchParameter, data_type: str) -> Converter | None:
-    """None where there is nothing to index. Raise KeyError for a pair that no R4 parameter has."""
+    """None where there is nothing to index."""
     if (parameter.type, data_type) in NOTHING:
         return None
     if data_type == "Extension":
@@ -305,7 +305,7 @@ def converter(parameter: SearchParameter, data_type: str) -> Converter | None:
         return resource_reference(parameter.target)
     if data_type == "HumanName" and parameter.resource_type in PINYIN_TYPES and parameter.code in PINYIN_CONVERTERS:
         return PINYIN_CONVERTERS[parameter.code]
-    return CONVERTERS[parameter.type, data_type]
+    return CONVERTERS.get((parameter.type, data_type))
 
 
 @cache

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from hub.search.parameters import facts
+from profiles.structures import members
 
 Json = Any
 
@@ -391,7 +392,16 @@ def elements() -> Elements:
 
 
 def element_of(owner: str, name: str) -> Element | None:
-    return elements().get(owner, {}).get(name)
+    """What no published parameter reaches is looked up among all elements, for custom ones."""
+    return elements().get(owner, {}).get(name) or _other(owner, name)
+
+
+def _other(owner: str, name: str) -> Element | None:
+    found = [member for member in members(owner).values() if member.element == name]
+    if not found:
+        return None
+    choice = found[0].name != name
+    return Element(tuple(dict.fromkeys(member.type for member in found)), choice, found[0].many)
 
 
 @cache

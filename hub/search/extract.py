@@ -80,7 +80,6 @@ def extract(resource: Resource) -> list[Entry]:
 
 
 def plan_of(parameters: Iterable[SearchParameter], resource_type: str) -> Plan:
-    """Raise CannotCompile for an expression of a parameter, KeyError for a data type that its type cannot search."""
     plan = Plan()
     for parameter in parameters:
         if parameter.type != "composite" and parameter.code not in STORED:
@@ -90,7 +89,7 @@ def plan_of(parameters: Iterable[SearchParameter], resource_type: str) -> Plan:
 
 
 def _add(plan: Plan, parameter: SearchParameter, path: Path) -> None:
-    convert = None if parameter.type == "special" else converter(parameter, path.type)
+    convert = converter(parameter, path.type)
     if path.truth:
         if convert is not None:
             plan.computed.append((parameter.code, path, convert))

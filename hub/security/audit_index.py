@@ -5,13 +5,14 @@ The same entries as `hub.search.extract` finds, which a test holds it to; an Aud
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from hub.search.entries import Date, Entry, Reference, String, Token
-from hub.search.extract import extract, patient_of
+from hub.search.extract import patient_of
 from hub.search.folding import fold, fold_code
 from hub.security.audit import ENTITY_TYPE, EVENT_TYPE, INTERACTION, OBJECT_ROLE, OBSERVER, SECURITY_ROLE
 from hub.store.sqlite import Indexer
@@ -23,11 +24,13 @@ OUTCOME = "http://hl7.org/fhir/audit-event-outcome"
 _REST = Entry("type", Token("rest", EVENT_TYPE))
 
 
-def with_audit(indexer: Indexer) -> Indexer:
-    """The indexer, with the short way for AuditEvents that the hub made."""
+def with_audit(indexer: Indexer, customised: Callable[[str], bool] = lambda _: False) -> Indexer:
+    """The indexer, with the short way for AuditEvents that the hub made, while no custom parameter asks more of them."""
+    extract = indexer.extract
 
     def extracted(resource: Resource) -> list[Entry]:
-        return entries_of(resource) if own_event(resource) else extract(resource)
+        short = own_event(resource) and not customised("AuditEvent")
+        return entries_of(resource) if short else extract(resource)
 
     def patient(resource: Resource) -> str:
         """None, so that a facility sees its own events alone: treating a person is no right to know who else looked."""

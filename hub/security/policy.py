@@ -58,6 +58,9 @@ CLINICAL_TYPES = SHARED_TYPES | PATIENT_TYPES
 
 WRITING_ROLES = frozenset({"clinician", "system", "admin"})
 SERVER_OWNED_TYPES = frozenset({"AuditEvent"})
+CONFIGURING_ROLES = frozenset({"admin", "it"})
+CONFIGURATION_TYPES = frozenset({"SearchParameter"})
+"""What changes how the whole hub works."""
 
 _ROLE_TYPES: dict[str, frozenset[str] | None] = {
     "admin": None,
@@ -95,6 +98,9 @@ def is_golden(resource: dict[str, Any]) -> bool:
 
 def check_write(access: Access, resource_type: str, current: Version | None, *, golden: bool = False) -> None:
     """Raise NotAllowed unless `access` may write this resource; `current` is its newest version, if any."""
+    if resource_type in CONFIGURATION_TYPES:
+        check_configure(access)
+        return
     if access.role not in WRITING_ROLES:
         raise NotAllowed(f"the role {access.role} may not write")
     if resource_type in SERVER_OWNED_TYPES:
@@ -110,6 +116,12 @@ def check_write(access: Access, resource_type: str, current: Version | None, *, 
         raise NotAllowed("a token without a facility may not write")
     if current is not None and current.facility != access.facility:
         raise NotAllowed("the record belongs to another facility")
+
+
+def check_configure(access: Access) -> None:
+    """Raise NotAllowed unless `access` may change how the whole hub works."""
+    if access.facility or access.role not in CONFIGURING_ROLES:
+        raise NotAllowed("this concerns the whole hub: it takes an admin or it token that belongs to no facility")
 
 
 PROVING_TYPES = frozenset({"Encounter", "ServiceRequest", "MedicationRequest"})

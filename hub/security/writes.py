@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from hub import fhir_json
 from hub.errors import Gone, HubError, Invalid, Kind, NotAllowed, NotFound, VersionConflict
 from hub.keep import keep
+from hub.reindexing import drop_parameter
 from hub.search.query import SearchQuery
 from hub.security.access import Access
 from hub.security.audit import Action, audit_event
@@ -18,6 +19,7 @@ from hub.security.policy import PROVING_TYPES, check_write, county_wide, is_gold
 from hub.security.reads import unknown
 from hub.settings import County
 from hub.store.port import Key, Resource, Saved, Transaction, Version
+from hub.terminology.changes import note_change
 from profiles.names import FACILITY_TAG
 
 FIND_LIMIT = 200  # matches that a conditional interaction looks at before the policy narrows them
@@ -199,8 +201,11 @@ class Writes:
             return None
         check_write(self._access, key.type, current, golden=_golden(current))
         saved = self._transaction.delete(key, if_match=if_match)
+        note_change(self._transaction, saved)
         if key.type in PROVING_TYPES:
             self._transaction.relate(key, ())
+        if key.type == "SearchParameter":
+            drop_parameter(self._transaction, key.id, self._now)
         self._touch("D", "delete", saved.version)
         return saved
 

@@ -140,6 +140,11 @@ class UnmappedCode:
     records: int  # done, and holding it
 
 
+class Reindexed(NamedTuple):
+    next: str | None  # None: the last one was reached
+    done: int
+
+
 class Transaction(Protocol):
     """Inside `ResourceStore.write`. Sees its own changes."""
 
@@ -181,6 +186,20 @@ class Transaction(Protocol):
 
         Two transactions that ask for the same criteria are done one after the other, in all processes of the store: what both
         would create is created once.
+        """
+
+    # -- the index, when what is extracted has changed
+    def reindex(self, type: str, after: str = "", limit: int = 200) -> Reindexed:
+        """Extract the entries of the next `limit` undeleted resources of a type anew, without a new version.
+
+        `after` is what a former call returned as `next`; "" begins. What lacks an entry gets it. Entries that are no longer
+        extracted need not go: `forget` takes them.
+        """
+
+    def forget(self, type: str, code: str, limit: int = 5000) -> bool:
+        """Remove about `limit` index entries of one parameter, and of the codes beside it ("code:text"); True if more are left.
+
+        A store that keeps the entries within the resource, and writes all of them anew in `reindex`, may leave them to that.
         """
 
     # -- whose is it
