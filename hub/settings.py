@@ -10,7 +10,7 @@ import re
 import tomllib
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -69,6 +69,20 @@ class Facility(Table):
     areas: tuple[str, ...] = ()  # where it lies, narrowest first: "county:339900", "prefecture:3399", "province:33", "national"
 
 
+Level = Literal["strict", "report"]
+"""What becomes of a resource that breaks a rule beyond its structure: refused, or stored with its issues told."""
+
+
+class Validation(Table):
+    """How strictly resources are checked, by the way they come in. Their structure is always checked."""
+
+    api: Level = "strict"  # one resource at a time
+    transaction: Level = "strict"  # a Bundle
+    imports: Level = Field(default="report", alias="import")  # $import and `yitong import`
+    channels: Level = "report"  # what the mappers make; a channel may say otherwise
+    unknown_profiles: Literal["warning", "error"] = "warning"  # named in meta.profile, but not kept here
+
+
 class Channel(Table):
     """One source system. `options` belong to the connector and are checked by its own config model."""
 
@@ -78,6 +92,7 @@ class Channel(Table):
     zone: Zone = CHINA
     charset: str = ""
     maps: tuple[str, ...] = ()  # names of ConceptMaps or folders of them, beside county.toml or in profiles/cn/concept_maps
+    validation: Level | None = None  # None: as [validation] says for channels
     options: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("charset")
@@ -113,6 +128,7 @@ class County(Table):
     facilities: tuple[Facility, ...] = Field(default=(), alias="facility")
     channels: tuple[Channel, ...] = Field(default=(), alias="channel")
     policy: Policy = Policy()
+    validation: Validation = Validation()
     catalogue: str = "county-demo"  # which recognition catalogue is in force
     community: str = ""  # the community of facilities that state none
 

@@ -95,6 +95,7 @@ class MappingContext:
     code_systems: Mapping[str, str] = field(default_factory=dict)  # a source's name for a code system → its URI
     concept_maps: Mapping[tuple[str, str], tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # declared row tables by name
+    strict: bool = False  # what breaks a rule of FHIR beyond its structure is left out, not only told
 
     def translate(self, system: str, code: str) -> tuple[Mapping[str, str], ...]:
         return self.concept_maps.get((system, code), ())

@@ -13,8 +13,8 @@ from typing import Any
 
 from hub import fhir_json
 from hub.api import patch_fhirpath, patch_json
-from hub.api.call import checked
 from hub.api.patch_json import CannotPatch
+from hub.api.validity import checked
 from hub.errors import HubError, Invalid
 from hub.store.port import Version
 

@@ -14,10 +14,11 @@ from typing import Any
 from starlette.responses import Response
 
 from hub import fhir_json
-from hub.api.call import Call, checked
+from hub.api.call import Call
 from hub.api.conditional import unchanged
 from hub.api.negotiation import JSON_TYPES, accepted_types, body_of, media_type
 from hub.api.responses import resource_answer, version_headers, written_answer
+from hub.api.validity import checked
 from hub.api.write import check_id, check_type
 from hub.errors import NotFound
 from hub.store.port import Key

@@ -11,40 +11,17 @@ from starlette.requests import Request
 
 from hub import fhir_json
 from hub.api.negotiation import RESOURCE_BYTES, body_of, check_json
-from hub.errors import HubError, Invalid, Kind, NotFound
+from hub.api.validity import conforming
+from hub.errors import Invalid, Kind, NotFound
 from hub.security.access import Access
 from hub.store.port import Key
-from profiles.validate import ValidationIssue, known_type, validate
+from profiles.validation import known_type
 
 if TYPE_CHECKING:
     from hub.app import Hub
 
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 LARGE = 64 * 1024  # bodies above this are parsed and checked beside the event loop
-
-
-class NotValid(HubError):
-    """The resource breaks rules of FHIR; each issue names its element."""
-
-    kind = Kind.PROCESSING
-
-    def __init__(self, issues: tuple[ValidationIssue, ...], *, within: str = "") -> None:
-        first = issues[0]
-        super().__init__(first.message, expression=(within + first.expression,), kind=first.kind)
-        self.issues = issues
-        self.within = within
-
-    def outcome(self) -> dict[str, Any]:
-        listed = [
-            {
-                "severity": "error",
-                "code": issue.kind.code,
-                "diagnostics": issue.message,
-                "expression": [self.within + issue.expression],
-            }
-            for issue in self.issues
-        ]
-        return {"resourceType": "OperationOutcome", "issue": listed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +68,12 @@ class Call:
         return only_where_nothing_is(self.request.headers.get("if-none-match"))
 
     async def resource(self, limit: int = RESOURCE_BYTES) -> dict[str, Any]:
-        """The JSON sent, checked against the structure of its type. Raise NotValid."""
+        """The JSON sent, checked as county.toml says for the API. Raise NotValid."""
         check_json(self.request)
         body = await body_of(self.request, limit)
-        resource: dict[str, Any] = await beside(len(body), lambda: checked(fhir_json.parse(body)))
+        level = self.hub.county.validation.api
+        resource: dict[str, Any] = await beside(len(body), lambda: conforming(self, fhir_json.parse(body), level))
         return resource
-
-
-def checked(resource: dict[str, Any], *, within: str = "") -> dict[str, Any]:
-    issues = validate(resource)
-    if issues:
-        raise NotValid(issues, within=within)
-    return resource
 
 
 async def beside(size: int, work: Any) -> Any:

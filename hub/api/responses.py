@@ -11,6 +11,8 @@ from starlette.responses import Response
 from hub import fhir_json
 from hub.api.call import Call
 from hub.api.negotiation import CONTENT_TYPE
+from hub.api.validity import HEADER as VALIDATION_HEADER
+from hub.api.validity import noted
 from hub.errors import HubError, Kind, operation_outcome
 from hub.store.port import Version
 
@@ -36,12 +38,15 @@ def written_answer(call: Call, version: Version, status: int) -> Response:
     """What the client prefers of a write: the resource, nothing, or a word about it."""
     headers = version_headers(version)
     headers["location"] = f"{call.base}/{version.type}/{version.id}/_history/{version.version}"
+    if issues := noted(call.request):
+        headers[VALIDATION_HEADER] = str(len(issues))
     preferred = call.prefers("return")
     if preferred == "minimal":
         return Response(b"", status, headers)
     if preferred == "OperationOutcome":
         said = {201: "created", 200: "saved"}.get(status, "done")
         outcome = operation_outcome(f"{said} as version {version.version}", code="informational", severity="information")
+        outcome["issue"] += [issue.fact() for issue in noted(call.request)]
         return json_answer(outcome, status, headers)
     return Response(version.body, status, headers, CONTENT_TYPE)
 

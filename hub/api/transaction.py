@@ -13,10 +13,11 @@ import msgspec
 
 from hub.api.amendment import of_entry
 from hub.api.batch import ask
-from hub.api.call import Call, beside, checked
+from hub.api.call import Call, beside
 from hub.api.parameters import criteria
 from hub.api.plan import ORDER, WRITES, Step, check_identities, check_write, entries_of, step_of
 from hub.api.references import References, conditional_references
+from hub.api.validity import conforming
 from hub.clock import instant
 from hub.errors import HubError, Invalid, Kind, operation_outcome
 from hub.search.query import SearchQuery
@@ -48,7 +49,7 @@ async def transaction(call: Call, bundle: dict[str, Any], size: int) -> list[dic
         for step in writes:
             check_write(step)
         check_identities(writes)
-        checked(bundle)
+        conforming(call, bundle, call.hub.county.validation.transaction)
         return steps, _plan(call, writes)
 
     steps, plan = await beside(size, prepare)

@@ -5,15 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from hub.errors import Invalid
-from hub.settings import Channel
+from hub.settings import Channel, Validation
 from mappers.base import MappingContext
 from profiles.catalogue import load_concept_maps
 
+USUAL = Validation()
 
-def context_of(channel: Channel, beside: Path | None) -> MappingContext:
-    """`beside`: the folder of county.toml. Raise Invalid naming the channel and the map that is not there or cannot be read."""
+
+def context_of(channel: Channel, beside: Path | None, validation: Validation = USUAL) -> MappingContext:
+    """`beside`: the folder of county.toml; `validation` holds for a channel that says nothing of it.
+
+    Raise Invalid naming the channel and the map that is not there or cannot be read.
+    """
     try:
         maps = load_concept_maps(channel.maps, beside)
     except Invalid as error:
         raise Invalid(f"channel {channel.name}: maps: {error.message}") from None
-    return MappingContext(zone=channel.zone, charset=channel.charset, concept_maps=maps)
+    level = channel.validation or validation.channels
+    return MappingContext(zone=channel.zone, charset=channel.charset, concept_maps=maps, strict=level == "strict")

@@ -22,13 +22,14 @@ from hub.ingest.journal import Blobs, Entry
 from hub.store.port import Key
 from mappers.base import CannotMap, Change, Issue, Mapped, MappingContext
 from mappers.registry import map_record
-from profiles.validate import validate
+from profiles.validation import ValidationIssue, validate
 
 TRIES = 2
 SECONDS = 10.0  # one record
 STARTING = 60.0  # a worker importing the mappers on a slow disk
 MEMORY = 1024 * 1024 * 1024  # on top of what a fresh worker takes
 CHUNK = 32
+TOLD = 5  # broken rules that are told of one resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def attempt(entry: Entry, context: MappingContext, blobs: Blobs) -> Attempt:
         record = entry.record
         if entry.in_blobs:
             record = replace(record, content=blobs.read(entry.sha256))
-        mapped = _checked(map_record(record, context))
+        mapped = _checked(map_record(record, context), strict=context.strict)
         return Attempt(entry.seq, _attached(mapped, entry, blobs))
     except CannotMap as error:
         return Attempt(entry.seq, None, str(error))
@@ -89,14 +90,19 @@ def _place(error: BaseException) -> str:
     return f"{path.relative_to(root) if path.is_relative_to(root) else path.name}:{last.lineno}"
 
 
-def _checked(mapped: Mapped) -> Mapped:
-    """A resource that is stated whole and is not FHIR is left out and named; the rest of the record goes on."""
+def _checked(mapped: Mapped, *, strict: bool) -> Mapped:
+    """A resource that is stated whole and is not FHIR is left out and named; the rest of the record goes on.
+
+    One that breaks a rule beyond its structure is kept, and the record tells what is wrong with it; `strict` leaves it out too.
+    """
     changes: list[Change] = []
     issues: list[Issue] = []
     for change in mapped.changes:
-        problem = invalid(change) if change.mode == "replace" else None
+        problems = validate(change.resource) if change.mode == "replace" else ()
+        problem = _left_out(problems, strict=strict)
         if problem is None:
             changes.append(change)
+            issues += [Issue("invalid-value", each.expression, each.message) for each in problems[:TOLD]]
         else:
             issues.append(problem)
     if issues and not changes:
@@ -105,10 +111,13 @@ def _checked(mapped: Mapped) -> Mapped:
 
 
 def invalid(change: Change) -> Issue | None:
-    problems = validate(change.resource)
-    if not problems:
-        return None
-    return Issue("invalid-value", problems[0].expression, f"left out: {problems[0].message}", "error")
+    """Why a resource that several records make together cannot be kept."""
+    return _left_out(validate(change.resource), strict=False)
+
+
+def _left_out(problems: Sequence[ValidationIssue], *, strict: bool) -> Issue | None:
+    wrong = [problem for problem in problems if strict or problem.structural]
+    return Issue("invalid-value", wrong[0].expression, f"left out: {wrong[0].message}", "error") if wrong else None
 
 
 class MapperHere:

@@ -37,7 +37,7 @@ class IntakeService:
         beside: Path | None = None,
     ) -> None:
         """`beside`: the folder of county.toml. Raise Invalid naming the channel whose options or maps are wrong."""
-        contexts = {channel.name: context_of(channel, beside) for channel in county.channels}
+        contexts = {channel.name: context_of(channel, beside, county.validation) for channel in county.channels}
         self.journal = Journal(data, blobs)
         self.replays = Replays(self.journal, store)
         self.pipeline = Pipeline(

@@ -16,7 +16,7 @@ from pathlib import Path
 from hub.ingest.mapping import attempt
 from hub.store.blobs import BlobStore
 from mappers.base import MappingContext
-from profiles.validate import validate
+from profiles.validation import validate
 
 USUAL = ("Patient", "Encounter", "ServiceRequest", "Specimen", "Observation", "DiagnosticReport")
 

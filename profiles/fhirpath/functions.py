@@ -29,7 +29,7 @@ def called(compiler: Compiler, of: Node | None, name: str, arguments: Arguments,
         return _each_or_one(branches, CUTS[name])
     if name in PLAIN and not arguments:
         plain, run = PLAIN[name], merged(branches)
-        return (Branch(ANY, lambda value, env: plain(run(value, env))),)
+        return (Branch(ANY, lambda value, env: env.spend(plain(run(value, env)))),)
     if name in TEXT:
         return (Branch("string", _texts(TEXT[name], merged(branches), [compiler.values(each, focus) for each in arguments])),)
     raise CannotCompile(f"{name}() is not known here")
@@ -51,7 +51,7 @@ def _where(compiler: Compiler, branches: Branches, arguments: Arguments, focus: 
 
 
 def _filtered(run: Run, holds: Callable[[Json, Env], bool | None]) -> Run:
-    return lambda value, env: [each for each in run(value, env) if holds(each, env)]
+    return lambda value, env: [each for each in env.spend(run(value, env)) if holds(each, env)]
 
 
 def _select(compiler: Compiler, branches: Branches, arguments: Arguments, focus: str) -> Branches:
@@ -63,7 +63,7 @@ def _select(compiler: Compiler, branches: Branches, arguments: Arguments, focus:
 
 
 def _projected(run: Run, projection: Run) -> Run:
-    return lambda value, env: [found for each in run(value, env) for found in projection(each, env)]
+    return lambda value, env: [found for each in env.spend(run(value, env)) for found in projection(each, env)]
 
 
 def _repeat(compiler: Compiler, branches: Branches, arguments: Arguments, focus: str) -> Branches:
@@ -73,7 +73,7 @@ def _repeat(compiler: Compiler, branches: Branches, arguments: Arguments, focus:
         found: Values = []
         waiting = list(run(value, env))
         while waiting:
-            below = projection(waiting.pop(0), env)
+            below = env.spend(projection(waiting.pop(), env))
             found += below
             waiting += below
         return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from profiles.fhirpath.steps import Branch, Run, Truth, merged, nothing
 from profiles.fhirpath.syntax import Binary, Call, CannotCompile, Literal, Node, Typed
-from profiles.fhirpath.values import Bare, Env, Json, Values, compared, distinct, equal, has, same
+from profiles.fhirpath.values import Bare, CannotEvaluate, Env, Json, Values, compared, distinct, equal, has, same
 
 if TYPE_CHECKING:
     from profiles.fhirpath.compiler import Compiler
@@ -154,6 +154,7 @@ def _inside(value_of: Run, among: Run) -> Truth:
 # -- functions
 
 Arguments = tuple[Node, ...]
+MAX_MATCHED = 64 * 1024
 
 
 def _there(branches: tuple[Branch, ...]) -> Truth:
@@ -210,7 +211,7 @@ def _all(compiler: Compiler, of: Node | None, arguments: Arguments, focus: str) 
     if len(arguments) != 1:
         raise CannotCompile("all() takes one criterion")
     checks = [(branch.run, compiler.truth(arguments[0], branch.type)) for branch in compiler.of(of, focus)]
-    return lambda value, env: all(holds(each, env) is True for run, holds in checks for each in run(value, env))
+    return lambda value, env: all(holds(each, env) is True for run, holds in checks for each in env.spend(run(value, env)))
 
 
 def _of_all(accept: Callable[[Values], bool]) -> Callable[[Compiler, Node | None, Arguments, str], Truth]:
@@ -248,6 +249,12 @@ def _compared_sets(subset: bool) -> Callable[[Compiler, Node | None, Arguments, 
     return function
 
 
+def _matches(text: str, pattern: str) -> bool:
+    if len(text) > MAX_MATCHED:
+        raise CannotEvaluate("a regular expression is not tried on a text of this length")
+    return re.search(pattern, text) is not None
+
+
 CALLS: dict[str, Callable[[Compiler, Node | None, Arguments, str], Truth]] = {
     "exists": _exists,
     "empty": _empty,
@@ -262,7 +269,7 @@ CALLS: dict[str, Callable[[Compiler, Node | None, Arguments, str], Truth]] = {
     "startsWith": _of_text(str.startswith),
     "endsWith": _of_text(str.endswith),
     "contains": _of_text(str.__contains__),
-    "matches": _of_text(lambda text, pattern: re.search(pattern, text) is not None),
+    "matches": _of_text(_matches),
     "subsetOf": _compared_sets(subset=True),
     "supersetOf": _compared_sets(subset=False),
 }

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 Json = Any
 Values = list[Any]
+MAX_STEPS = 3_000_000  # of all expressions on one resource: about a second
 
 
 class CannotEvaluate(ValueError):
@@ -24,15 +25,27 @@ class Bare(NamedTuple):
     element: Json
 
 
-class Env:
-    """What an expression sees beside its focus."""
+class TooMuch(CannotEvaluate):
+    """More steps than any resource that is meant well needs."""
 
-    __slots__ = ("context", "resource", "root")
+
+class Env:
+    """What an expression sees beside its focus, and how many steps it may still take."""
+
+    __slots__ = ("context", "left", "resource", "root")
 
     def __init__(self, resource: Json, root: Json, context: Json = None) -> None:
         self.resource = resource  # %resource: the nearest one around the focus
         self.root = root  # %rootResource: the one that contains it
         self.context = context  # %context: where the evaluation starts
+        self.left = MAX_STEPS
+
+    def spend(self, values: Values) -> Values:
+        """Every value that is looked at in a loop is a step. Raise TooMuch."""
+        self.left -= len(values)
+        if self.left < 0:
+            raise TooMuch("it takes too many steps")
+        return values
 
 
 def truth_of(values: Values) -> bool | None:

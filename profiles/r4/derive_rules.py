@@ -5,6 +5,7 @@
 invariants.json: each constraint once, with the types and elements it is stated on. bindings.json: element → the value set that it
 must take its code from. codes.json: such a value set → code system → codes; one that cannot be listed (MIME types, UCUM) is left
 out. targets.json: element → the types that its references may point to.
+profiles.json: the profiles of resources that the specification itself publishes, by address.
 """
 
 from __future__ import annotations
@@ -157,6 +158,43 @@ def below(code: str, parents: dict[str, set[str]]) -> set[str]:
     return found
 
 
+KEPT = ("id", "path", "sliceName", "min", "max", "slicing", "binding", "constraint", "type")
+SHORT: dict[str, tuple[str, ...]] = {
+    "slicing": ("discriminator", "rules"),
+    "binding": ("strength", "valueSet"),
+    "constraint": ("key", "severity", "human", "expression"),
+    "type": ("code", "profile", "targetProfile"),
+}
+
+
+def profiles(published: list[Definition]) -> dict[str, Definition]:
+    """Address → what HL7's own profiles of resources demand beyond their types: vital signs and the like."""
+    return {
+        structure["url"]: {
+            "url": structure["url"],
+            "type": structure["type"],
+            "baseDefinition": structure["baseDefinition"],
+            "differential": {"element": [shortened(element) for element in structure["differential"]["element"]]},
+        }
+        for structure in published
+        if structure["kind"] == "resource" and structure.get("derivation") == "constraint" and structure["url"].startswith(BASE)
+    }
+
+
+def shortened(element: Definition) -> Definition:
+    kept = {name: value for name, value in element.items() if name in KEPT or name.startswith(("fixed", "pattern", "minV", "maxV"))}
+    for name, wanted in SHORT.items():
+        if isinstance(kept.get(name), list):
+            kept[name] = [only(wanted, found) for found in kept[name]]
+        elif name in kept:
+            kept[name] = only(wanted, kept[name])
+    return kept
+
+
+def only(wanted: tuple[str, ...], found: Definition) -> Definition:
+    return {name: found[name] for name in wanted if name in found}
+
+
 def derive(package: Path) -> dict[str, str]:
     """File name → text."""
     published = list(definitions(package, "StructureDefinition"))
@@ -168,6 +206,7 @@ def derive(package: Path) -> dict[str, str]:
         "bindings.json": lines(members(bound), "{}"),
         "codes.json": lines(members(codes), "{}"),
         "targets.json": lines(members(targets(published)), "{}"),
+        "profiles.json": lines(members(profiles(published)), "{}"),
     }
 
 

@@ -1,6 +1,6 @@
 """The constraints of the R4 definitions, compiled once for each type they are stated on.
 
-profiles/r4/invariants.json has their FHIRPath. A few are checked by the walk itself: `ele-1` (nothing is empty), `ref-1` (a contained
+profiles/r4/invariants.json has their FHIRPath. The walk itself checks `ele-1` (nothing is empty), `ref-1` (a contained
 resource is there), `dom-3` (and is referred to), `txt-1` and `txt-2` (the narrative).
 """
 
@@ -46,7 +46,7 @@ class Invariant:
     def broken(self, value: Any, env: Env) -> bool:
         try:
             found = self.truth(value, env)
-        except CannotEvaluate:
+        except CannotEvaluate:  # also of what takes too many steps: it is refused
             return True
         return found is False if self.untold_holds else found is not True
 

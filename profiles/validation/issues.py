@@ -19,6 +19,11 @@ class ValidationIssue(NamedTuple):
     severity: Severity = "error"
     rule: str = ""  # "obs-6", "binding", "target", a profile's address; "" for the structure, which everything relies on
 
+    @property
+    def structural(self) -> bool:
+        """It cannot be stored at any level: what reads it could not rely on its shape."""
+        return self.severity == "error" and not self.rule
+
     def fact(self) -> dict[str, Any]:
         """As OperationOutcome.issue."""
         return {
