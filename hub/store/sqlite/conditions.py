@@ -8,7 +8,7 @@ Conditions name columns as `{t}low`, so that the same text serves a table alone 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 # One equality: rids come ascending; one range; or every entry of the parameter is looked at.
@@ -27,6 +27,14 @@ class Source:
     def select(self) -> str:
         return f"SELECT rid FROM {self.table} WHERE {self.where.format(t='')}"
 
+    def by_rid(self, row: str) -> str:
+        """Whether a row has such an entry, where the table is reached by rid.
+
+        The `+` lets SQLite look the entry's id up in a list; else it would seek each id of the list for each row.
+        """
+        where = self.where.replace("{t}id", "+{t}id").format(t="")
+        return f"EXISTS (SELECT 1 FROM {self.table} INDEXED BY {self.table}_of WHERE {where} AND rid = {row}.rid)"
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -37,10 +45,18 @@ class Condition:
     exact: bool = True  # what the sources hold needs no probe
     rank: int = 5  # which conditions are likely to be selective, to count those first
     code: str = ""
+    when_few: str = ""  # a probe that reads the resource, where only a few must be asked
 
     @property
     def nothing(self) -> bool:
         return self.probe == "0"
+
+    @property
+    def reads_body(self) -> bool:
+        return "FROM body" in self.probe
+
+    def of_few(self) -> Condition:
+        return replace(self, probe=self.when_few) if self.when_few else self
 
     @property
     def keyed(self) -> bool:

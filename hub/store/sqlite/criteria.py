@@ -110,19 +110,25 @@ class Row:
             Source(table, f"{param} AND {where}", shape, floor)
             for (table, where, shape), floor in [*((each, "") for each in grouped), *singles]
         ]
-        many = asked.type == "token" and len(asked.values) > SEEKS
-        probe = self._among_entries(asked) if many else either([self._probe(source) for source in sources])
-        return Condition(probe, tuple(sources), rank=RANK.get(asked.type, 5), code=asked.code) if sources else NOTHING
+        if not sources:
+            return NOTHING
+        rank = RANK.get(asked.type, 5)
+        if asked.type == "token" and len(asked.values) > SEEKS:
+            return Condition(self._has_token(asked), tuple(sources), rank=rank, code=asked.code)
+        probe = either([self._probe(source) for source in sources])
+        scanned = asked.type == "token" and any(source.shape == "scan" for source in sources)
+        when_few = self._has_token(asked) if scanned else ""
+        return Condition(probe, tuple(sources), rank=rank, code=asked.code, when_few=when_few)
 
     def _probe(self, source: Source) -> str:
-        table, where = source.table, source.where.format(t="")
-        if table in REACHED_BY_RID or (table == "reference" and source.shape != "keyed"):
-            table += f" INDEXED BY {table}_of"
-        elif source.shape == "scan" or (table == "uri" and source.shape == "range"):
+        if source.table in REACHED_BY_RID or (source.table == "reference" and source.shape != "keyed"):
+            return source.by_rid(self.name)
+        if source.shape == "scan" or (source.table == "uri" and source.shape == "range"):
             return f"{self.name}.rid IN ({source.select()})"
-        return f"EXISTS (SELECT 1 FROM {table} WHERE {where} AND rid = {self.name}.rid)"
+        where = source.where.format(t="")
+        return f"EXISTS (SELECT 1 FROM {source.table} WHERE {where} AND rid = {self.name}.rid)"
 
-    def _among_entries(self, asked: Criterion) -> str:
+    def _has_token(self, asked: Criterion) -> str:
         """By the tokens of the resource itself."""
         wanted = frozenset(value for value in asked.values if isinstance(value, TokenValue))
         bound = self.frame.bind(asked.code), self.frame.bind(apsw.pyobject(wanted))

@@ -96,9 +96,11 @@ def _referring(row: Row, refers: str, ids: Sequence[str]) -> Condition:
     if not ids:
         return NOTHING
     where = f"{refers} AND {{t}}id {row.frame.among(ids)}"
-    index = "" if len(ids) == 1 else "INDEXED BY reference_of"
-    probe = f"EXISTS (SELECT 1 FROM reference {index} WHERE {where.format(t='')} AND rid = {row.name}.rid)"
-    return Condition(probe, (Source("reference", where, "keyed" if len(ids) == 1 else "range"),), rank=1)
+    if len(ids) > 1:
+        source = Source("reference", where)
+        return Condition(source.by_rid(row.name), (source,), rank=1)
+    probe = f"EXISTS (SELECT 1 FROM reference WHERE {where.format(t='')} AND rid = {row.name}.rid)"
+    return Condition(probe, (Source("reference", where, "keyed"),), rank=1)
 
 
 def _has(row: Row, code: str, source: Row, inner: query.Condition, depth: int) -> Condition:

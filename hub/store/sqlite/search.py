@@ -128,6 +128,7 @@ class Search:
             return Way("walk")
         few = self._few()
         if few is not None:
+            self._conditions = [c.of_few() if c is not few else c for c in self._conditions]
             return Way("gather", few)
         self._resolve_more()
         leading = [c for c in self._conditions if c.sources]
@@ -204,8 +205,10 @@ class Search:
         return [c for c in self._conditions if c.code == first.code and len(c.sources) == 1 and c.exact]
 
     def _where(self, *more: str, lead: Condition | None = None, but: Sequence[Condition] = ()) -> str:
-        probes = [c.probe for c in self._conditions if not (c is lead and c.exact) and c not in but]
-        return " AND ".join([*more, *probes, *self._limits]) or "1"
+        """What only the resource itself tells is asked last."""
+        asked = [c for c in self._conditions if not (c is lead and c.exact) and c not in but]
+        index, bodies = ([c.probe for c in asked if c.reads_body == reads] for reads in (False, True))
+        return " AND ".join([*more, *index, *self._limits, *bodies]) or "1"
 
     def _position(self) -> list[Any] | None:
         return None if self._query.after is None else decode(self._query.after, len(self._keys) + 1)

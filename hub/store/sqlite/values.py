@@ -26,6 +26,8 @@ from hub.store.sqlite.frame import Frame
 
 LAST = "\U0010ffff"  # sorts behind every text that continues a prefix
 
+SEPARATE = 16  # so many code systems are asked for one by one
+
 Compiled = tuple[str, str, Shape]  # table, condition, shape
 
 # -- intervals: column names are low and high, bounds are bound as :…
@@ -76,18 +78,24 @@ def together(frame: Frame, criterion: Criterion) -> tuple[list[Compiled], Sequen
 
 
 def _named(frame: Frame, table: str, column: str, named: Sequence[tuple[str | None, str | None]]) -> list[Compiled]:
-    """Those of which only the identity is asked, and those with the word (code system, type) that goes with it."""
-    of_any = sorted({identity for identity, word in named if word is None and identity is not None})
-    pairs = sorted({(identity or "", frame.word(word)) for identity, word in named if word is not None})
-    pairs = [pair for pair in pairs if pair[1] >= 0]
+    """Those of which only the identity is asked, and for each word that goes with one (code system, type) those that have it."""
+    by_word: dict[str | None, set[str]] = {}
+    for identity, word in named:
+        by_word.setdefault(word, set()).add(identity or "")
+    other = "system" if table == "token" else "type"
+    of_any = by_word.pop(None, set())
+    known = [(frame.word(word), identities) for word, identities in by_word.items() if word is not None]
+    known = [(number, identities) for number, identities in known if number >= 0]
     found: list[Compiled] = [(table, f"{{t}}{column} {frame.among(of_any)}", "range")] if of_any else []
-    if pairs:
-        other = "system" if table == "token" else "type"
-        asked = frame.bind(msgspec.json.encode(pairs).decode())
-        identities = f"{{t}}{column} {frame.among(sorted({identity for identity, _ in pairs}))}"
-        both = f"({{t}}{column}, {{t}}{other}) IN (SELECT value ->> 0, value ->> 1 FROM json_each({asked}))"
-        found.append((table, f"{identities} AND {both}", "range"))
-    return found
+    if len(known) > SEPARATE:
+        pairs = msgspec.json.encode([(identity, number) for number, identities in known for identity in identities]).decode()
+        both = f"({{t}}{column}, {{t}}{other}) IN (SELECT value ->> 0, value ->> 1 FROM json_each({frame.bind(pairs)}))"
+        identities = set().union(*(each for _, each in known))
+        return [*found, (table, f"{{t}}{column} {frame.among(identities)} AND {both}", "range")]
+    return found + [
+        (table, f"{{t}}{column} {frame.among(identities)} AND {{t}}{other} = {frame.bind(number)}", "range")
+        for number, identities in known
+    ]
 
 
 def _token(frame: Frame, criterion: Criterion, value: TokenValue) -> Compiled:
