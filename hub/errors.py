@@ -47,6 +47,7 @@ class HubError(Exception):
     """What went wrong and where. The message never carries patient data."""
 
     kind: ClassVar[Kind] = Kind.EXCEPTION
+    audited = False  # an AuditEvent tells of it already
 
     def __init__(self, message: str, *, expression: tuple[str, ...] = (), kind: Kind | None = None) -> None:
         super().__init__(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -36,6 +37,18 @@ def access_of(connection: HTTPConnection) -> Access:
     if access is None:
         raise NoToken("the token is unknown, expired or revoked")
     return _calling_from(access, connection.client.host) if connection.client else access
+
+
+async def note_refusal(connection: HTTPConnection, error: HubError | None = None) -> None:
+    """What was refused before the door saw it leaves an AuditEvent too. The refusal stands, whatever becomes of the note."""
+    if error is not None and error.audited:
+        return
+    try:
+        access = access_of(connection)
+    except NoToken:
+        access = Access(name="unknown", role="none", address=connection.client.host if connection.client else "")
+    with suppress(HubError):
+        await hub_of(connection).door.refused(access, connection.scope.get("method", ""), connection.scope["path"])
 
 
 @lru_cache(maxsize=1024)

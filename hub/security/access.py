@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Role = Literal["admin", "it", "clinician", "reader", "system"]
+Role = Literal["admin", "it", "clinician", "reader", "system", "none"]
 ROLES: tuple[Role, ...] = ("admin", "it", "clinician", "reader", "system")
+"""Those that a token can have; "none" is whoever comes without one."""
 
 
 @dataclass(frozen=True, slots=True)

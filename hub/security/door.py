@@ -18,12 +18,14 @@ from hub.security.access import Access
 from hub.security.audit import FAILED, REFUSED, SUCCESS, Action, audit_event
 from hub.security.policy import scope_of
 from hub.security.reads import Reads
+from hub.security.refusals import ASKED, Refusals
 from hub.security.trail import AuditTrail, save_event
 from hub.security.writes import Change, Writes
 from hub.settings import County
 from hub.store.port import HistoryPage, Key, Resource, ResourceStore, Saved, SearchPage, Transaction, Version
 
 T = TypeVar("T")
+LONGEST_PATH = 200
 _ACTIONS: dict[str, Action] = {"create": "C", "update": "U", "patch": "U", "delete": "D"}
 
 
@@ -43,6 +45,7 @@ class Door:
         self._county = county
         self._clock = clock
         self._trail = trail
+        self._refusals = Refusals(clock)
 
     # -- reading
 
@@ -93,8 +96,9 @@ class Door:
         reads = self.reads(access)
         try:
             result = await asyncio.to_thread(work, reads)
-        except HubError:
+        except HubError as error:
             await self._leave(access, action, interaction, outcome=REFUSED, key=key, keys=keys, type=type, query=asked)
+            error.audited = True
             raise
         await self._leave(access, action, interaction, key=key, keys=keys, type=type, query=asked, patients=reads.patients)
         return result
@@ -107,6 +111,12 @@ class Door:
     async def note(self, access: Access, *, action: Action, interaction: str, outcome: str = SUCCESS, patient: str = "") -> None:
         """An AuditEvent for what is neither read nor write here: a login, a decision, a page."""
         await self._leave(access, action, interaction, outcome=outcome, patients=(patient,))
+
+    async def refused(self, access: Access, method: str, path: str) -> None:
+        """An AuditEvent for a request that was refused before it came here: one for each caller and minute."""
+        if self._refusals.first(access):
+            action, interaction = ASKED.get(method, ("E", "operation"))
+            await self._leave(access, action, interaction, outcome=REFUSED, type=path[:LONGEST_PATH])
 
     # -- writing
 
@@ -181,6 +191,7 @@ class Door:
             outcome = REFUSED if error.reason.status < 500 else FAILED
             action: Action = _ACTIONS.get(interaction, "E")
             await self._leave(access, action, interaction, outcome=outcome, key=key)
+            error.audited = True
             raise
 
     # -- the trail
@@ -190,8 +201,9 @@ class Door:
         reads = self.reads(access)
         try:
             version = await asyncio.to_thread(work, reads) if key.type == "AuditEvent" else work(reads)
-        except HubError:
+        except HubError as error:
             await self._leave(access, "R", interaction, outcome=REFUSED, key=key)
+            error.audited = True
             raise
         await self._leave(access, "R", interaction, key=key, patients=(version.patient,))
         return version
