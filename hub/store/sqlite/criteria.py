@@ -130,7 +130,7 @@ class Row:
 
     def _has_token(self, asked: Criterion) -> str:
         """By the tokens of the resource itself."""
-        wanted = frozenset(value for value in asked.values if isinstance(value, TokenValue))
+        wanted = frozenset((value.code, value.system) for value in asked.values if isinstance(value, TokenValue))
         bound = self.frame.bind(asked.code), self.frame.bind(apsw.pyobject(wanted))
         return f"has_token({self.body}, {bound[0]}, {bound[1]})"
 

@@ -8,7 +8,6 @@ import apsw
 
 from hub.fhir_json import load
 from hub.search.entries import Token, Uri
-from hub.search.query import TokenValue
 from hub.store.sqlite.indexer import Indexer
 
 
@@ -20,7 +19,7 @@ def register(connection: apsw.Connection, indexer: Indexer) -> None:
     def has_token(*arguments: Any) -> bool:
         body, code, wanted = arguments
         tokens = (value for name, value in indexer.extract(load(body)) if name == code and isinstance(value, Token))
-        return any(_alternatives(token) & wanted for token in tokens)
+        return any(not wanted.isdisjoint(_ways_to_ask(token)) for token in tokens)
 
     def sort_value(*arguments: Any) -> str | None:
         body, code, best = arguments
@@ -32,11 +31,8 @@ def register(connection: apsw.Connection, indexer: Indexer) -> None:
     connection.create_scalar_function("sort_value", sort_value, 3, deterministic=True)
 
 
-def _alternatives(token: Token) -> frozenset[TokenValue]:
-    """Every way to ask for it."""
-    return frozenset(
-        TokenValue(system, code) for system in (token.system, None) for code in (token.code, None) if (system, code) != (None, None)
-    )
+def _ways_to_ask(token: Token) -> tuple[tuple[str | None, str | None], ...]:
+    return (token.code, token.system), (token.code, None), (None, token.system)
 
 
 def _sorted_by(value: Any) -> str:

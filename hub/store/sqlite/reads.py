@@ -23,6 +23,8 @@ STATEMENT_SECONDS = 10.0
 class SqliteReads:
     """The reading half of the port over `path`, which exists and has the schema of this program."""
 
+    shared = False
+
     def __init__(self, path: Path, *, indexer: Indexer, statement_seconds: float, thresholds: Thresholds) -> None:
         self._indexer = indexer
         self._limit = statement_seconds

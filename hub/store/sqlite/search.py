@@ -31,6 +31,7 @@ from hub.store.sqlite.names import Names
 from hub.store.sqlite.order import SortKey, behind, names, order_by, sort_key
 from hub.store.sqlite.positions import decode, encode
 
+BODY = 30.0  # to read and extract a resource costs as much as so many looks into an index
 SELECTIVE = 200  # found by one criterion: stop comparing, to count the others costs as much as to gather these
 
 
@@ -168,15 +169,19 @@ class Search:
         bounds = [count for count, condition in counts if condition in along and count < self._thresholds.many]
         probed = math.prod(count / everything for count, condition in counts if condition not in along)
         walked = min([(self._query.count + 1) / max(probed, 1e-12), everything, *bounds])
-        costs: list[tuple[float, Way]] = [(2 * walked, Way("walk"))]
+        costs: list[tuple[float, Way]] = [(2 * walked * self._each(), Way("walk"))]
         share = math.prod(count / everything for count, _ in counts)
         needed = min((self._query.count + 1) / max(share, 1e-12), everything)
         for count, condition in counts:
             if condition.keyed and not self._keys:
-                costs.append((needed * count / everything, Way("stream", condition)))
+                costs.append((needed * count / everything * self._each(condition), Way("stream", condition)))
             elif count < self._thresholds.many:
-                costs.append((3.0 * count, Way("gather", condition)))
+                costs.append((count * (2 + self._each(condition)), Way("gather", condition)))
         return min(costs, key=lambda pair: pair[0])[1]
+
+    def _each(self, lead: Condition | None = None) -> float:
+        """What it costs to ask one resource, as a multiple of asking the index only."""
+        return BODY if any(c.reads_body for c in self._conditions if not (c is lead and c.exact)) else 1.0
 
     # -- going
     def _matches(self, way: Way, limit: int) -> list[Match]:

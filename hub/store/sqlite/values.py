@@ -26,6 +26,7 @@ from hub.store.sqlite.frame import Frame
 
 LAST = "\U0010ffff"  # sorts behind every text that continues a prefix
 
+TOGETHER = {"token": ("token", "code"), "reference": ("reference", "id")}  # type of parameter → table, column of the identity
 SEPARATE = 16  # so many code systems are asked for one by one
 
 Compiled = tuple[str, str, Shape]  # table, condition, shape
@@ -64,24 +65,27 @@ def compiled(frame: Frame, criterion: Criterion, value: CriterionValue) -> Compi
 
 def together(frame: Frame, criterion: Criterion) -> tuple[list[Compiled], Sequence[CriterionValue]]:
     """Tokens and references with an identity make one condition, however many they are; and which values are left."""
-    values = [value for value in criterion.values if isinstance(value, (TokenValue, ReferenceValue))]
-    plain = {value for value in values if (value.code if isinstance(value, TokenValue) else value.id) is not None}
-    if len(plain) < 2 or len(values) != len(criterion.values):
+    if len(criterion.values) < 2 or criterion.type not in TOGETHER:
         return [], criterion.values
-    tokens = [value for value in plain if isinstance(value, TokenValue)]
-    references = [value for value in plain if isinstance(value, ReferenceValue)]
-    table, column = ("token", "code") if tokens else ("reference", "id")
-    _refuse_unless(criterion, *(("", "not") if tokens else ("", criterion.modifier if criterion.modifier[:1].isupper() else "")))
-    named = [(value.code, value.system) for value in tokens]
-    named += [(value.id, _kind(criterion, value) or None) for value in references]
-    return _named(frame, table, column, named), [value for value in criterion.values if value not in plain]
+    table, column = TOGETHER[criterion.type]
+    named: list[tuple[str, str | None]] = []
+    left: list[CriterionValue] = []
+    for value in criterion.values:
+        if isinstance(value, TokenValue) and value.code is not None:
+            named.append((value.code, value.system))
+        elif isinstance(value, ReferenceValue):
+            named.append((value.id, _kind(criterion, value) or None))
+        else:
+            left.append(value)
+    _refuse_unless(criterion, "", "not", criterion.modifier if criterion.modifier[:1].isupper() else "")
+    return _named(frame, table, column, named), left
 
 
-def _named(frame: Frame, table: str, column: str, named: Sequence[tuple[str | None, str | None]]) -> list[Compiled]:
+def _named(frame: Frame, table: str, column: str, named: Sequence[tuple[str, str | None]]) -> list[Compiled]:
     """Those of which only the identity is asked, and for each word that goes with one (code system, type) those that have it."""
     by_word: dict[str | None, set[str]] = {}
     for identity, word in named:
-        by_word.setdefault(word, set()).add(identity or "")
+        by_word.setdefault(word, set()).add(identity)
     other = "system" if table == "token" else "type"
     of_any = by_word.pop(None, set())
     known = [(frame.word(word), identities) for word, identities in by_word.items() if word is not None]
