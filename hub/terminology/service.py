@@ -121,7 +121,7 @@ class Terminology:
         made = self._once(
             self._expansions, key, lambda: self.composed(fhir_json.load(found.body)), lambda made: 1 + len(made or ())
         )
-        return complete(made)
+        return cast(Expansion, made)
 
     def composed(self, resource: dict[str, Any]) -> Expansion:
         """Of a definition that is not kept: it came with the question."""
