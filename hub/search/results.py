@@ -68,8 +68,10 @@ def sort(value: str, draft: Draft) -> None:
     keys = value.split(",")
     if len(keys) > MAX_SORTS:
         raise too_costly(f"_sort by more than {MAX_SORTS} keys")
-    found = {each.code: each for each in reversed([_sort_key(key, draft.type) for key in keys])}
-    draft.sort = tuple(reversed(found.values()))
+    found: dict[str, Sort] = {}
+    for key in keys:
+        found.setdefault(key.removeprefix("-"), _sort_key(key, draft.type))
+    draft.sort = tuple(found.values())
 
 
 def _sort_key(key: str, resource_type: str) -> Sort:
