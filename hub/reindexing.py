@@ -19,7 +19,7 @@ from hub.store.port import EVERYTHING, Resource, Transaction
 
 KIND = "reindex"
 END = "end"
-PIECE = 200  # resources of one transaction: some 20 ms of the writer
+PIECE = 50  # resources of one transaction: some 20 ms of the writer
 
 
 class _Arguments(msgspec.Struct, frozen=True):

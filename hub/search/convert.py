@@ -16,7 +16,7 @@ from hub.search.entries import Date, Number, Quantity, Reference, String, Token,
 from hub.search.expressions import choice_name
 from hub.search.folding import fold, fold_code, has_han, pinyin_forms
 from hub.search.numbers import UNBOUNDED, bounded, compared_range, number_range
-from hub.search.parameters import PINYIN_TYPES, SearchParameter, registry
+from hub.search.parameters import PINYIN_TYPES, SearchParameter, published
 
 Json = Any
 Converter = Callable[[Json, str], Iterable[Value]]  # (value, implicit code system)
@@ -36,14 +36,23 @@ def text(value: Json) -> str:
 # -- token
 
 
+@lru_cache(maxsize=16_384)
+def _coded(code: str, system: str) -> Token:
+    """A few codes come again and again."""
+    return Token(fold_code(code), system)
+
+
 def coding(value: Json, _: str) -> list[Value]:
     code, system = text(value.get("code")), text(value.get("system"))
-    return [Token(fold_code(code), system)] if code or system else []
+    return [_coded(code, system)] if code or system else []
 
 
 def codeable_concept(value: Json, _: str) -> list[Value]:
     """Its codings; a text alone is no token."""
-    return [token for each in value.get("coding") or () for token in coding(each, "")]
+    found: list[Value] = []
+    for each in value.get("coding") or ():
+        found += coding(each, "")
+    return found
 
 
 def identifier(value: Json, _: str) -> list[Value]:
@@ -212,7 +221,7 @@ def reference(value: Json, _: str) -> list[Reference]:
         return []
     target = stated.partition("/_history/")[0]
     kind, slash, identity = target.partition("/")
-    if slash and identity and "/" not in identity and kind in registry().types:
+    if slash and identity and "/" not in identity and kind in published().types:
         return [Reference(kind, identity)]
     return [Reference("", target)] if _URL.match(target) else []
 

@@ -13,20 +13,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 
 from hub.search.convert import Converter, Json, of_extension, text
 from hub.search.entries import Number, Quantity, String, Token, Value
 from hub.search.folding import fold, fold_code
 from hub.search.units import UCUM, canonical
 
+REPEATED = 64  # a text up to this length is probably a code's display and comes again
+
+
+def _word(stated: str) -> String | None:
+    folded = fold(stated)
+    return String(folded, "") if folded else None
+
+
+_repeated_word = lru_cache(maxsize=16_384)(_word)
+
 
 def _words(*found: Json) -> list[Value]:
-    return [String(folded, "") for each in found if each and (folded := fold(text(each)))]
+    return [word for each in found if each and (word := _repeated_word(each) if len(each) <= REPEATED else _word(text(each)))]
 
 
 def concept_text(value: Json, _: str) -> list[Value]:
-    return _words(value.get("text"), *(each.get("display") for each in value.get("coding") or () if each))
+    return _words(value.get("text"), *[each.get("display") for each in value.get("coding") or () if each])
 
 
 def coding_text(value: Json, _: str) -> list[Value]:
