@@ -7,7 +7,7 @@ reference is said to be not checked.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from profiles.fhirpath.types import names_in
@@ -41,13 +41,16 @@ def _test(discriminator: Json, slice: Outline) -> Matches:
     if not re.fullmatch(r"\$this|[A-Za-z]+(\.[A-Za-z]+)*", path) or kind not in ("value", "pattern", "exists"):
         raise NotChecked(f"by {kind if kind in ('type', 'profile') else 'a path'} that is not followed")
     steps = [] if path == "$this" else path.split(".")
-    expected = _below(slice, steps)
+    told = list(_below(slice, steps))
     if kind == "exists":
-        forbidden = expected is not None and expected.max == "0"
+        forbidden = any(outline.max == "0" for outline, _ in told)
         return lambda value: bool(_found(value.value, steps)) is not forbidden
-    if expected is None or not _says(expected):
+    expected = [(outline, depth) for outline, depth in told if _says(outline)]
+    if not expected:
         return _by_extension(slice, steps)
-    return lambda value: any(agrees(expected, found) for found in _found(value.value, steps))
+    return lambda value: all(
+        any(agrees(outline, found) for found in _found(value.value, steps[:depth])) for outline, depth in expected
+    )
 
 
 def _by_extension(slice: Outline, steps: list[str]) -> Matches:
@@ -62,13 +65,14 @@ def _resource_type(value: Any) -> str:
     return str(value.get("resourceType", "")) if isinstance(value, dict) else ""
 
 
-def _below(outline: Outline, steps: list[str]) -> Outline | None:
-    for step in steps:
-        found = outline.children.get(step) or outline.children.get(f"{step}[x]")
-        if found is None:
-            return outline if outline.fixed is not None or outline.pattern is not None else None
-        outline = found
-    return outline
+def _below(slice: Outline, steps: list[str]) -> Iterator[tuple[Outline, int]]:
+    """What the slice says at the end of the path, also in slices of it that must be there; or above it, by a value that is whole."""
+    reached = [slice]
+    for depth, step in enumerate(steps):
+        yield from ((outline, depth) for outline in reached if outline.fixed is not None or outline.pattern is not None)
+        below = [child for outline in reached for name in (step, f"{step}[x]") if (child := outline.children.get(name))]
+        reached = below + [inner for child in below for inner in child.slices.values() if inner.min > 0]
+    yield from ((outline, len(steps)) for outline in reached)
 
 
 def _says(outline: Outline) -> bool:
