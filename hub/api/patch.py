@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.responses import Response
 
 from hub.api.amendment import Amendment, by_fhirpath, by_json
@@ -9,6 +11,7 @@ from hub.api.call import Call, beside
 from hub.api.negotiation import FHIR_JSON, NotJson, body_of, media_type
 from hub.api.parameters import criteria
 from hub.api.responses import written_answer
+from hub.api.validity import conforming
 
 JSON_PATCH = "application/json-patch+json"
 REFUSED = frozenset({"application/xml-patch+xml", "application/merge-patch+json"})
@@ -31,8 +34,9 @@ async def _sent(call: Call) -> Amendment:
     kind = media_type(call.request.headers.get("content-type", ""))
     if kind in REFUSED:
         raise NotJson(f"send a JSON Patch as {JSON_PATCH} or a FHIRPath Patch as Parameters, {FHIR_JSON}")
+    check = partial(conforming, call, level=call.hub.county.validation.api)
     if kind != JSON_PATCH:
-        return by_fhirpath(await call.resource())
+        return by_fhirpath(await call.resource(), check)
     body = await body_of(call.request)
-    amendment: Amendment = await beside(len(body), lambda: by_json(body))
+    amendment: Amendment = await beside(len(body), lambda: by_json(body, check))
     return amendment

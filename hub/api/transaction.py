@@ -7,11 +7,12 @@ updates and patches are done, all in one commit; reads see the state after it, e
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from hub.api.amendment import of_entry
+from hub.api.amendment import Check, of_entry
 from hub.api.batch import ask
 from hub.api.call import Call, beside
 from hub.api.parameters import criteria
@@ -30,6 +31,7 @@ class Plan:
     """The writes, with every criterion of the bundle parsed before the writer is asked."""
 
     steps: list[Step]
+    check: Check  # of what a patch leads to
     of_step: dict[int, SearchQuery] = field(default_factory=dict)
     of_reference: dict[str, SearchQuery] = field(default_factory=dict)
 
@@ -58,7 +60,7 @@ async def transaction(call: Call, bundle: dict[str, Any], size: int) -> list[dic
 
 
 def _plan(call: Call, writes: list[Step]) -> Plan:
-    plan = Plan(writes)
+    plan = Plan(writes, partial(conforming, call, level=call.hub.county.validation.transaction))
     for step in writes:
         if (query := step.criteria) is not None:
             plan.of_step[step.number] = step.doing(lambda s=step, q=query: criteria(call, s.type, q))  # type: ignore[misc]
@@ -88,6 +90,8 @@ def _carry_out(writes: Writes, plan: Plan) -> dict[int, Done]:
 
 
 class _Run:
+    """One try of the writes."""
+
     def __init__(self, writes: Writes, plan: Plan) -> None:
         self._writes = writes
         self._plan = plan
@@ -148,7 +152,7 @@ class _Run:
             return
         resource = self._references.applied(step.resource or {}, step.full_url)
         if step.method == "PATCH":
-            saved = self._writes.amend(key, of_entry(resource), if_match=step.if_match)
+            saved = self._writes.amend(key, of_entry(resource, self._plan.check), if_match=step.if_match)
         else:
             if_none = step.method == "PUT" and step.if_none
             saved = self._writes.save(resource, id=key.id, if_match=step.if_match, if_none=if_none, new=step.method == "POST")
