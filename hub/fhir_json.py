@@ -7,7 +7,9 @@ the door: duplicate members, NaN, huge numbers, deep nesting. https://hl7.org/fh
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -17,6 +19,8 @@ from hub.errors import HubError, Kind
 MAX_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_NUMBER = 400
+_NESTING = frozenset({dict, list})
+_LONG_NUMBER = re.compile(rb"[0-9.]{%d}" % (MAX_NUMBER + 1))
 
 
 class Spelled(Decimal):
@@ -96,13 +100,8 @@ def _check_depth(value: Any) -> None:
         depth += 1
         if depth > MAX_DEPTH:
             raise BadJson(f"nested deeper than {MAX_DEPTH} levels")
-        below: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                below.extend(v for v in item.values() if isinstance(v, (dict, list)))
-            else:
-                below.extend(v for v in item if isinstance(v, (dict, list)))
-        level = below
+        inner = chain.from_iterable([item.values() if type(item) is dict else item for item in level])
+        level = [value for value in inner if type(value) in _NESTING]
 
 
 def parse(text: bytes) -> dict[str, Any]:
@@ -112,6 +111,30 @@ def parse(text: bytes) -> dict[str, Any]:
     """
     if len(text) > MAX_BYTES:
         raise BadJson(f"more than {MAX_BYTES} bytes", kind=Kind.TOO_LONG)
+    value = _plain(text)
+    if value is None:
+        value = _looked_at(text)
+    if not isinstance(value, dict):
+        raise BadJson("a FHIR resource is a JSON object")
+    _check_depth(value)
+    return value
+
+
+def _plain(text: bytes) -> Any:
+    """Most texts are what we would write ourselves, blanks aside: then no member stood twice and no number changed. Else None.
+
+    An eighth of the time that looking at every member and number takes.
+    """
+    try:
+        value = _decoder.decode(text)
+        if _encoder.encode(value) == msgspec.json.format(text, indent=-1) and not _LONG_NUMBER.search(text):
+            return value
+    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
+        pass  # the other way says what is wrong
+    return None
+
+
+def _looked_at(text: bytes) -> Any:
     try:
         value = json.loads(
             text.decode("utf-8-sig"),
@@ -120,17 +143,13 @@ def parse(text: bytes) -> dict[str, Any]:
             parse_int=_integer,
             parse_constant=_constant,
         )
+        json.dumps(value, ensure_ascii=False, default=str).encode()
     except UnicodeDecodeError as error:
         raise BadJson(f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise BadJson(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise BadJson(f"nested deeper than {MAX_DEPTH} levels") from None
-    if not isinstance(value, dict):
-        raise BadJson("a FHIR resource is a JSON object")
-    _check_depth(value)
-    try:
-        json.dumps(value, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError:
         raise BadJson("a string holds half of a surrogate pair") from None
     return value
