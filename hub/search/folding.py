@@ -106,10 +106,25 @@ def pinyin_forms(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(form for form in (*full, *passport, *initials) if form))
 
 
+class _Syllables(dict[int, str]):
+    """For str.translate: a character's commonest reading, or its first letter; letters and digits stay, the rest goes."""
+
+    def __init__(self, length: int | None) -> None:
+        self._length = length
+
+    def __missing__(self, character: int) -> str:
+        letter = chr(character)
+        readings = _readings(letter) if has_han(letter) else (letter,) if letter.isalnum() else ()
+        self[character] = readings[0][: self._length] if readings else ""
+        return self[character]
+
+
+_FULL, _INITIALS = _Syllables(None), _Syllables(1)
+
+
 def reading_of(term: str) -> tuple[str, ...]:
-    """'急性阑尾炎' → jixinglanweiyan, jxlwy: any Chinese term, each character by its commonest reading; () without such characters."""
-    syllables = [readings[0] for part in _PARTS.findall(fold(term)) if (readings := _readings(part))]
-    return ("".join(syllables), "".join(syllable[0] for syllable in syllables)) if has_han(term) else ()
+    """'急性阑尾炎' → jixinglanweiyan, jxlwy: any Chinese term, folded, each character by its commonest reading; () for others."""
+    return (term.translate(_FULL), term.translate(_INITIALS)) if has_han(term) else ()
 
 
 def _passport(form: str) -> str:

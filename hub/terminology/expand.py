@@ -17,6 +17,7 @@ from hub.terminology.filters import reading
 from hub.terminology.texts import line_of, words_of
 
 MAX_EXPANDED = 10_000  # codes in one answer
+FEW = 2_000  # codes that are looked through one by one, without an index of all texts of their code system
 HEAD = ("id", "url", "version", "name", "title", "status", "experimental", "date", "publisher", "copyright", "immutable")
 NAMES = frozenset(
     {"url", "valueSet", "valueSetVersion", "filter", "offset", "count", "includeDesignations", "designation", "includeDefinition"}
@@ -78,7 +79,6 @@ def expanded(expansion: Expansion, wish: Wish, now: int) -> dict[str, Any]:
     last = total if wish.count is None else min(total, wish.offset + wish.count)
     if last - wish.offset > MAX_EXPANDED:
         raise TooLarge(f"the expansion has {total} codes, an answer at most {MAX_EXPANDED}: ask by filter, or by offset and count")
-    members = (part.member(code) for part, codes in chosen for code in codes)
     kept = HEAD if not wish.definition else (*HEAD, "compose")
     resource = {"resourceType": "ValueSet", "status": "active"}
     resource |= {name: expansion.definition[name] for name in kept if name in expansion.definition}
@@ -92,7 +92,8 @@ def expanded(expansion: Expansion, wish: Wish, now: int) -> dict[str, Any]:
     }
     if parameter:
         made["parameter"] = parameter
-    contains = [_entry(member, wish) for member in islice(members, wish.offset, max(last, wish.offset))]
+    wanted = islice(((part, code) for part, codes in chosen for code in codes), wish.offset, max(last, wish.offset))
+    contains = [_entry(part.member(code), wish) for part, code in wanted]
     if contains:
         made["contains"] = contains
     return {**resource, "expansion": made}
@@ -116,13 +117,16 @@ def _codes(part: Part, wish: Wish) -> Iterator[str]:
 
 def _matching(part: Part, words: tuple[str, ...]) -> Iterator[str]:
     system = part.code_system
-    numbers = system.texts.matching(words) if system is not None else set()
-    if system is not None and part.codes is system.number:
+    if system is None or len(part.codes) <= FEW:
+        yield from (code for code in part.codes if _holds(part.member(code), words))
+        return
+    numbers = system.texts.matching(words)
+    if part.codes is system.number:
         codes = system.codes
         yield from (codes[number] for number in sorted(numbers))
         return
     for code in part.codes:
-        number = system.find(code) if system is not None else None
+        number = system.find(code)
         if number in numbers or ((code in part.listed or number is None) and _holds(part.member(code), words)):
             yield code
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from hub import fhir_json
-from hub.errors import Invalid, Kind, NotFound
+from hub.errors import HubError, Invalid, Kind, NotFound
 from hub.store.port import ResourceStore
 from hub.terminology.changes import last_change
 from hub.terminology.compose import Composer
@@ -27,7 +27,7 @@ from hub.terminology.sources import Canonical, Files, Found, Stored, standard
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 Name = tuple[tuple[bytes, ...] | str, ...]
-KEPT_BYTES = 64 * 1024 * 1024  # of the definitions' JSON; what is made of it takes two to four times as much
+KEPT_BYTES = 24 * 1024 * 1024  # of the definitions' JSON; what is made of it takes about six times as much
 KEPT_EXPANSIONS = 1_000_000  # codes
 ALL_OF = "?fhir_vs"  # https://hl7.org/fhir/R4/snomedct.html#implicit: {system}?fhir_vs and {system}?fhir_vs=isa/{code}
 
@@ -57,8 +57,11 @@ class Terminology:
         return frozenset(self.whole(url).pairs())
 
     def contains(self, url: str, system: str, code: str) -> bool | None:
-        """None: not known here, for the value set or a code system it draws on is not loaded. `system` "": any of it."""
-        expansion = self.value_set(url)
+        """None: cannot be told, for the value set or something it draws on is not loaded or wrong. `system` "": any of it."""
+        try:
+            expansion = self.value_set(url)
+        except HubError:
+            return None
         if expansion is None:
             return None
         if expansion.find(system, code) is not None:

@@ -9,7 +9,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
 
-from hub.search.folding import fold, has_han, reading_of
+from hub.search.folding import fold, reading_of
 
 MAX_WORDS = 8
 
@@ -23,9 +23,9 @@ def line_of(texts: Iterable[str]) -> str:
     """The texts of one concept and, where they are Chinese, how they are read, in full and by initials."""
     parts: list[str] = []
     for text in texts:
-        parts.append(fold(text))
-        if has_han(text):
-            parts += reading_of(text)
+        folded = fold(text)
+        parts.append(folded)
+        parts += reading_of(folded)
     return "\t".join(parts)
 
 

@@ -1,0 +1,46 @@
+"""TerminologyCapabilities: what can be asked of the terminology, from the tables it is answered by.
+
+https://hl7.org/fhir/R4/terminologycapabilities.html
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version as installed
+from typing import Any
+
+from hub.clock import instant
+from hub.terminology.expand import NAMES
+from hub.terminology.service import Terminology
+
+
+def terminology_capabilities(terminology: Terminology, base: str, name: str, now: int) -> dict[str, Any]:
+    """For `metadata?mode=terminology`."""
+    known = sorted(NAMES)
+    return {
+        "resourceType": "TerminologyCapabilities",
+        "status": "active",
+        "date": instant(now),
+        "kind": "instance",
+        "software": {"name": "Yitong Hub", "version": installed("yitong-hub")},
+        "implementation": {"description": name or "Yitong Hub", "url": base},
+        "lockedDate": False,
+        "codeSystem": [_code_system(url, version) for url, version in terminology.code_systems()],
+        "expansion": {
+            "hierarchical": False,
+            "paging": True,
+            "incomplete": False,
+            "parameter": [{"name": parameter} for parameter in known],
+            "textFilter": "part of a code, display or designation; Chinese also by pinyin or its initials; every word must occur",
+        },
+        "codeSearch": "all",
+        "validateCode": {"translations": True},
+        "translation": {"needsMap": False},
+        "closure": {"translation": False},
+    }
+
+
+def _code_system(url: str, version: str) -> dict[str, Any]:
+    described: dict[str, Any] = {"uri": url, "subsumption": True}
+    if version:
+        described["version"] = [{"code": version, "isDefault": True}]
+    return described
