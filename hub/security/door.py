@@ -180,7 +180,7 @@ class Door:
         def run(transaction: Transaction) -> T:
             now = self._clock()
             reads = Reads(self._store, scope_of(access, self._county, now), concepts=self._concepts)
-            writes = Writes(transaction, access, self._county, now, reads.visible, reads.resolved)
+            writes = Writes(transaction, access, self._county, now, reads.visible, reads.resolved, reads.scope)
             result = work(writes)
             save_event(transaction, writes.finish(interaction, key), access.facility, now)
             return result

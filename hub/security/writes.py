@@ -18,7 +18,7 @@ from hub.security.audit import Action, audit_event
 from hub.security.policy import PROVING_TYPES, check_write, county_wide, is_golden
 from hub.security.reads import unknown
 from hub.settings import County
-from hub.store.port import Key, Resource, Saved, Transaction, Version
+from hub.store.port import EVERYTHING, Key, Resource, Saved, Scope, Transaction, Version
 from hub.terminology.changes import note_change
 from profiles.names import FACILITY_TAG
 
@@ -55,14 +55,16 @@ class Writes:
         now: int,
         visible: Callable[[Version], bool],
         resolved: Callable[[SearchQuery], SearchQuery] = lambda query: query,
+        scope: Scope = EVERYTHING,
     ) -> None:
-        """`visible` and `resolved` are the caller's Reads: what may be seen, and what a query stands for."""
+        """`visible`, `resolved` and `scope` are the caller's Reads: what may be seen, and what a query stands for."""
         self._transaction = transaction
         self._access = access
         self._county = county
         self._now = now
         self._sees = visible
         self._resolved = resolved
+        self._scope = scope
         self._touched: list[tuple[Action, str, Key, str]] = []
         self._subjects: set[str] = set()
         self._made: set[Key] = set()
@@ -81,7 +83,8 @@ class Writes:
     def find(self, query: SearchQuery) -> list[Key]:
         """At most two keys that match and that the caller may see."""
         found = []
-        for key in self._transaction.find(self._resolved(query), limit=2 if county_wide(self._access) else FIND_LIMIT):
+        limit = 2 if county_wide(self._access) else FIND_LIMIT
+        for key in self._transaction.find(self._resolved(query), limit=limit, scope=self._scope):
             version = self.current(key)
             if version is not None and not version.deleted:
                 found.append(key)

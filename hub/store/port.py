@@ -181,8 +181,8 @@ class Transaction(Protocol):
     def delete(self, key: Key, *, if_match: int | None = None) -> Saved:
         """Add a deletion; deleting again adds none. Raise NotFound if it never was."""
 
-    def find(self, query: SearchQuery, *, limit: int = 2) -> list[Key]:
-        """Keys matching, for conditional interactions; sees this transaction's own changes.
+    def find(self, query: SearchQuery, *, limit: int = 2, scope: Scope = EVERYTHING) -> list[Key]:
+        """Keys matching, of what is visible, for conditional interactions; sees this transaction's own changes.
 
         Two transactions that ask for the same criteria are done one after the other, in all processes of the store: what both
         would create is created once.

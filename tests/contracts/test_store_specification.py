@@ -13,7 +13,7 @@ import pytest
 from hub.errors import HubError, Kind
 from hub.search.parse import parse_search
 from hub.security.reads import Reads
-from hub.store.port import EVERYTHING, Scope
+from hub.store.port import EVERYTHING, Key, Scope
 from hub.terminology.service import Terminology
 
 NOW = 1_720_000_000_000
@@ -348,3 +348,23 @@ def test_a_list_and_a_hierarchy_are_read_as_the_caller_may_see_them(reads, share
     assert refused.value.reason is Kind.NOT_FOUND
     assert "ward" in found(reads, "Location?_list=theirs")
     assert found(of_a, "Location?partof:below=Location/building") >= {"ward", "bed"}
+
+
+def test_the_criteria_of_a_conditional_interaction_look_only_at_what_the_caller_may_see(reads, shared_store):
+    """Or whoever may write a record of their own could ask what stands in a stranger's."""
+    of_b = Scope(facility="B", types=None, now=NOW)
+    query = parse_search("Observation", [("subject:Patient._has:Condition:patient:code", "secret")], now=NOW).query
+
+    def work(transaction):
+        secret = {"resourceType": "Condition", "code": _is(DISEASES, "secret"), "subject": _to("Patient/ou")}
+        transaction.save(secret, id="secret", facility="A")
+        own = {"resourceType": "Observation", "status": "final", "code": _is(LOINC, "y"), "subject": _to("Patient/ou")}
+        transaction.save(own, id="own", facility="B")
+        found = [key.id for key in transaction.find(query, limit=10)], transaction.find(query, limit=10, scope=of_b)
+        for kind, id in (("Condition", "secret"), ("Observation", "own")):
+            transaction.delete(Key(kind, id))
+        return found
+
+    everything, seen_by_b = shared_store.write(work).result(30)
+    assert "own" in everything
+    assert seen_by_b == []

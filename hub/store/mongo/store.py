@@ -19,7 +19,6 @@ from hub.store.mongo.search import Search
 from hub.store.mongo.transaction import MongoTransaction
 from hub.store.mongo.writer import Writer
 from hub.store.port import (
-    EVERYTHING,
     HistoryPage,
     Key,
     Outcome,
@@ -88,8 +87,8 @@ class MongoStore:
 
         return self._writer.submit(run)
 
-    def _find(self, reading: Reading, query: SearchQuery, limit: int) -> list[Key]:
-        return Search(reading, self._indexer, query, EVERYTHING).keys(limit)
+    def _find(self, reading: Reading, query: SearchQuery, limit: int, scope: Scope) -> list[Key]:
+        return Search(reading, self._indexer, query, scope).keys(limit)
 
     # -- reading
     def read(self, key: Key) -> Version:

@@ -19,11 +19,11 @@ from hub.store.mongo.documents import INDEX_FIELDS, Document, document_of, forme
 from hub.store.mongo.places import Places
 from hub.store.mongo.reading import Reading, of_type
 from hub.store.mongo.writer import Again
-from hub.store.port import Addition, Key, Outcome, Reindexed, Resource, Saved, Version
+from hub.store.port import EVERYTHING, Addition, Key, Outcome, Reindexed, Resource, Saved, Scope, Version
 from hub.store.sqlite.content import owned, stamped
 from hub.store.sqlite.indexer import Indexer
 
-Find = Callable[[Reading, SearchQuery, int], list[Key]]
+Find = Callable[[Reading, SearchQuery, int, Scope], list[Key]]
 LOCKS = 1 << 16  # equal criteria share a lock; unequal ones hardly ever
 DUPLICATE = 11000
 
@@ -132,9 +132,9 @@ class MongoTransaction:
         self._succeed(former, place_of(found), document_of(version, place_of(found), {}))
         return Saved(version, created=False, changed=True)
 
-    def find(self, query: SearchQuery, *, limit: int = 2) -> list[Key]:
+    def find(self, query: SearchQuery, *, limit: int = 2, scope: Scope = EVERYTHING) -> list[Key]:
         self._serialise(query)
-        return self._find(Reading(self._database, self._session, self._seconds), query, limit)
+        return self._find(Reading(self._database, self._session, self._seconds), query, limit, scope)
 
     # -- the index
     def reindex(self, type: str, after: str = "", limit: int = 200) -> Reindexed:

@@ -13,7 +13,7 @@ import apsw
 from hub.clock import utc_ms
 from hub.errors import Unavailable
 from hub.search.query import SearchQuery
-from hub.store.port import EVERYTHING, Key, Transaction
+from hub.store.port import Key, Scope, Transaction
 from hub.store.sqlite.functions import register
 from hub.store.sqlite.indexer import Indexer, standard_indexer
 from hub.store.sqlite.lock import WAIT_SECONDS, FolderLock
@@ -64,9 +64,9 @@ class SqliteStore(SqliteReads):
     def write(self, work: Callable[[Transaction], T]) -> Future[T]:
         return self._writer.submit(lambda: work(self._transaction))
 
-    def _find(self, connection: apsw.Connection, query: SearchQuery, limit: int) -> list[Key]:
+    def _find(self, connection: apsw.Connection, query: SearchQuery, limit: int, scope: Scope) -> list[Key]:
         with limited(connection, self._limit):
-            return Search(connection, self._new_names, self._indexer, query, EVERYTHING, self._thresholds).keys(limit)
+            return Search(connection, self._new_names, self._indexer, query, scope, self._thresholds).keys(limit)
 
     # -- the file
     def backup(self, target: Path) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from hub.errors import NotFound, VersionConflict
 from hub.fhir_json import load
 from hub.search.query import SearchQuery
-from hub.store.port import Addition, Key, Outcome, Reindexed, Resource, Saved, Version
+from hub.store.port import EVERYTHING, Addition, Key, Outcome, Reindexed, Resource, Saved, Scope, Version
 from hub.store.sqlite import items, outcomes, people, rows, versions
 from hub.store.sqlite.content import owned, stamped
 from hub.store.sqlite.indexer import Indexer
@@ -20,7 +20,7 @@ from hub.store.sqlite.names import NewNames
 from hub.store.sqlite.reindex import forget, reindex_some
 from hub.store.sqlite.rows import Row
 
-Find = Callable[[apsw.Connection, SearchQuery, int], list[Key]]
+Find = Callable[[apsw.Connection, SearchQuery, int, Scope], list[Key]]
 
 _HEAD = """SELECT rid, version, updated, deleted, method, facility, patient FROM resource
 WHERE type = (SELECT id FROM word WHERE text = ?) AND id = ?"""
@@ -130,8 +130,8 @@ class SqliteTransaction:
         self._connection.execute("DELETE FROM body WHERE rid = ?", (head.rid,))
         return Saved(_version(key, head, b""), created=False, changed=True)
 
-    def find(self, query: SearchQuery, *, limit: int = 2) -> list[Key]:
-        return self._find(self._connection, query, limit)
+    def find(self, query: SearchQuery, *, limit: int = 2, scope: Scope = EVERYTHING) -> list[Key]:
+        return self._find(self._connection, query, limit, scope)
 
     # -- the index
     def reindex(self, type: str, after: str = "", limit: int = 200) -> Reindexed:
