@@ -118,6 +118,7 @@ class Channel(Table):
 class Policy(Table):
     treatment_days: int = Field(default=30, ge=0)  # how long after an encounter's end its facility still treats the person
     open_encounter_days: int = Field(default=365, ge=1)  # an encounter never closed stops counting after this
+    facility_ids: bool = False  # an id that a facility's client chooses begins with the facility's code: CTY-4711
 
 
 class County(Table):
@@ -143,6 +144,10 @@ class County(Table):
 
     def facility(self, code: str) -> Facility | None:
         return next((f for f in self.facilities if f.code == code), None)
+
+    def facility_of_id(self, id: str) -> str:
+        """The code of the facility whose clients may choose this id, as `policy.facility_ids` has it; "" for none."""
+        return max((f.code for f in self.facilities if id.startswith(f"{f.code}-")), key=len, default="")
 
 
 def load_county(path: Path | None) -> County:

@@ -15,9 +15,6 @@ from hub.api.responses import version_headers, written_answer
 from hub.api.write import check_type, deleted_answer
 from hub.store.port import Version
 
-SEVERAL = "single"
-"""CapabilityStatement.rest.resource.conditionalDelete: criteria that match several resources delete none."""
-
 
 async def update(call: Call) -> Response:
     """None matches: created, under the id stated if there is one. One: updated. Several: 412."""
@@ -29,6 +26,7 @@ async def update(call: Call) -> Response:
 
 
 async def delete(call: Call) -> Response:
+    """None matches: nothing to do. One: deleted. Several: 412, for the conditionalDelete of our CapabilityStatement is `single`."""
     query = criteria(call, call.type, call.request.url.query)
     return deleted_answer(call, await call.hub.door.delete_match(call.access, query, if_match=call.if_match))
 

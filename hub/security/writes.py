@@ -224,11 +224,16 @@ class Writes:
 
     def _check(self, resource: Resource, key: Key, current: Version | None) -> None:
         check_write(self._access, key.type, None, golden=is_golden(resource))
-        if current is None and (key in self._made or county_wide(self._access) or not reserved(key)):
+        if current is None and (key in self._made or county_wide(self._access) or self._free(key)):
             return
         if current is None or not self._visible(current):
             raise unknown(key)  # nobody takes an id that another facility's system will be given, or learns whether it was
         check_write(self._access, key.type, current, golden=_golden(current))
+
+    def _free(self, key: Key) -> bool:
+        """Whether a facility may choose this id. With `facility_ids` the answer never depends on what others have stored."""
+        own = not self._county.policy.facility_ids or self._county.facility_of_id(key.id) == self._access.facility
+        return own and not reserved(key)
 
     def _check_subjects(self) -> None:
         """A facility may write about patients it sees, no others: an encounter must not open a stranger's record."""

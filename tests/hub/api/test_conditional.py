@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from email.utils import formatdate, parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.hub.api.county import FHIR, Client, Served, observation, patient
+from hub.settings import Policy
+from tests.hub.api.county import COUNTY, FHIR, Client, Served, observation, patient, served
 
 pytestmark = pytest.mark.anyio
 
@@ -214,3 +216,17 @@ async def test_a_read_after_each_write_has_the_headers_due(admin: Client) -> Non
     assert {name: got.headers[name] for name in ("etag", "last-modified")} == {
         name: made.headers[name] for name in ("etag", "last-modified")
     }
+
+
+async def test_ids_of_ones_own_tell_nothing_of_others(tmp_path: Path) -> None:
+    """county.toml `policy.facility_ids`: what another facility has stored cannot be found out by trying ids."""
+    county = COUNTY.model_copy(update={"policy": Policy(facility_ids=True)})
+    async with served(tmp_path / "own", county) as hub:
+        one, other = hub.client("clinician", "CTY"), hub.client("clinician", "TWN")
+        assert (await one.put(patient("CTY-1"))).status_code == 201
+        assert (await one.put(patient("CTY-1", gender="other"))).status_code == 200
+        tries = [await other.put(patient(id)) for id in ("CTY-1", "CTY-2", "free")]
+        assert {(answer.status_code, answer.text) for answer in tries} == {(404, tries[0].text)}
+        assert (await other.put(patient("TWN-1"))).status_code == 201
+        assert (await other.post(patient("x"))).status_code == 201
+        assert (await hub.client("admin").put(patient("free"))).status_code == 201
