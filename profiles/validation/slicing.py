@@ -66,7 +66,7 @@ def _resource_type(value: Any) -> str:
 
 
 def _below(slice: Outline, steps: list[str]) -> Iterator[tuple[Outline, int]]:
-    """What the slice says at the end of the path, also in slices of it that must be there; or above it, by a value that is whole."""
+    """What the slice says at the end of the path, also in slices that must be there; or above it, by a value that is whole."""
     reached = [slice]
     for depth, step in enumerate(steps):
         yield from ((outline, depth) for outline in reached if outline.fixed is not None or outline.pattern is not None)
