@@ -18,7 +18,7 @@ from hub.jobs import Jobs
 from hub.keep import keep
 from hub.recognition.facts import recognition_of
 from hub.recognition.router import router as recognition_router
-from hub.reindexing import serve_reindexing
+from hub.reindexing import keep_up, serve_reindexing
 from hub.search.searchable import Searchable
 from hub.security.audit_index import with_audit
 from hub.security.door import Door
@@ -70,6 +70,7 @@ def open_hub(data: Path, county: County, *, clock: Callable[[], int] = utc_ms) -
     store = SqliteStore(data, clock=clock, indexer=with_audit(searchable.indexer(), searchable.customised))
     try:
         searchable.attach(store)
+        keep_up(store, clock())
         store.write(lambda transaction: keep_facilities(transaction, county, clock())).result()
         jobs = Jobs(store, clock, sole=True)
         serve_reindexing(jobs, searchable, sole=True)

@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 
 from hub.jobs import Job, Jobs, Run, submit
-from hub.search.custom import SHELF, Custom, custom_of, customs_in, next_generation, put
+from hub.search.custom import GENERATIONS, SHELF, Custom, custom_of, customs_in, next_generation, put
+from hub.search.parameters import published
 from hub.search.query import SearchQuery
 from hub.search.searchable import NOTICE_SECONDS, Searchable
-from hub.store.port import EVERYTHING, Resource, Transaction
+from hub.store.port import EVERYTHING, Resource, ResourceStore, Transaction
 
 KIND = "reindex"
 END = "end"
@@ -66,6 +67,25 @@ def _register(transaction: Transaction, id: str, custom: Custom | None, former: 
 
 def submit_types(transaction: Transaction, types: Sequence[str], now: int, *, caller: str = "") -> Job:
     return submit(transaction, KIND, now, arguments=msgspec.to_builtins(_Arguments(types=tuple(types))), caller=caller)
+
+
+EXTRACTION = b"2"
+"""Which entries hub.search.extract finds: to be counted up when it finds others, so that older stores are indexed anew."""
+
+
+def keep_up(store: ResourceStore, now: int) -> None:
+    """When the hub opens a store, before it writes: one that an earlier release has filled is indexed anew, beside its work."""
+    if store.item(GENERATIONS, "extraction") == EXTRACTION:
+        return
+    filled = bool(store.changes(EVERYTHING, count=1).versions)
+
+    def work(transaction: Transaction) -> None:
+        if transaction.item(GENERATIONS, "extraction") != EXTRACTION:
+            transaction.put_item(GENERATIONS, "extraction", EXTRACTION)
+            if filled:
+                submit_types(transaction, sorted(published().types), now)
+
+    store.write(work).result()
 
 
 # -- the work

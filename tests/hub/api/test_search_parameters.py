@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hub.store.port import Transaction
 from tests.hub.api.county import Client, Served, patient, served
 
 pytestmark = pytest.mark.anyio
@@ -177,6 +178,22 @@ async def test_it_is_known_after_a_restart(tmp_path: Path) -> None:
         assert (await admin.put(definition())).status_code == 201  # closed before, while or after it is built
     async with served(tmp_path / "data") as second:
         assert await ids(second.client("admin"), "/fhir/Patient?nation=01") == ["p1"]
+
+
+async def test_a_store_that_an_earlier_release_filled_is_indexed_anew(tmp_path: Path) -> None:
+    """As if its release had extracted neither pinyin nor which release it was."""
+    async with served(tmp_path / "data") as first:
+        named = patient("p1", name=[{"text": "曾小乐"}])
+        assert (await first.client("admin").put(named)).status_code == 201
+
+        def earlier(transaction: Transaction) -> None:
+            transaction.forget("Patient", "pinyin")
+            transaction.put_item("search-parameters", "extraction", None)
+
+        first.hub.store.write(earlier).result()
+        assert await ids(first.client("admin"), "/fhir/Patient?pinyin=zxl") == []
+    async with served(tmp_path / "data") as second:
+        await becomes(second.client("admin"), "/fhir/Patient?pinyin=zxl", ["p1"])
 
 
 # -- $reindex
