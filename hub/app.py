@@ -23,12 +23,12 @@ from hub.search.searchable import Searchable
 from hub.security.audit_index import with_audit
 from hub.security.door import Door
 from hub.security.links import LinkSigner
-from hub.security.tokens import TokenStore
+from hub.security.tokens import TokenShelf, TokenStore
 from hub.security.trail import AuditTrail, RemoteShipper, Shipper
 from hub.settings import County, Facility
 from hub.store.blobs import BlobStore
+from hub.store.opening import Target, open_reader, open_store, target_of
 from hub.store.port import ResourceStore, Transaction
-from hub.store.sqlite import SqliteReader, SqliteStore
 from hub.terminology.service import Terminology
 from hub.web.router import install as install_pages
 from mappers.identity_keys import organization_id
@@ -63,19 +63,28 @@ class Hub:
         self.tokens.close()
 
 
-def open_hub(data: Path, county: County, *, clock: Callable[[], int] = utc_ms) -> Hub:
-    """Open the data folder, or make it; the county's facilities become Organizations."""
+def open_hub(data: Path, county: County, *, clock: Callable[[], int] = utc_ms, store: str = "") -> Hub:
+    """Open the data folder, or make it; the county's facilities become Organizations.
+
+    `store`: mongodb://…/database; without it what the environment says, else the folder itself (hub.store.opening).
+    """
+    return _opened(data, county, target_of(store), clock)
+
+
+def _opened(data: Path, county: County, target: Target | None, clock: Callable[[], int]) -> Hub:
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     searchable = Searchable()
-    store = SqliteStore(data, clock=clock, indexer=with_audit(searchable.indexer(), searchable.customised))
+    indexer = with_audit(searchable.indexer(), searchable.customised)
+    store = open_store(data, target, county.store, clock=clock, indexer=indexer)
     try:
         searchable.attach(store)
         keep_up(store, clock())
         store.write(lambda transaction: keep_facilities(transaction, county, clock())).result()
-        jobs = Jobs(store, clock, sole=True)
-        serve_reindexing(jobs, searchable, sole=True)
+        jobs = Jobs(store, clock, sole=not store.shared)
+        serve_reindexing(jobs, searchable, sole=not store.shared)
         jobs.start()
-        return _hub(data, county, store, AuditTrail(data, clock, Shipper(data, store)), clock, searchable, jobs)
+        trail = AuditTrail(data, clock, Shipper(data, store))
+        return _hub(data, county, store, trail, clock, searchable, jobs, tidy=True)
     except BaseException:
         store.close()
         raise
@@ -84,10 +93,12 @@ def open_hub(data: Path, county: County, *, clock: Callable[[], int] = utc_ms) -
 def open_front(data: Path, county: County, *, settle: Callable[[], None], clock: Callable[[], int] = utc_ms) -> Hub:
     """The same hub as another process has opened, for reading; `settle` has that one bring logged audit events into the store."""
     searchable = Searchable()
-    store = SqliteReader(data, indexer=with_audit(searchable.indexer(), searchable.customised))
+    indexer = with_audit(searchable.indexer(), searchable.customised)
+    store = open_reader(data, target_of(""), county.store, clock=clock, indexer=indexer)
     searchable.attach(store)
     jobs = Jobs(store, clock, sole=False)  # to tell of them; the other process does them
-    return _hub(data, county, store, AuditTrail(data, clock, RemoteShipper(settle)), clock, searchable, jobs)
+    trail = AuditTrail(data, clock, RemoteShipper(settle))
+    return _hub(data, county, store, trail, clock, searchable, jobs, tidy=False)
 
 
 def _hub(
@@ -98,18 +109,20 @@ def _hub(
     clock: Callable[[], int],
     searchable: Searchable,
     jobs: Jobs,
+    *,
+    tidy: bool,
 ) -> Hub:
     terminology = Terminology(store)
     return Hub(
         data=data,
         county=county,
         store=store,
-        blobs=BlobStore(data / "blobs", tidy=not isinstance(store, SqliteReader)),
-        tokens=TokenStore(data, clock=clock),
+        blobs=BlobStore(data / "blobs", tidy=tidy),
+        tokens=TokenStore(data, clock=clock, table=TokenShelf(store) if store.shared else None),
         door=Door(store, county, clock, trail, concepts=terminology),
         trail=trail,
         terminology=terminology,
-        links=LinkSigner.of_folder(data),
+        links=LinkSigner.of_store(store) if store.shared else LinkSigner.of_folder(data),
         clock=clock,
         searchable=searchable,
         jobs=jobs,

@@ -115,6 +115,12 @@ class Channel(Table):
         return {**own, "options": {k: v for k, v in values.items() if k not in cls.model_fields}}
 
 
+class StoreSettings(Table):
+    """Of a store on a server; which one, the command line or the environment says."""
+
+    allow_unsafe_server: bool = False  # a MongoDB version with a known hole, where nobody else can reach it
+
+
 class Policy(Table):
     treatment_days: int = Field(default=30, ge=0)  # how long after an encounter's end its facility still treats the person
     open_encounter_days: int = Field(default=365, ge=1)  # an encounter never closed stops counting after this
@@ -129,6 +135,7 @@ class County(Table):
     facilities: tuple[Facility, ...] = Field(default=(), alias="facility")
     channels: tuple[Channel, ...] = Field(default=(), alias="channel")
     policy: Policy = Policy()
+    store: StoreSettings = StoreSettings()
     validation: Validation = Validation()
     catalogue: str = "county-demo"  # which recognition catalogue is in force
     community: str = ""  # the community of facilities that state none

@@ -21,6 +21,8 @@ from rich.console import Console
 from connectors.base import SourceDenied, SourceUnavailable
 from hub.errors import HubError
 from hub.settings import County, load_county
+from hub.store.opening import open_reader, target_of
+from hub.store.port import ResourceStore
 from hub.store.sqlite.outcomes import StoredOutcomes
 
 State = Literal["ok", "warning", "broken"]
@@ -69,6 +71,7 @@ def _findings(data: Path, config: Path | None, url: str) -> Iterator[Finding]:
     yield from _folder(data)
     county, finding = _county(county_path(data, config))
     yield finding
+    yield from _server(data, county or County())
     if url:
         yield _running(url)
     elif county is not None:
@@ -124,15 +127,36 @@ def _folder(data: Path) -> Iterator[Finding]:
 def _records(data: Path) -> Iterator[Finding]:
     """What became of each channel's records so far."""
     with closing(StoredOutcomes(data)) as outcomes:
-        tallies = outcomes.tallies()
-        for source, tally in sorted(tallies.items()):
-            found = f"{tally.done} done ({tally.issues} with issues), {tally.dead} dead"
-            if not tally.dead:
-                yield Finding(f"Records of {source}", "ok", found)
-                continue
-            reason = next((o.reason for o in outcomes.outcomes(state="dead", source=source, limit=1, newest=True)), "")
-            fix = f"GET /ops/status lists the reasons; mend, then: yitong replay --data {data} --channel {source} --state dead"
-            yield Finding(f"Records of {source}", "warning", f"{found}, the newest: {reason}", fix)
+        yield from _tallies(data, outcomes)
+
+
+def _tallies(data: Path, outcomes: StoredOutcomes | ResourceStore) -> Iterator[Finding]:
+    for source, tally in sorted(outcomes.tallies().items()):
+        found = f"{tally.done} done ({tally.issues} with issues), {tally.dead} dead"
+        if not tally.dead:
+            yield Finding(f"Records of {source}", "ok", found)
+            continue
+        reason = next((o.reason for o in outcomes.outcomes(state="dead", source=source, limit=1, newest=True)), "")
+        fix = f"GET /ops/status lists the reasons; mend, then: yitong replay --data {data} --channel {source} --state dead"
+        yield Finding(f"Records of {source}", "warning", f"{found}, the newest: {reason}", fix)
+
+
+def _server(data: Path, county: County) -> Iterator[Finding]:
+    """The MongoDB store, if the hub is to use one."""
+    try:
+        target = target_of("")
+    except HubError as error:
+        yield Finding("Store", "broken", error.message, "mend the environment variable")
+        return
+    if target is None or not data.is_dir():
+        return
+    try:
+        with closing(open_reader(data, target, county.store)) as store:
+            problem = getattr(store, "problem", "")
+            yield Finding("Store", "warning" if problem else "ok", problem or f"{target.shown} answers")
+            yield from _tallies(data, store)
+    except HubError as error:
+        yield Finding("Store", "broken", f"{target.shown}: {error.message}", "start the server, or mend its address")
 
 
 def _file(path: Path) -> Finding:

@@ -32,6 +32,11 @@ app.add_typer(token_app, name="token")
 Data = Annotated[Path, typer.Option("--data", help="The hub's data folder (made if it is not there).", file_okay=False)]
 Config = Annotated[Path | None, typer.Option("--config", help="county.toml; default: DATA/county.toml if it is there.")]
 
+Store = Annotated[
+    str,
+    typer.Option("--store", help="mongodb://host/database, shared by several hubs; default: $YITONG_STORE, else the data folder."),
+]
+
 MAX_PORT = 65_535
 err = Console(stderr=True)
 
@@ -57,6 +62,7 @@ def serve(
         int | None, typer.Option(min=0, max=MAX_PORT, help="A DICOM listener for any facility (0: any free port).")
     ] = None,
     config: Config = None,
+    store: Store = "",
     processes: Annotated[
         int | None,
         typer.Option(min=1, max=64, envvar="YITONG_PROCESSES", help="How many answer HTTP; default: one a processor, at most 4."),
@@ -66,9 +72,14 @@ def serve(
 
     Without channels in county.toml it listens for MLLP on 2575 and DICOM on 11112 and watches DATA/inbox for files. Ctrl-C or
     SIGTERM stops it; kill -9 or a power cut loses nothing that was acknowledged.
+
+    Several hubs, each with its own --data, may share one MongoDB --store. An address that holds a password belongs into the
+    environment variable YITONG_STORE, or into a file that YITONG_STORE_FILE names.
     """
     from hub.cli.serve import run_server
+    from hub.store.opening import choose
 
+    choose(store)
     run_server(data, host=host, port=port, mllp_port=mllp_port, dicom_port=dicom_port, config=config, processes=processes)
 
 
@@ -92,12 +103,15 @@ def demo(
 def doctor(
     data: Data,
     config: Config = None,
+    store: Store = "",
     url: Annotated[str, typer.Option(help="Also ask a running hub at this address whether it is well.")] = "",
     json_output: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """Numbered checks with cause and exact fix. Exit 0 all well, 1 warnings, 2 something is broken."""
     from hub.cli.doctor import run_doctor
+    from hub.store.opening import choose
 
+    choose(store)
     raise typer.Exit(run_doctor(data, config=config, url=url, as_json=json_output))
 
 
@@ -110,6 +124,7 @@ def replay(
     state: Annotated[str, typer.Option(help="Only records in this state: dead or done.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be replayed.")] = False,
     config: Config = None,
+    store: Store = "",
 ) -> None:
     """Map stored records again, after a map or a setting was mended.
 
@@ -119,7 +134,9 @@ def replay(
     Example: yitong replay --data /srv/yitong --channel cty-lis --state dead --dry-run
     """
     from hub.cli.replay import run_replay
+    from hub.store.opening import choose
 
+    choose(store)
     raise typer.Exit(
         run_replay(data, seqs=tuple(seq or ()), channel=channel, kind=kind, state=state, dry_run=dry_run, config=config)
     )
@@ -132,29 +149,38 @@ def token_create(
     role: Annotated[str, typer.Option(help="admin, it, clinician, reader or system.")],
     facility: Annotated[str, typer.Option(help="Code of the facility the holder works for, as in county.toml.")] = "",
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long it is valid.")] = 365,
+    store: Store = "",
 ) -> None:
     """Make a bearer token. It is shown once, alone on the last line; the hub keeps only its hash.
 
     A clinician or reader sees persons whom --facility treats; without --facility they see no patients at all.
     """
     from hub.cli.tokens import create_token
+    from hub.store.opening import choose
 
+    choose(store)
     create_token(data, name=name, role=role, facility=facility, days=days)
 
 
 @token_app.command("list")
-def token_list(data: Data) -> None:
+def token_list(data: Data, store: Store = "") -> None:
     """Who has a token, for which role and facility, until when. Never the tokens."""
     from hub.cli.tokens import list_tokens
+    from hub.store.opening import choose
 
+    choose(store)
     list_tokens(data)
 
 
 @token_app.command("revoke")
-def token_revoke(data: Data, token_id: Annotated[str, typer.Argument(help="The id that `token list` shows.")]) -> None:
+def token_revoke(
+    data: Data, token_id: Annotated[str, typer.Argument(help="The id that `token list` shows.")], store: Store = ""
+) -> None:
     """End a token at once."""
     from hub.cli.tokens import revoke_token
+    from hub.store.opening import choose
 
+    choose(store)
     revoke_token(data, token_id)
 
 

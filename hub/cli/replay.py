@@ -16,8 +16,9 @@ from hub.errors import Invalid, Unavailable
 from hub.ingest.journal import Journal, Selection
 from hub.ingest.replay import Filter, Replays, State, ask
 from hub.ingest.run import IntakeService
-from hub.settings import load_county
+from hub.settings import County, load_county
 from hub.store.blobs import BlobStore
+from hub.store.opening import open_reader, target_of
 from hub.store.sqlite.outcomes import StoredOutcomes
 
 STATES = ("", "dead", "done")
@@ -36,7 +37,7 @@ def run_replay(
     try:
         hub = open_hub(data, load_county(path))
     except Unavailable:
-        return _ask_running(data, wanted, dry_run=dry_run)
+        return _ask_running(data, wanted, load_county(path), dry_run=dry_run)
     try:
         beside = path.parent if path else data
         intake = IntakeService(data, hub.county, hub.store, hub.blobs, clock=hub.clock, beside=beside)
@@ -63,11 +64,12 @@ def _replay_here(intake: IntakeService, wanted: Filter, *, dry_run: bool) -> int
         intake.stop()
 
 
-def _ask_running(data: Path, wanted: Filter, *, dry_run: bool) -> int:
+def _ask_running(data: Path, wanted: Filter, county: County, *, dry_run: bool) -> int:
     """A hub holds the store: leave the request in the journal's file, where it picks it up within a second."""
     journal = Journal(data, BlobStore(data / "blobs", tidy=False))  # the hub may be writing there
     try:
-        with closing(StoredOutcomes(data)) as outcomes:
+        target = target_of("")
+        with closing(open_reader(data, target, county.store) if target else StoredOutcomes(data)) as outcomes:
             count = Replays(journal, outcomes).count(wanted)
         _say_count(count)
         if not dry_run and count:

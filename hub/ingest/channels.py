@@ -23,11 +23,14 @@ from connectors.base import (
     SourceRecord,
     SourceUnavailable,
 )
+from hub.errors import HubError
+from hub.store.lease import Lease
 
 log = logging.getLogger(__name__)
 
+LOOK_FOR_LEASE = 1.0  # seconds between two looks whether a channel's owner is gone
 BACKOFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-EXPECTED = (SourceUnavailable, SourceDenied, JournalUnavailable, OSError)
+EXPECTED = (SourceUnavailable, SourceDenied, JournalUnavailable, HubError, OSError)
 
 
 @dataclass(slots=True)
@@ -67,15 +70,21 @@ class ChannelRunner:
         checkpoints: Checkpoints,
         *,
         every: float | None,
+        lease: Lease,
     ) -> None:
-        """`every`: seconds between two looks of a connector that polls; None for one that listens."""
+        """`every`: seconds between two looks of a connector that polls; None for one that listens.
+
+        Only who holds the `lease` starts the channel: on a store that several hubs share, one of them does.
+        """
         self.state = state
         self.connector: Listening | Polling | None = None
         self._build = build
         self._intake = intake
         self._checkpoints = checkpoints
         self._every = every
+        self._lease = lease
         self._stopping = threading.Event()
+        self._ended = threading.Event()  # stopping, or the lease is lost
         self._tried = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"channel-{state.name}", daemon=True)
 
@@ -89,6 +98,7 @@ class ChannelRunner:
     def stop(self) -> None:
         """Ask it to end; `join` waits."""
         self._stopping.set()
+        self._ended.set()
 
     def join(self, timeout: float) -> None:
         if self._thread.is_alive():
@@ -98,7 +108,7 @@ class ChannelRunner:
         failures = 0
         while not self._stopping.is_set():
             try:
-                pause = self._once()
+                pause = self._once() if self._owned() else self._elsewhere()
                 failures = 0
             except EXPECTED as error:
                 self._down(f"{type(error).__name__}: {error}")
@@ -112,6 +122,18 @@ class ChannelRunner:
                 failures += 1
             self._tried.set()
             self._stopping.wait(pause)
+        self._lease.release()
+
+    def _owned(self) -> bool:
+        """Take the lease if it can be had; from then on its loss ends what runs."""
+        self._ended.clear()
+        if self._stopping.is_set():
+            self._ended.set()
+        return self._lease.acquire(on_lost=self._ended.set)
+
+    def _elsewhere(self) -> float:
+        self._down("another hub on this store has the channel")
+        return LOOK_FOR_LEASE
 
     def _once(self) -> float:
         connector = self._build()
@@ -127,7 +149,7 @@ class ChannelRunner:
             self.connector = connector
             self._up()
             self._tried.set()
-            self._stopping.wait()
+            self._ended.wait()
         finally:
             connector.stop()
 
@@ -136,13 +158,13 @@ class ChannelRunner:
         connector.check()
         self._up()
         self._tried.set()
-        while not self._stopping.is_set():
+        while not self._ended.is_set():
             for page in connector.fetch(self._checkpoints.load(connector.source)):
                 self._keep(connector, page)
-                if self._stopping.is_set():
+                if self._ended.is_set():
                     return 0
             self._up()
-            self._stopping.wait(every)
+            self._ended.wait(every)
         return 0
 
     def _keep(self, connector: Polling, page: Page) -> None:

@@ -7,17 +7,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from connectors.base import Listening, Polling
+from connectors.base import Checkpoints, Listening, Polling
 from connectors.registry import UnknownChannel, build, every, listens
 from hub.clock import utc_ms
 from hub.errors import Invalid
 from hub.ingest.channels import ChannelIntake, ChannelRunner, ChannelState
+from hub.ingest.checkpoints import StoreCheckpoints
 from hub.ingest.contexts import context_of
 from hub.ingest.journal import Blobs, Journal, JournalCheckpoints
 from hub.ingest.mapping import MapperPool
 from hub.ingest.pipeline import Pipeline
 from hub.ingest.replay import Replays
 from hub.settings import Channel, County
+from hub.store.lease import Lease
 from hub.store.port import ResourceStore
 
 FIRST_TRY_SECONDS = 10.0
@@ -48,7 +50,8 @@ class IntakeService:
             clock=clock,
             replays=self.replays,
         )
-        checkpoints = JournalCheckpoints(self.journal.file)
+        self._store = store
+        checkpoints = StoreCheckpoints(store) if store.shared else JournalCheckpoints(self.journal.file)
         try:
             self._runners = {channel.name: self._runner(channel, checkpoints) for channel in county.channels}
         except UnknownChannel as error:
@@ -80,12 +83,13 @@ class IntakeService:
         """The channel's running connector: a listener on port 0 knows the port it got."""
         return self._runners[name].connector
 
-    def _runner(self, channel: Channel, checkpoints: JournalCheckpoints) -> ChannelRunner:
+    def _runner(self, channel: Channel, checkpoints: Checkpoints) -> ChannelRunner:
         state = ChannelState(channel.name, channel.connector, channel.facility)
         intake = ChannelIntake(self.journal, state)
         build(channel, intake, clock=_now)  # its options are checked now, not when it is first started
         pause = None if listens(channel) else every(channel)
-        return ChannelRunner(state, lambda: build(channel, intake, clock=_now), intake, checkpoints, every=pause)
+        lease = Lease(self._store, f"channel/{channel.name}")
+        return ChannelRunner(state, lambda: build(channel, intake, clock=_now), intake, checkpoints, every=pause, lease=lease)
 
 
 def _now() -> datetime:

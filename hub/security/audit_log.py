@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import secrets
 import threading
 import time
 import zlib
@@ -113,7 +114,7 @@ class AuditLog:
             self._finish_file()
 
     def _begin_file(self) -> None:
-        path = self._folder / f"{time.time_ns() // 1_000_000:014d}-{os.getpid()}.log"
+        path = self._folder / f"{time.time_ns() // 1_000_000:014d}-{os.getpid()}-{secrets.token_hex(4)}.log"
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -12,8 +12,11 @@ from pathlib import Path
 
 from hub.errors import HubError, Kind
 from hub.security.access import Access
+from hub.store.port import ResourceStore, Transaction
 
 FILE = "links.key"
+SHELF = "key"
+KEY_BYTES = 32
 POSITION = "_after"
 SIGNATURE = "_sig"
 
@@ -37,11 +40,24 @@ class LinkSigner:
         except FileExistsError:
             return cls(path.read_bytes())
         with os.fdopen(file, "wb") as stream:
-            key = secrets.token_bytes(32)
+            key = secrets.token_bytes(KEY_BYTES)
             stream.write(key)
             stream.flush()
             os.fsync(stream.fileno())
         return cls(key)
+
+    @classmethod
+    def of_store(cls, store: ResourceStore) -> LinkSigner:
+        """One key for all processes that share the store: the first one makes it."""
+
+        def work(transaction: Transaction) -> bytes:
+            key = transaction.item(SHELF, FILE)
+            if key is None:
+                key = secrets.token_bytes(KEY_BYTES)
+                transaction.put_item(SHELF, FILE, key)
+            return key
+
+        return cls(store.item(SHELF, FILE) or store.write(work).result())
 
     def sign(self, access: Access, query: str, position: str) -> str:
         """A signature over caller, query (path and parameters, in order) and position."""

@@ -230,6 +230,10 @@ class Transaction(Protocol):
 class ResourceStore(Protocol):
     """Thread-safe. Readers never wait for the writer."""
 
+    @property
+    def shared(self) -> bool:
+        """Other hubs, on other data folders, may read and write it at the same time."""
+
     def write(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Run `work` in a transaction; the Future resolves after the commit is synced. An exception rolls only this work back.
 

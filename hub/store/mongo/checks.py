@@ -24,8 +24,8 @@ OVERRIDE = "allow_unsafe_server = true under [store] in county.toml, or YITONG_M
 Version = tuple[int, int, int]
 
 
-def check_server(client: MongoClient[dict[str, Any]], *, allow_unsafe: bool) -> None:
-    """Raise Unavailable, with what to do, for a standalone and for a version with a known hole."""
+def check_server(client: MongoClient[dict[str, Any]], *, allow_unsafe: bool) -> str:
+    """Raise Unavailable, with what to do, for a standalone and for a version with a known hole; told only, if that is allowed."""
     hello = client.admin.command("hello")
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise Unavailable(
@@ -33,12 +33,16 @@ def check_server(client: MongoClient[dict[str, Any]], *, allow_unsafe: bool) -> 
             " one member is enough"
         )
     version = version_of(client.server_info()["version"])
-    if not allow_unsafe and not mended(version):
-        safe = MENDED.get(version[:2], max(MENDED.values()))
-        raise Unavailable(
-            f"MongoDB {_text(version)} gives away memory to anybody who reaches its port (CVE-2025-14847): install"
-            f" {_text(safe)} or later. To use it all the same, where nobody else reaches it: {OVERRIDE}"
-        )
+    if mended(version):
+        return ""
+    safe = MENDED.get(version[:2], max(MENDED.values()))
+    problem = (
+        f"MongoDB {_text(version)} gives away memory to anybody who reaches its port (CVE-2025-14847): install"
+        f" {_text(safe)} or later"
+    )
+    if not allow_unsafe:
+        raise Unavailable(f"{problem}. To use it all the same, where nobody else reaches it: {OVERRIDE}")
+    return problem
 
 
 def mended(version: Version) -> bool:

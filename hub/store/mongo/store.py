@@ -39,6 +39,8 @@ STATEMENT_SECONDS = 10.0
 class MongoStore:
     """A database of a replica set. Raise Unavailable for a server that cannot keep the port's promises."""
 
+    shared = True
+
     def __init__(
         self,
         uri: str,
@@ -49,8 +51,10 @@ class MongoStore:
         indexer: Indexer | None = None,
         statement_seconds: float = STATEMENT_SECONDS,
         allow_unsafe: bool = False,
+        on_close: Callable[[], None] = lambda: None,
     ) -> None:
         """`node`: the name of the journal whose records' outcomes are meant, different for each data folder."""
+        self._on_close = on_close
         self._node = node
         self._clock = clock
         self._indexer = indexer or standard_indexer()
@@ -59,7 +63,7 @@ class MongoStore:
         client = connect(uri)
         try:
             with troubles():
-                check_server(client, allow_unsafe=allow_unsafe)
+                self.problem = check_server(client, allow_unsafe=allow_unsafe)
                 self.database = HubDatabase(client, name)
                 self.database.prepare()
                 self._places = Places(self.database.process_number())
@@ -178,6 +182,7 @@ class MongoStore:
         self._closed = True
         self._writer.close()
         self._client.close()
+        self._on_close()
 
     def _now(self, work: Callable[[Reading], T]) -> T:
         """One question: its answer is the newest acknowledged state."""
