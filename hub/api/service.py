@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,12 +20,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hub.api import binary, bundle, conditional, everything, history, jobs, lastn, meta, patch, read, search, validate, write
 from hub.api.auth import access_of, hub_of, note_refusal
 from hub.api.call import Call
+from hub.api.claims import beside
 from hub.api.formats import Formats
-from hub.api.metadata import capability_statement
-from hub.api.negotiation import check_accept
+from hub.api.metadata import Capabilities, mode_of
+from hub.api.negotiation import CONTENT_TYPE, check_accept
 from hub.api.responses import error_answer, json_answer
 from hub.errors import HubError, operation_outcome
 from hub.search.parameters import in_force
+from hub.terminology.capabilities import terminology_capabilities
 from hub.terminology.operations import TERMINOLOGY_ROUTES
 
 log = logging.getLogger(__name__)
@@ -75,10 +78,16 @@ async def metadata(request: Request) -> Response:
     hub = hub_of(request)
     try:
         check_accept(request)
+        mode = mode_of(request.query_params.get("mode", "full"))
     except HubError as error:
         return error_answer(error)
-    base = f"{str(request.base_url).rstrip('/')}/fhir"
-    return json_answer(capability_statement(base, hub.county.name, hub.clock()))
+    base, name, now = f"{str(request.base_url).rstrip('/')}/fhir", hub.county.name, hub.clock()
+    if mode == "terminology":
+        return json_answer(await asyncio.to_thread(terminology_capabilities, hub.terminology, base, name, now))
+    stated = CAPABILITIES.statement(base, name, now, hub.searchable.registry(), mode)
+    if stated.etag in request.headers.get("if-none-match", ""):
+        return Response(None, 304, {"etag": stated.etag})
+    return Response(stated.body, 200, {"etag": stated.etag}, CONTENT_TYPE)
 
 
 class CompartmentTypes(StringConvertor):
@@ -94,6 +103,8 @@ ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
     ("POST", "/fhir/$reindex", jobs.reindex, False),
     ("GET", "/fhir/$job/{job}", jobs.status, False),
     ("DELETE", "/fhir/$job/{job}", jobs.cancel, False),
+    ("GET", "/fhir/_history", history.of_system, False),
+    ("GET", ALL + "/_history", history.of_type, False),
     ("GET", "/fhir/Binary/{id}", binary.read, True),
     ("PUT", "/fhir/Binary/{id}", binary.update, True),
     ("POST", "/fhir/Binary", binary.create, True),
@@ -105,8 +116,6 @@ ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
     ("GET", ONE + "/$meta", meta.of_instance, False),
     ("POST", ONE + "/$meta-add", meta.add, False),
     ("POST", ONE + "/$meta-delete", meta.delete, False),
-    ("GET", "/fhir/_history", history.of_system, False),
-    ("GET", ALL + "/_history", history.of_type, False),
     *TERMINOLOGY_ROUTES,
     ("POST", ALL + "/$validate", validate.validate_type, False),
     ("POST", ONE + "/$validate", validate.validate_instance, False),
@@ -133,6 +142,9 @@ ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
     ("POST", "/fhir/", bundle.process, False),
 )
 """Method, address, interaction, whether it looks at Accept itself. Tried in order."""
+
+
+CAPABILITIES = Capabilities([*((method, path) for method, path, _, _ in ROUTES), *beside()])
 
 
 def fhir_routes() -> list[BaseRoute]:
