@@ -142,6 +142,35 @@ def replay(
     )
 
 
+@app.command()
+def backup(
+    data: Data,
+    to: Annotated[Path, typer.Option("--to", help="A new folder; it is there whole or not at all.", file_okay=False)],
+) -> None:
+    """Copy the data folder while the hub runs: records, journal, originals, accounts and keys, as of one moment.
+
+    Example: yitong backup --data /srv/yitong --to /mnt/backup/yitong-2026-05-01
+    """
+    from hub.cli.backup import run_backup
+
+    raise typer.Exit(run_backup(data, to))
+
+
+@app.command()
+def check(
+    data: Data,
+    everything: Annotated[bool, typer.Option("--all", help="Every resource and every original, not a sample.")] = False,
+    sample: Annotated[int, typer.Option(min=1, help="How many resources to extract again, at random.")] = 10_000,
+) -> None:
+    """Is everything there, sound and searchable: of a running hub or of a backup. Exit 0 all well, 1 if something is wrong.
+
+    Example: yitong check --data /mnt/backup/yitong-2026-05-01 --all
+    """
+    from hub.cli.check import run_check
+
+    raise typer.Exit(run_check(data, everything=everything, sample=sample))
+
+
 @token_app.command("create")
 def token_create(
     data: Data,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from hub.search.query import SearchQuery
 from hub.store.port import HistoryPage, Key, Outcome, Scope, SearchPage, SourceTally, UnmappedCode, Version
-from hub.store.sqlite import changes, items, outcomes, people, versions
+from hub.store.sqlite import changes, checking, items, outcomes, people, versions
+from hub.store.sqlite.copying import Progress, copy_database, untold
 from hub.store.sqlite.functions import register
 from hub.store.sqlite.indexer import Indexer
 from hub.store.sqlite.names import Names
@@ -123,3 +124,22 @@ class SqliteReads:
     def finished_after(self, seq: int) -> int:
         with self._readers.borrow() as connection:
             return outcomes.finished_after(connection, seq)
+
+    # -- the file
+    def backup(self, target: Path, progress: Progress = untold) -> None:
+        """Copy the committed state to `target` while others read and write; the file is there whole or not at all."""
+        with self._readers.snapshot() as connection:
+            connection.execute("SELECT count(*) FROM meta").fetchall()  # the snapshot begins with the first read
+            copy_database(connection, target, progress)
+
+    def check(self) -> list[str]:
+        """What is wrong with the file; empty when all is well."""
+        with self._readers.snapshot() as connection:
+            return checking.check_file(connection)
+
+    def check_index(
+        self, *, sample: int | None = None, progress: Progress = untold, seed: int | None = None
+    ) -> tuple[int, list[str]]:
+        """Extract resources again, all or a random sample, and compare with the index: how many, and what is wrong."""
+        with self._readers.snapshot() as connection:
+            return checking.check_index(connection, self._indexer, sample=sample, progress=progress, seed=seed)

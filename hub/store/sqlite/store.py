@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -14,6 +13,7 @@ from hub.clock import utc_ms
 from hub.errors import Unavailable
 from hub.search.query import SearchQuery
 from hub.store.port import Key, Scope, Transaction
+from hub.store.sqlite.copying import untold
 from hub.store.sqlite.functions import register
 from hub.store.sqlite.indexer import Indexer, standard_indexer
 from hub.store.sqlite.lock import WAIT_SECONDS, FolderLock
@@ -69,29 +69,9 @@ class SqliteStore(SqliteReads):
             return Search(connection, self._new_names, self._indexer, query, scope, self._thresholds).keys(limit)
 
     # -- the file
-    def backup(self, target: Path) -> None:
-        """Copy the committed state to `target` while others read and write; the file is there whole or not at all."""
-        unfinished = target.with_name(target.name + ".part")
-        unfinished.unlink(missing_ok=True)
-        copy = apsw.Connection(str(unfinished))
-        with self._readers.snapshot() as connection:
-            connection.execute("SELECT count(*) FROM meta").fetchall()  # the snapshot begins with the first read
-            with copy.backup("main", connection, "main") as backup:
-                while not backup.done:
-                    backup.step(4096)
-        copy.close()
-        _sync(unfinished)
-        unfinished.rename(target)
-        _sync(target.parent)
-
-    def check(self) -> list[str]:
-        """What SQLite finds wrong with the file; empty when all is well."""
-        with self._readers.borrow() as connection:
-            return [text for (text,) in connection.execute("PRAGMA integrity_check") if text != "ok"]
-
     def reindex(self, progress: Progress | None = None) -> int:
         """Build every index entry anew; `progress` is told how many of how many are done. Writes wait until it is over."""
-        job = self._writer.submit(lambda: reindex(self._writing, self._indexer, self._new_names, progress or _untold))
+        job = self._writer.submit(lambda: reindex(self._writing, self._indexer, self._new_names, progress or untold))
         return job.result()
 
     def close(self) -> None:
@@ -117,15 +97,3 @@ def _opened(path: Path, vfs: str | None) -> apsw.Connection:
     except (apsw.NotADBError, apsw.CorruptError):
         raise Unavailable(f"{path.name} is damaged: restore a backup of the data folder") from None
     return connection
-
-
-def _untold(done: int, total: int) -> None:
-    pass
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
