@@ -39,6 +39,9 @@ def _div(text):
     return {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{text}</div>'}
 
 
+# Characters that are read differently as a surname.
+SURNAMES = {"zeng": "曾", "qiuw": "仇", "zha": "查", "xie": "解", "shan": "单", "ou": "区", "piao": "朴"}
+
 RESOURCES = {
     "Organization/county": {"name": "County Hospital"},
     "Organization/town": {"name": "Town Clinic", "partOf": _to("Organization/county")},
@@ -63,6 +66,7 @@ RESOURCES = {
     },
     "Patient/zeng": {"name": [{"text": "曾小乐"}], "managingOrganization": _to("Organization/county")},
     "Practitioner/qiu": {"name": [{"family": "仇", "given": ["英"]}]},
+    **{f"Practitioner/{reading}": {"name": [{"text": f"{surname}伟"}]} for reading, surname in SURNAMES.items()},
     "Encounter/in": {
         "status": "finished",
         "class": {"code": "IMP"},
@@ -184,6 +188,11 @@ ASKED = {
     "Patient?pinyin=zxl": "zeng",
     "Patient?pinyin=ouy": "ou",
     "Practitioner?pinyin=qiuying": "qiu",
+    "Practitioner?pinyin=qiuwei": "qiuw",
+    "Practitioner?pinyin=qw": "qiuw",
+    **{f"Practitioner?pinyin={reading}wei": reading for reading in ("zeng", "zha", "xie", "shan", "ou", "piao")},
+    "Practitioner?pinyin=chawei,jiewei,danwei,quwei,puwei,chouwei,cengwei": "",
+    "Practitioner?name=区": "ou",
     "Patient?birthdate:missing=true": "zeng",
     "Patient?birthdate:missing=false&gender:missing=false": "ou mu",
     # 3.1.1.4.10 tokens
