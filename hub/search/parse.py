@@ -17,10 +17,12 @@ from hub.search.paths import condition
 from hub.search.query import SearchQuery
 from hub.search.reading import (
     DEFAULT_COUNT,
+    MAX_ASKED,
     MAX_COUNT,
     MAX_LENGTH,
     MAX_PARAMETERS,
     MAX_VALUES,
+    Budget,
     Context,
     NotUnderstood,
     shown,
@@ -46,6 +48,8 @@ __all__ = [
 
 # For the one who writes the response; accepted here and kept in the self link.
 PRESENTATION = frozenset({"_format", "_pretty", "_summary", "_elements"})
+
+TYPES_AT_FULL_PRICE = 8  # each of so many types of one search may be asked as much as one alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,8 @@ def parse_system_search(
     """
     _check_limits(parameters)
     asked = _types(types, [value for name, value in parameters if name == "_type"])
-    context = Context(now, zone, base.rstrip("/"))
+    budget = Budget(values=MAX_ASKED * min(len(asked), TYPES_AT_FULL_PRICE))
+    context = Context(now, zone, base.rstrip("/"), budget)
     drafts = [Draft(each, frozenset(asked)) for each in asked]
     ignored: list[str] = []
     for name, value in parameters:
