@@ -89,16 +89,44 @@ def _text(value: Any) -> str:
 Difference = tuple[str, str, str]  # file, parameter, class
 
 
-def differences(name: str, resource: dict[str, Any]) -> Iterator[Difference]:
+def differences(name: str, resource: dict[str, Any], met: set[tuple[str, str]] | None = None) -> Iterator[Difference]:
+    """Of every parameter of the type; or of those that have a value here and are not yet among `met`, which they then are."""
     for parameter in registry().of(resource["resourceType"]).values():
+        which = (parameter.resource_type, parameter.code)
+        if met is not None and which in met:
+            continue
         ours = by_us(parameter, resource)
+        if met is not None:
+            if not ours:
+                continue
+            met.add(which)
         try:
             theirs = by_fhirpathpy(parameter, resource)
         except Exception as error:  # the oracle raises bare Exceptions
-            yield name, f"{parameter.resource_type}.{parameter.code}", f"oracle raises {type(error).__name__}: {error}"[:120]
+            yield name, ".".join(which), f"oracle raises {type(error).__name__}: {error}"[:120]
             continue
         if ours != theirs:
-            yield name, f"{parameter.resource_type}.{parameter.code}", _difference(ours, theirs)
+            yield name, ".".join(which), _difference(ours, theirs)
+
+
+def of_components(name: str, resource: dict[str, Any]) -> Iterator[Difference]:
+    """Of each element that a composite finds, what its components find there."""
+    for parameter in registry().of(resource["resourceType"]).values():
+        if parameter.components:
+            for path in compiled(parameter.expression, parameter.resource_type):
+                for element, _, _ in select((path,), resource, resource):
+                    for component in parameter.components:
+                        paths = compiled(component.expression, path.type, parameter.resource_type)
+                        ours = {_text(found.value) for found in select(paths, element, resource)}
+                        theirs = _component(component.expression, path.type, element, resource)
+                        if ours != theirs:
+                            where = f"{parameter.resource_type}.{parameter.code}: {component.expression}"
+                            yield name, where, f"ours {sorted(ours)}, theirs {sorted(theirs)}"[:300]
+
+
+def _component(expression: str, kind: str, element: Any, resource: dict[str, Any]) -> set[str]:
+    context = ResourceNode(element, kind) if element is not resource else element
+    return {_text(value) for value in _evaluator(expression, kind)(context, {"resource": resource})}
 
 
 def _difference(ours: Counter[str], theirs: Counter[str]) -> str:
