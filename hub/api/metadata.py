@@ -20,7 +20,7 @@ from hub.errors import Invalid
 from hub.search.parameters import Registry, SearchParameter
 from hub.security.policy import SERVER_OWNED_TYPES
 from profiles.structures import compartments
-from profiles.validate import resource_types
+from profiles.validation import resource_types
 
 MODES = ("full", "normative", "terminology")
 

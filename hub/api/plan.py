@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 from hub.api.call import ID, only_where_nothing_is, version_of
 from hub.errors import HubError, Invalid, Kind
 from hub.store.port import Key
-from profiles.validate import known_type
+from profiles.validation import known_type
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from profiles.validate import known_type
+from profiles.validation import known_type
 
 _LINKS = frozenset({"reference", "url", "uri", "valueUri", "valueUrl", "valueCanonical"})
 _server_of = re.compile(r"(https?://.+)/[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}").fullmatch

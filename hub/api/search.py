@@ -22,7 +22,7 @@ from hub.search.parse import SystemSearch, parse_system_search
 from hub.search.query import SearchQuery
 from hub.security.reads import Reads
 from hub.store.port import Key, SearchPage
-from profiles.validate import known_type
+from profiles.validation import known_type
 
 FORM = "application/x-www-form-urlencoded"
 FORM_BYTES = 256 * 1024
@@ -168,8 +168,9 @@ def _asked(used: Pairs) -> str:
 
 
 def _counted(query: SearchQuery, shape: Shape) -> SearchQuery:
-    """_summary=count: the number alone."""
-    return replace(query, count=0, total="accurate") if shape.summary == "count" else query
+    """_summary=count and _count=0: the number alone. https://hl7.org/fhir/R4/search.html#count"""
+    alone = shape.summary == "count" or not query.count
+    return replace(query, count=0, total="accurate") if alone else query
 
 
 def _notes(ignored: tuple[str, ...], page: SearchPage) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ from hub.api.service import install_fhir
 from hub.app import Hub, bare_app, open_front
 from hub.serving.tunnel import SETTLE, Gone, Tunnel
 from hub.settings import load_county
-from profiles.validate import known_type
+from profiles.validation import known_type
 
 ELSEWHERE = frozenset({"Binary", "metadata"})  # blobs and what is kept in memory are the writing process's
 

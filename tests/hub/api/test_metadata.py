@@ -12,7 +12,7 @@ import pytest
 from hub.api.claims import CONDITIONAL, INTERACTIONS, OTHER_WAYS, operation_of, plain
 from hub.api.service import ROUTES
 from hub.search.parameters import registry
-from profiles.validate import validate
+from profiles.validation import validate
 from tests.hub.api.county import Client, Served, entry, observation, patient
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ from hub.security.access import Access
 from hub.security.audit import audit_event
 from hub.security.audit_index import entries_of, own_event
 from hub.store.port import Key
-from profiles.validate import validate
+from profiles.validation import validate
 
 FULL = Access("张大夫 MD", "clinician", "CTY", token_id="ab12", address="127.0.0.1")
 BARE = Access("pipeline", "system")

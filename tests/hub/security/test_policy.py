@@ -9,7 +9,7 @@ import pytest
 
 from hub.security.policy import CLINICAL_TYPES, DAY, relations
 from hub.settings import Policy
-from profiles.validate import resource_types
+from profiles.validation import resource_types
 
 NOW = int(datetime(2025, 6, 15, tzinfo=UTC).timestamp() * 1000)
 POLICY = Policy()

@@ -12,7 +12,7 @@ from hub.terminology.capabilities import terminology_capabilities
 from hub.terminology.concepts import CodeSystem
 from hub.terminology.kept import Kept
 from hub.terminology.service import Terminology
-from profiles.validate import validate
+from profiles.validation import validate
 from tests.hub.api.county import Client, Served
 from tests.hub.terminology.tables import DIAGNOSES, DIAGNOSIS_TABLE, rule, value_set
 
