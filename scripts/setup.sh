@@ -57,7 +57,8 @@ servers() {
     command -v storescu >/dev/null || missing+=(dcmtk)
     command -v chromium >/dev/null || missing+=(chromium)
     [ -n "$(fc-list :lang=zh 2>/dev/null)" ] || missing+=(fontconfig fonts-noto-cjk)
-    [ -d "$examples/package" ] || command -v npm >/dev/null || missing+=(npm)
+    command -v npm >/dev/null || missing+=(npm)
+    command -v node >/dev/null || missing+=(nodejs)
     [ ${#missing[@]} -eq 0 ] || debian "${missing[@]}"
 }
 
@@ -90,9 +91,25 @@ mongodb() {
     printf '%s' "$wanted" >"$stamp"
 }
 
+# A JavaScript client for the tests: versions and hashes stand in tests/clients/package-lock.json.
+javascript_client() {
+    local version folder
+    version=$(sed -n 's/.*"fhir-kit-client": "\([0-9.]*\)".*/\1/p' tests/clients/package.json)
+    folder=$cache/fhir-kit-client-$version
+    [ -d "$folder/node_modules" ] && return
+    printf 'Fetching fhir-kit-client %s\n' "$version"
+    mkdir -p "$folder"
+    cp tests/clients/package.json tests/clients/package-lock.json "$folder"
+    (cd "$folder" && npm ci --silent --ignore-scripts --no-audit --no-fund >/dev/null) || {
+        rm -rf "$folder"
+        fail "npm could not install fhir-kit-client $version (offline?)"
+    }
+}
+
 virtual_environment
 if [ "$what" = test ]; then
     mongodb
     servers
     official_examples
+    javascript_client
 fi
