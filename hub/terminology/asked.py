@@ -11,7 +11,7 @@ from hub.errors import Invalid, Kind
 from hub.terminology.concepts import value_of
 
 MAX_PARAMETERS = 200
-PLAIN = frozenset({"_pretty", "_summary", "_elements"})
+PLAIN = frozenset({"_format", "_pretty", "_summary", "_elements"})
 Coding = tuple[str, str, str, str]
 """system, version, code, display; "" for what is not stated."""
 

@@ -1,0 +1,118 @@
+"""$graphql over HTTP, of the whole server and of one resource. https://hl7.org/fhir/R4/graphql.html
+
+What a query sees is what its caller may see, hop by hop; one AuditEvent names all patients seen. An error is answered as GraphQL
+has it, with an OperationOutcome in `extensions`; the library that reads queries is loaded with the first one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.responses import Response
+
+from hub import fhir_json
+from hub.api.call import Call
+from hub.api.negotiation import body_of, media_type
+from hub.api.paging import query_pairs
+from hub.errors import HubError, Invalid, Kind
+from hub.security.reads import Reads
+from hub.store.port import Key
+
+MAX_BYTES = 256 * 1024
+JSON = "application/json"
+JSON_TYPES = frozenset({JSON, "application/fhir+json"})
+Question = tuple[str, dict[str, Any], str]  # query, variables, name of the operation
+
+
+async def of_system(call: Call) -> Response:
+    return await _answered(call, None)
+
+
+async def of_instance(call: Call) -> Response:
+    return await _answered(call, call.key)
+
+
+async def _answered(call: Call, key: Key | None) -> Response:
+    try:
+        question = await _question(call)
+        data = await call.hub.door.reading(
+            call.access,
+            lambda reads: _data(call, reads, question, key),
+            action="E",
+            interaction="operation",
+            key=key,
+            asked=f"{key.type}/{key.id}/$graphql" if key is not None else "$graphql",
+        )
+    except HubError as error:
+        return Response(fhir_json.dump({"errors": [_error(error)]}), error.reason.status, media_type=JSON)
+    return Response(fhir_json.dump({"data": data}), media_type=JSON)
+
+
+def _data(call: Call, reads: Reads, question: Question, key: Key | None) -> dict[str, Any]:
+    from hub.graphql.document import read
+    from hub.graphql.executor import Executor
+    from hub.graphql.limits import Spent
+    from hub.graphql.resources import Site, Source
+
+    links, access = call.hub.links, call.access
+    site = Site(
+        base=call.base,
+        zone=call.hub.county.zone,
+        now=call.hub.clock(),
+        sign=lambda about, position: links.sign(access, about, position),
+        check=lambda about, position, signature: links.check(access, about, position, signature),
+    )
+    document = read(*question)
+    spent = Spent()
+    source = Source(reads, spent, site)
+    executor = Executor(document, source, spent)
+    return executor.system() if key is None else executor.instance(source.one(key))
+
+
+async def _question(call: Call) -> Question:
+    """By GET in the address; by POST as application/json, or as application/graphql."""
+    stated: dict[str, Any] = dict(query_pairs(call))
+    if isinstance(variables := stated.get("variables"), str):
+        stated["variables"] = _parsed(variables.encode(), "variables")
+    if call.request.method == "POST":
+        body = await body_of(call.request, MAX_BYTES)
+        kind = media_type(call.request.headers.get("content-type", ""))
+        if kind in JSON_TYPES:
+            stated |= _parsed(body, "the body")
+        elif kind == "application/graphql":
+            stated["query"] = body.decode("utf-8", "replace")
+        else:
+            raise Invalid(f"send the query as {JSON} or application/graphql", kind=Kind.MEDIA_TYPE)
+    query, variables, name = stated.get("query"), stated.get("variables") or {}, stated.get("operationName") or ""
+    if not isinstance(query, str) or not isinstance(variables, dict) or not isinstance(name, str):
+        raise Invalid("send a query, and variables as an object")
+    return query, variables, name
+
+
+def _parsed(text: bytes, what: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Invalid(f"{what} is not JSON") from None
+    if not isinstance(value, dict):
+        raise Invalid(f"{what} is not a JSON object")
+    return value
+
+
+def _error(error: HubError) -> dict[str, Any]:
+    made: dict[str, Any] = {"message": error.message}
+    place = getattr(error, "place", None)
+    if place is not None:
+        made["locations"] = [{"line": place[0], "column": place[1]}]
+    if path := getattr(error, "path", None):
+        made["path"] = path
+    return {**made, "extensions": {"code": error.reason.code, "resource": error.outcome()}}
+
+
+GRAPHQL_ROUTES = (
+    ("GET", "/fhir/$graphql", of_system, True),
+    ("POST", "/fhir/$graphql", of_system, True),
+    ("GET", "/fhir/{type}/{id}/$graphql", of_instance, True),
+    ("POST", "/fhir/{type}/{id}/$graphql", of_instance, True),
+)
