@@ -26,6 +26,7 @@ from hub.api.metadata import Capabilities, mode_of
 from hub.api.negotiation import CONTENT_TYPE, check_accept
 from hub.api.responses import error_answer, json_answer
 from hub.errors import HubError, operation_outcome
+from hub.graphql.operations import GRAPHQL_ROUTES
 from hub.search.parameters import in_force
 from hub.terminology.capabilities import terminology_capabilities
 from hub.terminology.operations import TERMINOLOGY_ROUTES
@@ -117,6 +118,7 @@ ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
     ("POST", ONE + "/$meta-add", meta.add, False),
     ("POST", ONE + "/$meta-delete", meta.delete, False),
     *TERMINOLOGY_ROUTES,
+    *GRAPHQL_ROUTES,
     ("POST", ALL + "/$validate", validate.validate_type, False),
     ("POST", ONE + "/$validate", validate.validate_instance, False),
     ("GET", ONE + "/$validate", validate.validate_instance, False),
