@@ -15,9 +15,10 @@ import msgspec
 from hub.errors import HubError, Kind
 from hub.search.convert import converter
 from hub.search.derived import derived
-from hub.search.expressions import CannotCompile, Path, compiled
+from hub.search.expressions import Path, compiled
 from hub.search.parameters import Component, SearchParameter, published
 from hub.search.query import ParameterType
+from hub.search.syntax import CannotCompile
 from hub.store.port import ResourceStore, Transaction
 
 SHELF = "search-parameter"

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from hub.search.parameters import facts
+from hub.search.syntax import As, Binary, Call, CannotCompile, Dot, Index, Is, Literal, Name, Node, parse
 from profiles.structures import members
 
 Json = Any
@@ -37,148 +38,6 @@ class Element(msgspec.Struct, frozen=True):
 
 Elements = dict[str, dict[str, Element]]
 Member = Callable[[str, str], Element | None]
-
-
-class CannotCompile(ValueError):
-    """The expression uses more of FHIRPath than search parameters need, or names an element that is not there."""
-
-
-# -- what an expression is
-
-
-class Name(NamedTuple):
-    """The first word: a resource type, an element of the context, or %resource."""
-
-    name: str
-
-
-class Dot(NamedTuple):
-    of: Node
-    name: str
-
-
-class Call(NamedTuple):
-    of: Node | None
-    name: str
-    argument: Node | None
-
-
-class Index(NamedTuple):
-    of: Node
-    position: int
-
-
-class As(NamedTuple):
-    of: Node
-    type: str
-
-
-class Is(NamedTuple):
-    of: Node
-    type: str
-
-
-class Binary(NamedTuple):
-    operator: str  # | = != and
-    left: Node
-    right: Node
-
-
-class Literal(NamedTuple):
-    value: str | bool | int
-
-
-Node = Name | Dot | Call | Index | As | Is | Binary | Literal
-
-_TOKEN = re.compile(r"\s*(?:('(?:[^'\\]|\\.)*')|(%?[A-Za-z_]\w*)|(\d+)|(!=|[|.()\[\]=]))")
-_PRECEDENCE = (("and",), ("=", "!="), ("|",))  # loosest first
-_TYPE_FUNCTIONS: dict[str, Callable[[Node, str], Node]] = {"as": As, "ofType": As, "is": Is}
-
-
-def parse(expression: str) -> Node:
-    parser = _Parser(expression)
-    node = parser.binary(0)
-    if parser.ahead:
-        raise CannotCompile(f"{expression!r}: nothing should follow before {parser.ahead!r}")
-    return node
-
-
-class _Parser:
-    def __init__(self, expression: str) -> None:
-        self._expression = expression
-        self._tokens = list(_tokens(expression))
-        self._at = 0
-
-    @property
-    def ahead(self) -> str:
-        return self._tokens[self._at] if self._at < len(self._tokens) else ""
-
-    def take(self, expected: str = "") -> str:
-        token = self.ahead
-        if not token or (expected and token != expected):
-            raise CannotCompile(f"{self._expression!r}: {expected or 'more'} expected, {token!r} found")
-        self._at += 1
-        return token
-
-    def binary(self, level: int) -> Node:
-        if level == len(_PRECEDENCE):
-            return self.typed()
-        node = self.binary(level + 1)
-        while self.ahead in _PRECEDENCE[level]:
-            operator = self.take()
-            node = Binary(operator, node, self.binary(level + 1))
-        return node
-
-    def typed(self) -> Node:
-        node = self.invocation()
-        while self.ahead in ("as", "is"):
-            node = _TYPE_FUNCTIONS[self.take()](node, self.take())
-        return node
-
-    def invocation(self) -> Node:
-        node = self.term()
-        while self.ahead in (".", "["):
-            if self.take() == "[":
-                node = Index(node, int(self.take()))
-                self.take("]")
-            else:
-                node = self.member(node, self.take())
-        return node
-
-    def member(self, of: Node | None, name: str) -> Node:
-        if self.ahead != "(":
-            return Dot(of, name) if of else Name(name)
-        self.take("(")
-        if name in _TYPE_FUNCTIONS and of:
-            node: Node = _TYPE_FUNCTIONS[name](of, self.take())
-        else:
-            node = Call(of, name, None if self.ahead == ")" else self.binary(0))
-        self.take(")")
-        return node
-
-    def term(self) -> Node:
-        word = self.take()
-        if word == "(":
-            node = self.binary(0)
-            self.take(")")
-            return node
-        if word.startswith("'"):
-            return Literal(word[1:-1])
-        if word in ("true", "false"):
-            return Literal(word == "true")
-        if not re.match(r"[%A-Za-z_]", word):
-            raise CannotCompile(f"{self._expression!r}: {word!r} cannot start a term")
-        return self.member(None, word)
-
-
-def _tokens(expression: str) -> Iterator[str]:
-    at, end = 0, len(expression.rstrip())
-    while at < end:
-        found = _TOKEN.match(expression, at)
-        if not found:
-            raise CannotCompile(f"{expression!r}: unknown at {at}")
-        yield found.group().strip()
-        at = found.end()
 
 
 # -- what it is compiled to
@@ -400,8 +259,16 @@ def _other(owner: str, name: str) -> Element | None:
     found = [member for member in members(owner).values() if member.element == name]
     if not found:
         return None
-    choice = found[0].name != name
-    return Element(tuple(dict.fromkeys(member.type for member in found)), choice, found[0].many)
+    types = tuple(dict.fromkeys(member.type for member in found))
+    system = _implicit_system(f"{owner}.{name}") if types == ("code",) else ""
+    return Element(types, found[0].name != name, found[0].many, system)
+
+
+def _implicit_system(path: str) -> str:
+    """The code system of a `code`, where its required value set has just one."""
+    value_set = msgspec.json.decode(facts("bindings.json"), type=dict[str, str]).get(path, "")
+    systems = msgspec.json.decode(facts("codes.json"), type=dict[str, dict[str, list[str]]]).get(value_set, {})
+    return next(iter(systems)) if len(systems) == 1 else ""
 
 
 @cache

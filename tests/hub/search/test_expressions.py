@@ -9,9 +9,10 @@ import pytest
 from hub.search.convert import CONVERTERS, NOTHING, converter
 from hub.search.derived import derived, in_base_units
 from hub.search.entries import Entry
-from hub.search.expressions import CannotCompile, compiled, element_of, elements, resolve, select
+from hub.search.expressions import compiled, element_of, elements, resolve, select
 from hub.search.extract import extract
 from hub.search.parameters import STORED, registry
+from hub.search.syntax import CannotCompile
 from tests.hub.search.oracle import differences, of_components, package_folder, resources
 
 SAMPLE = 200
@@ -182,3 +183,11 @@ def test_what_is_beyond_search_parameters_is_refused_when_it_is_compiled(express
 def test_codes_have_the_system_of_the_value_set_that_they_are_bound_to():
     assert elements()["Patient"]["gender"].system == "http://hl7.org/fhir/administrative-gender"
     assert elements()["Observation"]["status"].system == "http://hl7.org/fhir/observation-status"
+
+
+def test_an_element_that_no_published_parameter_reaches_is_known_too():
+    (found,) = compiled("Patient.contact.gender", "Patient")
+    assert (found.type, found.system) == ("code", "http://hl7.org/fhir/administrative-gender")
+    (birth_sex,) = compiled("Patient.extension.where(url='urn:x').value as code", "Patient")
+    assert [step.name for step in birth_sex.steps] == ["extension", "valueCode"]
+    assert {path.type for path in compiled("Observation.component.referenceRange.low", "Observation")} == {"Quantity"}
