@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hub.conformance import definitions_for, known_codes
 from hub.errors import HubError, Kind
 from hub.settings import Level
-from profiles.validation import MAX_ISSUES, ValidationIssue, validate
+from profiles.validation import MAX_ISSUES, ValidationIssue, refusing, validate
 from profiles.validation.profile import ProfileCheck
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ def checked(resource: dict[str, Any], *, within: str = "") -> dict[str, Any]:
 def conforming(call: Call, resource: dict[str, Any], level: Level) -> dict[str, Any]:
     """By the definitions and by the profiles it names. Raise NotValid; what is let through at `report` is noted."""
     issues = all_issues(call, resource)
-    refused = [issue for issue in issues if issue.structural or (level == "strict" and issue.severity == "error")]
-    if refused:
+    if refused := refusing(issues, strict=level == "strict"):
         raise NotValid(refused)
     note(call.request, [issue for issue in issues if issue.severity != "information"])
     return resource

@@ -22,7 +22,7 @@ from hub.ingest.journal import Blobs, Entry
 from hub.store.port import Key
 from mappers.base import CannotMap, Change, Issue, Mapped, MappingContext
 from mappers.registry import map_record
-from profiles.validation import ValidationIssue, validate
+from profiles.validation import ValidationIssue, refusing, validate
 
 TRIES = 2
 SECONDS = 10.0  # one record
@@ -116,7 +116,7 @@ def invalid(change: Change) -> Issue | None:
 
 
 def _left_out(problems: Sequence[ValidationIssue], *, strict: bool) -> Issue | None:
-    wrong = [problem for problem in problems if strict or problem.structural]
+    wrong = refusing(problems, strict=strict)
     return Issue("invalid-value", wrong[0].expression, f"left out: {wrong[0].message}", "error") if wrong else None
 
 

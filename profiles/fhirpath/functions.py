@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from profiles.fhirpath.steps import Branch, Run, children, descendants, merged, nothing
 from profiles.fhirpath.syntax import Binary, Call, CannotCompile, Literal, Member, Node, Typed
 from profiles.fhirpath.types import ANY
-from profiles.fhirpath.values import CannotEvaluate, Env, Json, Values, distinct, has
+from profiles.fhirpath.values import CannotEvaluate, Env, Json, Values, common, distinct
 
 if TYPE_CHECKING:
     from profiles.fhirpath.compiler import Compiler
@@ -199,8 +199,8 @@ SPECIAL: dict[str, Callable[..., Branches]] = {
     "resolve": _resolve,
     "combine": _combining(lambda mine, other: mine + other),
     "union": _combining(lambda mine, other: distinct(mine + other)),
-    "intersect": _combining(lambda mine, other: distinct([each for each in mine if has(other, each)])),
-    "exclude": _combining(lambda mine, other: [each for each in mine if not has(other, each)]),
+    "intersect": _combining(lambda mine, other: distinct(common(mine, other))),
+    "exclude": _combining(lambda mine, other: common(mine, other, kept=False)),
     "skip": _cutting(lambda values, number: values[max(0, number) :]),
     "take": _cutting(lambda values, number: values[: max(0, number)]),
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from profiles.fhirpath.steps import Branch, Run, Truth, merged, nothing
 from profiles.fhirpath.syntax import Binary, Call, CannotCompile, Literal, Node, Typed
-from profiles.fhirpath.values import Bare, CannotEvaluate, Env, Json, Values, compared, distinct, equal, has, same
+from profiles.fhirpath.values import Bare, CannotEvaluate, Env, Json, Values, common, compared, distinct, equal, has, same
 
 if TYPE_CHECKING:
     from profiles.fhirpath.compiler import Compiler
@@ -146,7 +146,7 @@ def _inside(value_of: Run, among: Run) -> Truth:
         found = value_of(value, env)
         if not found:
             return None
-        return all(has(among(value, env), each) for each in found[:1]) if len(found) == 1 else False
+        return len(found) == 1 and has(env.spend(among(value, env)), found[0])
 
     return inside
 
@@ -244,7 +244,7 @@ def _compared_sets(subset: bool) -> Callable[[Compiler, Node | None, Arguments, 
         mine = merged(compiler.of(of, focus))
         other = compiler.values(arguments[0], focus) if arguments else nothing
         inner, outer = (mine, other) if subset else (other, mine)
-        return lambda value, env: all(has(outer(value, env), each) for each in inner(value, env))
+        return lambda value, env: not common(inner(value, env), outer(value, env), kept=False)
 
     return function
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 Json = Any
 Values = list[Any]
-MAX_STEPS = 3_000_000  # of all expressions on one resource: about a second
+MAX_STEPS = 5_000_000  # of all expressions on one resource: a second or two
 
 
 class CannotEvaluate(ValueError):
@@ -76,13 +76,24 @@ def has(values: Values, value: Json) -> bool:
 
 
 def distinct(values: Values) -> Values:
-    if all(type(value) is str for value in values):
-        return list(dict.fromkeys(values))
-    found: Values = []
-    for value in values:
-        if not has(found, value):
-            found.append(value)
-    return found
+    return list({frozen(value): value for value in reversed(values)}.values())[::-1]
+
+
+def common(values: Values, other: Values, *, kept: bool = True) -> Values:
+    """Those that the other has too; or, not kept, those that it has not."""
+    known = {frozen(value) for value in other}
+    return [value for value in values if (frozen(value) in known) is kept]
+
+
+def frozen(value: Json) -> Any:
+    """A stand-in that may be a member of a set: equal where the values are the same."""
+    if isinstance(value, bool):
+        return ("boolean", value)
+    if isinstance(value, dict):
+        return frozenset((name, frozen(each)) for name, each in value.items())
+    if isinstance(value, Bare):
+        return ("bare", id(value.element))
+    return tuple(frozen(each) for each in value) if isinstance(value, list) else value
 
 
 # -- order

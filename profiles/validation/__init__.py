@@ -6,14 +6,16 @@ definitions. See docs/guides/validation.md for what is checked where.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from hub.errors import Kind
 from profiles.validation.issues import Severity, ValidationIssue
 from profiles.validation.tables import resource_type_names
-from profiles.validation.walk import Walk
+from profiles.validation.walk import Enough, Walk
 
-__all__ = ["MAX_ISSUES", "Severity", "ValidationIssue", "known_type", "resource_types", "validate"]
+__all__ = ["MAX_ISSUES", "Severity", "ValidationIssue", "known_type", "refusing", "resource_types", "validate"]
 
 MAX_ISSUES = 50
 
@@ -23,9 +25,15 @@ def validate(resource: dict[str, Any], *, warnings: bool = False) -> tuple[Valid
     kind = resource.get("resourceType")
     if not isinstance(kind, str) or not known_type(kind):
         return (ValidationIssue("resourceType", "resourceType must name a resource type of FHIR R4", Kind.STRUCTURE),)
-    walk = Walk(warnings=warnings)
-    walk.resource(resource, kind)
-    return tuple(walk.issues[:MAX_ISSUES])
+    walk = Walk(limit=MAX_ISSUES, warnings=warnings)
+    with suppress(Enough):
+        walk.resource(resource, kind)
+    return (*walk.misshapen, *walk.broken)[:MAX_ISSUES]
+
+
+def refusing(issues: Sequence[ValidationIssue], *, strict: bool) -> list[ValidationIssue]:
+    """Those for which a resource is not stored: a wrong structure always, any broken rule where its way in is strict."""
+    return [issue for issue in issues if issue.structural or (strict and issue.severity == "error")]
 
 
 def known_type(kind: str) -> bool:

@@ -15,7 +15,7 @@ from profiles import structures
 from profiles.fhirpath import CannotCompile, CannotEvaluate, Env
 from profiles.fhirpath.outside import compile_outside
 from profiles.fhirpath.types import by_element
-from profiles.fhirpath.values import compared, same
+from profiles.fhirpath.values import TooMuch, compared, same
 from profiles.validation.bindings import Codes, binding_issue
 from profiles.validation.invariants import facts
 from profiles.validation.issues import Place, Severity, ValidationIssue, words
@@ -27,6 +27,7 @@ from profiles.validation.tables import resource_type_names
 MAX_DEPTH = 8  # profiles within profiles
 MAX_PROFILES = 20  # of one resource
 MAX_FOUND = 200
+MAX_STEPS = 500_000  # values that are looked at, for all profiles of a resource
 
 
 class Present(NamedTuple):
@@ -48,11 +49,16 @@ class ProfileCheck:
         self._env = Env(None, None)
         self._profile = ""
         self._depth = 0
+        self._left = MAX_STEPS
 
     def issues(self, resource: Json, also: Sequence[str] = ()) -> list[ValidationIssue]:
         """The resource's structure is right already."""
-        self._resource(resource, str(resource["resourceType"]), also)
-        return self._issues[:MAX_FOUND]
+        kind = str(resource["resourceType"])
+        try:
+            self._resource(resource, kind, also)
+        except TooMuch:
+            self._say(kind, "the profile takes too many steps to check", kind=Kind.TOO_COSTLY)
+        return self._issues
 
     def _resource(self, resource: Json, place: Place | str, also: Sequence[str] = ()) -> None:
         self._env = Env(resource, resource)
@@ -112,6 +118,7 @@ class ProfileCheck:
             self._say(place, f"{named}stands at most {outline.max} times, not {count}")
 
     def _value(self, outline: Outline, present: Present, place: Place | str) -> None:
+        self._spend(1)
         value = present.value
         if outline.types and present.type not in outline.types and not _is_unnamed(outline):
             self._say(place, f"the type is one of {', '.join(list(outline.types)[:8])}")
@@ -142,6 +149,11 @@ class ProfileCheck:
             kind = reference.split("/")[-2] if reference.count("/") else ""
             if kind in resource_type_names() and kind not in targets:
                 self._say(place, f"a reference to {kind} is not allowed here: {', '.join(sorted(targets)[:8])}")
+
+    def _spend(self, steps: int) -> None:
+        self._left -= steps
+        if self._left < 0:
+            raise TooMuch("it takes too many steps")
 
     def _limits(self, outline: Outline, value: Any, place: Place | str) -> None:
         limits = outline.limits
@@ -175,6 +187,7 @@ class ProfileCheck:
             except NotChecked as reason:
                 self._say(place, f"slice {slice.slice} is not checked: it is told {reason}", "information")
                 return
+            self._spend(len(present))
             mine = [n for n, each in enumerate(present) if n not in taken and matches(Sliced(each.type, each.value))]
             taken.update(mine)
             self._count(slice, len(mine), place)

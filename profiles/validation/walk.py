@@ -23,12 +23,20 @@ _elsewhere = re.compile(r"(#.*|[a-zA-Z][a-zA-Z0-9+.\-]*:\S+)").fullmatch
 _typed = re.compile(r"[/?]([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(/_history/[A-Za-z0-9\-.]{1,64})?(#.+)?$").search
 
 
+class Enough(Exception):
+    """More is wrong than anybody reads."""
+
+
 class Walk:
-    def __init__(self, *, warnings: bool = False) -> None:
-        self.issues: list[ValidationIssue] = []
+    """`misshapen` and `broken` are what is wrong with the structure and by rules, each up to a limit."""
+
+    def __init__(self, *, limit: int, warnings: bool = False) -> None:
+        self.misshapen: list[ValidationIssue] = []
+        self.broken: list[ValidationIssue] = []
+        self._limit = limit
         self._warnings = warnings
         self._env = Env(None, None)
-        self._misshapen = 0
+        self._ids: dict[str, str] | None = None  # of contained resources: their types
 
     # -- resources
 
@@ -36,11 +44,12 @@ class Walk:
         """A resource with its own %resource; a contained one keeps the %rootResource of its container."""
         around = self._env
         self._env = Env(resource, around.root if contained else resource)
+        ids, self._ids = self._ids, self._ids if contained else None
         structure = structure_of(resource["resourceType"])
         self._object(resource, structure, place)
         if "contained" in resource and not contained:
             self._unused(resource, place)
-        self._env = around
+        self._env, self._ids = around, ids
 
     def _any_resource(self, value: Any, place: Place, *, contained: bool) -> None:
         if not isinstance(value, dict):
@@ -54,7 +63,7 @@ class Walk:
 
     def _object(self, value: Object, structure: Structure, place: Place | str) -> None:
         elements = structure.elements
-        misshapen = self._misshapen
+        misshapen = len(self.misshapen)
         chosen = 0
         for name, content in value.items():
             element = elements.get(name)
@@ -77,7 +86,7 @@ class Walk:
                     self._wrong((place, name, -1), "only one of the types of this element may be stated")
                 chosen |= 1 << element.choice
         self._complete(value, structure, place)
-        if self._misshapen == misshapen:
+        if len(self.misshapen) == misshapen:
             if structure.errors:
                 self._ask(structure.errors, value, place)
             if self._warnings and structure.warnings:
@@ -111,9 +120,9 @@ class Walk:
         if type(value) is not dict:
             self._wrong(place, f"an object is expected, not {json_name(value)}", Kind.STRUCTURE)
             return
-        misshapen = self._misshapen
+        misshapen = len(self.misshapen)
         self._object(value, element.structure, place)
-        if misshapen != self._misshapen:
+        if misshapen != len(self.misshapen):
             return
         if element.targets is not None:
             self._target(value, element.targets, place)
@@ -181,7 +190,7 @@ class Walk:
         if not isinstance(reference, str):
             return
         if reference[:1] == "#":
-            if len(reference) > 1 and not any(each.get("id") == reference[1:] for each in self._contained()):
+            if len(reference) > 1 and reference[1:] not in self._contained():
                 self._broken((place, "reference", -1), "ref-1", "no contained resource has this id")
             return
         match = _relative(reference)
@@ -193,9 +202,11 @@ class Walk:
             return  # a conditional reference: a transaction resolves it
         self._wrong((place, "reference", -1), "a reference is Type/id, an absolute URL, a urn or #id")
 
-    def _contained(self) -> list[Object]:
-        contained = self._env.root.get("contained")
-        return [each for each in contained if isinstance(each, dict)] if isinstance(contained, list) else []
+    def _contained(self) -> dict[str, str]:
+        """Id → type of the contained resources."""
+        if self._ids is None:
+            self._ids = {str(each.get("id")): str(each.get("resourceType")) for each in _objects(self._env.root.get("contained"))}
+        return self._ids
 
     def _target(self, value: Object, targets: frozenset[str], place: Place) -> None:
         for kind in self._referred(value):
@@ -209,14 +220,13 @@ class Walk:
         reference = value.get("reference", "")
         stated = value.get("type", "")
         if reference[:1] == "#":
-            kind = next((each.get("resourceType", "") for each in self._contained() if each.get("id") == reference[1:]), "")
-            return [str(kind)] if len(reference) > 1 else []
+            return [self._contained().get(reference[1:], "")]
         match = _relative(reference) or _typed(reference)
         return [match[1]] if match else [stated.rpartition("/")[2]] if stated else []
 
     def _unused(self, resource: Object, place: Place | str) -> None:
         """dom-3: a contained resource is referred to, or refers to its container itself."""
-        contained = self._contained()
+        contained = _objects(resource["contained"])
         named = set(_fragments(resource))
         for number, each in enumerate(contained):
             if f"#{each.get('id')}" not in named and "#" not in set(_fragments(each)):
@@ -229,22 +239,27 @@ class Walk:
     def _ask(self, rules: Any, value: Any, place: Place | str) -> None:
         env = self._env
         for rule in rules:
-            if (not rule.needs or rule.needs in value) and rule.broken(value, env):
-                self.issues.append(
-                    ValidationIssue(words(place), f"{rule.key}: {rule.says}", Kind.PROCESSING, rule.severity, rule.key)
-                )
+            if (not rule.needs or rule.needs in value) and rule.broken(value, env) and len(self.broken) < self._limit:
+                said = f"{rule.key}: {rule.says}"
+                self.broken.append(ValidationIssue(words(place), said, Kind.PROCESSING, rule.severity, rule.key))
 
     def _wrong(self, place: Place | str, message: str, kind: Kind = Kind.PROCESSING) -> None:
-        self._misshapen += 1
-        self.issues.append(ValidationIssue(words(place), message, kind))
+        self.misshapen.append(ValidationIssue(words(place), message, kind))
+        if len(self.misshapen) >= self._limit:
+            raise Enough
 
     def _broken(self, place: Place | str, rule: str, message: str, kind: Kind = Kind.PROCESSING) -> None:
         said = message if rule in ("binding", "target") else f"{rule}: {message}"
-        self.issues.append(ValidationIssue(words(place), said, kind, "error", rule))
+        if len(self.broken) < self._limit:
+            self.broken.append(ValidationIssue(words(place), said, kind, "error", rule))
 
 
 def _format(element: Element, place: Place) -> str:
     return "id" if place[1] == "id" and element.type == "string" else element.type
+
+
+def _objects(value: Any) -> list[Object]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _fragments(value: Any) -> list[str]:
