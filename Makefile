@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help demo test lint bench kill-campaign crash-campaign lock clean
+.PHONY: help demo test lint bench kill-campaign crash-campaign fuzz lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -34,6 +34,10 @@ kill-campaign: ## kill -9 the hub at 200 random moments while a LIS sends (ARGS=
 crash-campaign: ## power cuts under the store and kill -9 of its process, 1,000 each (ARGS="--trials 1000 --seed 1")
 	@scripts/setup.sh test
 	@$(PY) -m tests.end_to_end.crash_campaign $(ARGS)
+
+fuzz: ## ask what the OpenAPI document describes in many ways (EXAMPLES=200)
+	@scripts/setup.sh test
+	@YITONG_FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(PY) -m pytest --timeout 0 tests/clients/test_schemathesis.py
 
 lock: ## pin the versions anew, with hashes (needs pip-tools beside the project)
 	@scripts/lock.sh

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 
 from fastapi import FastAPI
@@ -17,6 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hub import fhir_json
 from hub.api import binary, bundle, conditional, everything, history, jobs, lastn, meta, patch, read, search, validate, write
 from hub.api.auth import access_of, hub_of, note_refusal
 from hub.api.call import Call
@@ -24,10 +26,11 @@ from hub.api.claims import beside
 from hub.api.formats import Formats
 from hub.api.metadata import Capabilities, mode_of
 from hub.api.negotiation import CONTENT_TYPE, check_accept
+from hub.api.openapi import openapi
 from hub.api.responses import error_answer, json_answer
 from hub.errors import HubError, operation_outcome
 from hub.graphql.operations import GRAPHQL_ROUTES
-from hub.search.parameters import in_force
+from hub.search.parameters import Registry, in_force
 from hub.terminology.capabilities import terminology_capabilities
 from hub.terminology.operations import TERMINOLOGY_ROUTES
 
@@ -91,6 +94,18 @@ async def metadata(request: Request) -> Response:
     return Response(stated.body, 200, {"etag": stated.etag}, CONTENT_TYPE)
 
 
+async def openapi_document(request: Request) -> Response:
+    """Free without a token too: it says no more than `metadata`."""
+    hub = hub_of(request)
+    known, base = hub.searchable.registry(), f"{str(request.base_url).rstrip('/')}/fhir"
+    return Response(await asyncio.to_thread(_openapi, known, base), media_type="application/json")
+
+
+@lru_cache(maxsize=4)
+def _openapi(known: Registry, base: str) -> bytes:
+    return fhir_json.dump(openapi(ADDRESSES, known, base))
+
+
 class CompartmentTypes(StringConvertor):
     """What is searched in a compartment: a type, or all of them."""
 
@@ -146,11 +161,15 @@ ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
 """Method, address, interaction, whether it looks at Accept itself. Tried in order."""
 
 
-CAPABILITIES = Capabilities([*((method, path) for method, path, _, _ in ROUTES), *beside()])
+ADDRESSES = (*((method, path) for method, path, _, _ in ROUTES), *beside())
+CAPABILITIES = Capabilities(ADDRESSES)
 
 
 def fhir_routes() -> list[BaseRoute]:
-    served: list[BaseRoute] = [Route("/fhir/metadata", metadata, methods=["GET"])]
+    served: list[BaseRoute] = [
+        Route("/fhir/metadata", metadata, methods=["GET"]),
+        Route("/fhir/openapi.json", openapi_document, methods=["GET"]),
+    ]
     return served + [Route(path, Endpoint(run, any_format), methods=[method]) for method, path, run, any_format in ROUTES]
 
 
@@ -181,7 +200,7 @@ class FhirFirst:
         if (
             endpoint is not None
             and segments[0][:1] != "$"
-            and segments[0] not in ("Binary", "metadata")
+            and segments[0] not in ("Binary", "metadata", "openapi.json")
             and segments[-1][:1] not in ("", "_", "$")
         ):
             scope["path_params"] = dict(zip(("type", "id"), segments, strict=False))

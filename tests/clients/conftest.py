@@ -17,7 +17,8 @@ from tests.hub.api.county import COUNTY
 @dataclass(frozen=True)
 class Server:
     base: str
-    token: str
+    token: str  # a clinician's
+    admin: str
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     thread.start()
     try:
         port = listening.getsockname()[1]
-        yield Server(f"http://127.0.0.1:{port}/fhir", hub.tokens.create("client", "clinician", "CTY"))
+        tokens = hub.tokens.create("client", "clinician", "CTY"), hub.tokens.create("all", "admin")
+        yield Server(f"http://127.0.0.1:{port}/fhir", *tokens)
     finally:
         running.should_exit = True
         thread.join(10)
