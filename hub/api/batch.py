@@ -173,7 +173,9 @@ def _entry(call: Call, step: Step, answer: _Answer) -> dict[str, Any]:
         if answer.status < 300 and "/_history/" in headers["location"]:
             entry["fullUrl"] = headers["location"].partition("/_history/")[0]
     if "etag" in headers:
-        response |= {"etag": headers["etag"], "lastModified": _last_modified(headers, body)}
+        response["etag"] = headers["etag"]
+    if "last-modified" in headers:
+        response["lastModified"] = _last_modified(headers, body)
     if body and (answer.status >= 400 or _wants_outcome(call, step)):
         response["outcome"] = msgspec.Raw(body)
     elif body and step.method != "HEAD" and (not _is_plain_write(step) or call.prefers("return") == "representation"):

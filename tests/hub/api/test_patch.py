@@ -205,6 +205,31 @@ async def test_fhirpath_patch_on_lists(admin: Client, operations: list[dict[str,
     assert numbers(answer.json()) == expected
 
 
+@pytest.mark.parametrize(
+    ("moves", "expected"),
+    [
+        ([(3, 1)], "1423"),
+        ([(3, 0)], "4123"),
+        ([(0, 3)], "2341"),
+        ([(1, 0), (2, 1)], "2314"),
+        ([(3, 0), (3, 1), (3, 2)], "4321"),
+    ],
+)
+async def test_a_move_counts_places_in_the_list_without_what_moves(
+    admin: Client, moves: list[tuple[int, int]], expected: str
+) -> None:
+    await admin.put(patient("p", identifier=[{"system": "urn:x", "value": value} for value in "1234"]))
+    operations = [{"type": "move", "path": "Patient.identifier", "source": a, "destination": b} for a, b in moves]
+    assert numbers((await admin.patch("/fhir/Patient/p", fhirpath(*operations))).json()) == list(expected)
+
+
+async def test_nothing_is_added_to_what_is_not_there(admin: Client) -> None:
+    await admin.put(patient("p", identifier=TWO))
+    end = {"name": "end", "path": "Patient.identifier.where(value = '1').period", "value": {"valueDateTime": "2021-12-01"}}
+    answer = await admin.patch("/fhir/Patient/p", fhirpath({"type": "add", **end}))
+    assert (answer.status_code, answer.json()["issue"][0]["expression"]) == (422, ["Parameters.parameter[0]"])
+
+
 async def test_insert_begins_a_list_that_is_not_there(admin: Client) -> None:
     await admin.put(patient("p"))
     begun = fhirpath({"type": "insert", "path": "Patient.identifier", "index": 0, "value": THIRD})
@@ -223,7 +248,10 @@ async def test_primitives_and_their_companions_stay_side_by_side(admin: Client) 
 
 
 async def test_a_choice_takes_its_name_from_the_value(admin: Client) -> None:
-    text = b'{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},"valueQuantity":{"value":72.50},"issued":"2025-01-01T00:00:00Z"}'
+    text = (
+        b'{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},'
+        b'"valueQuantity":{"value":72.50},"issued":"2025-01-01T00:00:00Z"}'
+    )
     await admin.http.put("/fhir/Observation/o", content=text, headers=FHIR)
     precise = fhirpath({"type": "replace", "path": "Observation.value.unit", "value": "mg"})
     assert (await admin.patch("/fhir/Observation/o", precise)).status_code == 422  # there is no unit to replace
