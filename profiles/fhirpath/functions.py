@@ -9,10 +9,10 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from profiles.fhirpath.steps import Branch, Run, children, descendants, merged, nothing
+from profiles.fhirpath.steps import COPIED, Branch, Run, children, descendants, merged, nothing
 from profiles.fhirpath.syntax import Binary, Call, CannotCompile, Literal, Member, Node, Typed
 from profiles.fhirpath.types import ANY
-from profiles.fhirpath.values import CannotEvaluate, Env, Json, Values, common, distinct
+from profiles.fhirpath.values import FEW, CannotEvaluate, Env, Json, Values, common, distinct
 
 if TYPE_CHECKING:
     from profiles.fhirpath.compiler import Compiler
@@ -90,7 +90,13 @@ def _one(arguments: Arguments) -> Node:
 def _combining(combine: Callable[[Values, Values], Values]) -> Callable[..., Branches]:
     def function(compiler: Compiler, branches: Branches, arguments: Arguments, focus: str) -> Branches:
         run, other = merged(branches), compiler.values(_one(arguments), focus)
-        return (Branch(_common(branches), lambda value, env: combine(run(value, env), other(value, env))),)
+
+        def combined(value: Json, env: Env) -> Values:
+            mine, theirs = run(value, env), other(value, env)
+            env.left -= (1 + len(mine)) * len(theirs) // COPIED if len(mine) <= FEW else 4 * (len(mine) + len(theirs))
+            return combine(env.spend(mine), theirs)
+
+        return (Branch(_common(branches), combined),)
 
     return function
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 Json = Any
 Values = list[Any]
+FEW = 8  # values for which looking along the others is quicker than a set of them
 MAX_STEPS = 5_000_000  # of all expressions on one resource: a second or two
 
 
@@ -72,7 +73,7 @@ def equal(left: Values, right: Values) -> bool | None:
 
 
 def has(values: Values, value: Json) -> bool:
-    return any(same(each, value) for each in values)
+    return value in values if isinstance(value, (str, dict)) else any(same(each, value) for each in values)
 
 
 def distinct(values: Values) -> Values:
@@ -81,6 +82,8 @@ def distinct(values: Values) -> Values:
 
 def common(values: Values, other: Values, *, kept: bool = True) -> Values:
     """Those that the other has too; or, not kept, those that it has not."""
+    if len(values) <= FEW:
+        return [value for value in values if has(other, value) is kept]
     known = {frozen(value) for value in other}
     return [value for value in values if (frozen(value) in known) is kept]
 
