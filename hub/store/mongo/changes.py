@@ -19,7 +19,7 @@ from hub.store.mongo.documents import Document, history_id, place_of, version_of
 from hub.store.mongo.reading import Reading, of_type
 from hub.store.mongo.versions import WHOLE
 from hub.store.mongo.visibility import Visibility
-from hub.store.port import HistoryPage, Key, Scope, Version
+from hub.store.port import HistoryPage, Key, Version
 from hub.store.sqlite import positions
 
 BATCH = 100
@@ -39,16 +39,14 @@ Placed = tuple[Place, Version]
 class Asked:
     """Which changes; as ResourceStore.changes."""
 
-    scope: Scope
     type: str = ""
     id: str = ""
     since: int | None = None
     at: tuple[int, int] | None = None
 
 
-def page(reading: Reading, asked: Asked, *, count: int, after: str | None) -> HistoryPage:
+def page(reading: Reading, asked: Asked, visibility: Visibility, *, count: int, after: str | None) -> HistoryPage:
     place = Place(*positions.decode(after, len(Place._fields), int)) if after is not None else None
-    visibility = Visibility(reading, asked.scope)
     types = [asked.type] if asked.type else reading.database.types()
     streams = [
         stream

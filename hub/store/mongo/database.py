@@ -49,6 +49,7 @@ class HubDatabase:
 
     def __init__(self, client: MongoClient[Document], name: str) -> None:
         self.client = client
+        self.name = name
         self._database: Database[Document] = client.get_database(
             name, write_concern=MAJORITY, read_concern=ReadConcern("majority"), read_preference=ReadPreference.PRIMARY
         )

@@ -12,20 +12,20 @@ from hub.store.mongo.includes import Includes
 from hub.store.mongo.order import Found, Order
 from hub.store.mongo.reading import Reading, of_type
 from hub.store.mongo.visibility import Visibility
-from hub.store.port import Key, Scope, SearchPage
+from hub.store.port import Key, SearchPage
 from hub.store.sqlite.indexer import Indexer
 
 MOST_AT_ONCE = 500  # documents of one batch, where not each of them will be a match
 
 
 class Search:
-    """One query under one scope, within one reading."""
+    """One query of one reader, within one reading."""
 
-    def __init__(self, reading: Reading, indexer: Indexer, query: SearchQuery, scope: Scope) -> None:
+    def __init__(self, reading: Reading, indexer: Indexer, query: SearchQuery, visibility: Visibility) -> None:
         self._reading = reading
         self._indexer = indexer
         self._query = query
-        self._visibility = Visibility(reading, scope)
+        self._visibility = visibility
         compiler = Compiler(reading, indexer, self._visibility, query.type, hidden_query(query))
         self._filter = compiler.filter(query.criteria)
         self._order = Order(reading, query.type, query.sort)

@@ -17,6 +17,7 @@ from hub.store.mongo.places import Places
 from hub.store.mongo.reading import Reading, at_once, troubles
 from hub.store.mongo.search import Search
 from hub.store.mongo.transaction import MongoTransaction
+from hub.store.mongo.visibility import MOST_LISTED, Visibility
 from hub.store.mongo.writer import Writer
 from hub.store.port import (
     HistoryPage,
@@ -51,10 +52,15 @@ class MongoStore:
         indexer: Indexer | None = None,
         statement_seconds: float = STATEMENT_SECONDS,
         allow_unsafe: bool = False,
+        most_listed: int = MOST_LISTED,
         on_close: Callable[[], None] = lambda: None,
     ) -> None:
-        """`node`: the name of the journal whose records' outcomes are meant, different for each data folder."""
+        """`node`: the name of the journal whose records' outcomes are meant, different for each data folder.
+
+        `most_listed`: see hub.store.mongo.visibility.
+        """
         self._on_close = on_close
+        self._most_listed = most_listed
         self._node = node
         self._clock = clock
         self._indexer = indexer or standard_indexer()
@@ -92,7 +98,10 @@ class MongoStore:
         return self._writer.submit(run)
 
     def _find(self, reading: Reading, query: SearchQuery, limit: int, scope: Scope) -> list[Key]:
-        return Search(reading, self._indexer, query, scope).keys(limit)
+        return Search(reading, self._indexer, query, self._visibility(reading, scope)).keys(limit)
+
+    def _visibility(self, reading: Reading, scope: Scope) -> Visibility:
+        return Visibility(reading, scope, most_listed=self._most_listed)
 
     # -- reading
     def read(self, key: Key) -> Version:
@@ -115,8 +124,10 @@ class MongoStore:
         at: tuple[int, int] | None = None,
         after: str | None = None,
     ) -> HistoryPage:
-        asked = changes.Asked(scope, type, id, since, at)
-        return self._at_once(lambda reading: changes.page(reading, asked, count=count, after=after))
+        asked = changes.Asked(type, id, since, at)
+        return self._at_once(
+            lambda reading: changes.page(reading, asked, self._visibility(reading, scope), count=count, after=after)
+        )
 
     def item(self, shelf: str, key: str) -> bytes | None:
         return self._now(lambda reading: shelves.read(reading, shelf, key))
@@ -129,7 +140,7 @@ class MongoStore:
         return self._at_once(lambda reading: versions.read_many(reading, asked))
 
     def search(self, query: SearchQuery, scope: Scope) -> SearchPage:
-        return self._at_once(lambda reading: Search(reading, self._indexer, query, scope).page())
+        return self._at_once(lambda reading: Search(reading, self._indexer, query, self._visibility(reading, scope)).page())
 
     def visible(self, version: Version, scope: Scope) -> bool:
         if scope.everything:

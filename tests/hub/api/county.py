@@ -84,8 +84,8 @@ class Served:
 
 
 @asynccontextmanager
-async def served(folder: Path, county: County = COUNTY) -> AsyncIterator[Served]:
-    hub = open_hub(folder, county)
+async def served(folder: Path, county: County = COUNTY, store: str = "") -> AsyncIterator[Served]:
+    hub = open_hub(folder, county, store=store)
     try:
         yield Served(hub, httpx.ASGITransport(create_app(hub)))
     finally:

@@ -1,0 +1,219 @@
+"""What is MongoDB's alone: which server is accepted, and that several processes on one store agree."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from hub.errors import Invalid, Unavailable
+from hub.fhir_json import load
+from hub.search.query import SearchQuery, Sort
+from hub.store.lease import Lease
+from hub.store.mongo import MongoStore
+from hub.store.mongo.checks import mended, version_of
+from hub.store.opening import target_of
+from hub.store.port import Key, Scope, TooCostly
+from tests.contracts.resources import every_id, observation, patient, save, token
+from tests.mongod import started
+
+
+@pytest.fixture
+def store(mongodb) -> Iterator[MongoStore]:
+    with mongodb.store() as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def address(mongodb, monkeypatch):
+    """For the other processes."""
+    monkeypatch.setenv("TEST_ADDRESS", mongodb.uri)
+
+
+@contextmanager
+def worker(store, *arguments):
+    command = [
+        sys.executable,
+        "-m",
+        "tests.hub.store.mongo_worker",
+        os.environ["TEST_ADDRESS"],
+        store.database.name,
+        *map(str, arguments),
+    ]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def together(store, work, count):
+    """What two other processes say that they did, at the same time."""
+    with worker(store, work, "a", count) as one, worker(store, work, "b", count) as other:
+        for process in (one, other):
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        return [json.loads(process.stdout.readline()) for process in (one, other)]
+
+
+# -- which server
+
+
+def test_a_standalone_server_is_refused_with_what_to_do(tmp_path):
+    with started(tmp_path) as (_, address), pytest.raises(Unavailable, match=r"--replSet rs0 and run rs\.initiate\(\)"):
+        MongoStore(address, "x", allow_unsafe=True)
+
+
+def test_a_server_with_a_known_hole_is_refused_unless_that_is_allowed(mongodb):
+    with pytest.raises(Unavailable, match=r"MongoDB 6\.0\.5 .*CVE-2025-14847.* install 6\.0\.27 or later.*allow_unsafe_server"):
+        MongoStore(mongodb.uri, "x")
+
+
+@pytest.mark.parametrize(
+    ("version", "safe"),
+    [
+        *[("6.0.26", False), ("6.0.27", True), ("4.4.29", False), ("4.4.30", True), ("4.2.25", False), ("3.6.23", False)],
+        *[("8.2.2", False), ("8.2.3", True), ("8.1.9", False), ("8.3.0", True), ("9.0.0-rc1", True), ("7.0.28", True)],
+    ],
+)
+def test_which_versions_have_no_known_hole(version, safe):
+    assert mended(version_of(version)) is safe
+
+
+def test_a_password_belongs_into_the_environment_or_a_file_and_is_never_shown(tmp_path):
+    with pytest.raises(Invalid, match="YITONG_STORE_FILE") as refused:
+        target_of("mongodb://li:geheim@db1,db2/county")
+    assert "geheim" not in str(refused.value)
+    (tmp_path / "address").write_text("mongodb://li:geheim@db1,db2/county?replicaSet=rs0\n")
+    for environment in (
+        {"YITONG_STORE": "mongodb://li:geheim@db1,db2/county?replicaSet=rs0"},
+        {"YITONG_STORE_FILE": str(tmp_path / "address")},
+    ):
+        found = target_of("", environment)
+        assert (found.database, found.shown) == ("county", "mongodb://db1,db2/county")
+        assert "geheim" in found.address
+        assert "geheim" not in repr(found)
+    assert target_of("", {}) is None
+    assert target_of("mongodb://127.0.0.1").database == "yitong"
+    with pytest.raises(Invalid, match="mongodb://host/database"):
+        target_of("postgres://x/y")
+
+
+# -- several processes
+
+
+def test_conditional_creates_in_two_processes_make_one_resource(store):
+    found = together(store, "create", 4)
+    assert len({id for each in found for id in each}) == 1
+    assert len(every_id(store, SearchQuery("Patient"))) == 1
+
+
+def test_updates_of_two_processes_each_become_a_version(store):
+    etags = [etag for each in together(store, "update", 20) for etag in each]
+    assert sorted(etags) == sorted(f'W/"{number}"' for number in range(1, 41))
+    history = store.history(Key("Basic", "one"), count=100)
+    assert [version.version for version in history] == list(range(40, 0, -1))
+    assert {load(version.body)["code"]["text"] for version in history} == {f"{name}-{n}" for name in "ab" for n in range(20)}
+    assert [v.updated for v in history] == sorted((v.updated for v in history), reverse=True)
+
+
+def test_no_update_is_lost_between_two_processes_that_say_if_match(store):
+    save(store, {"resourceType": "Basic", "code": {"text": "0"}}, "counter")
+    together(store, "count_up", 15)
+    counter = store.read(Key("Basic", "counter"))
+    assert (load(counter.body)["code"]["text"], counter.version) == ("30", 31)
+
+
+def test_a_commit_whose_answer_is_lost_is_done_once(store):
+    save(store, patient(), "p1")
+    client = store.database.client
+    for fail in (
+        {"failCommands": ["commitTransaction"], "closeConnection": True},
+        {"failCommands": ["insert", "update"], "errorCode": 112, "errorLabels": ["TransientTransactionError"]},
+    ):
+        before = store.read(Key("Patient", "p1")).version
+        client.admin.command("configureFailPoint", "failCommand", mode={"times": 2}, data={**fail, "appName": "yitong"})
+        assert save(store, patient(multipleBirthInteger=before), "p1").version.version == before + 1
+        assert store.read(Key("Patient", "p1")).version == before + 1
+
+
+def test_a_search_past_its_time_is_too_costly(mongodb):
+    with mongodb.store(statement_seconds=0.0) as hasty, pytest.raises(TooCostly, match="narrow it"):
+        hasty.search(SearchQuery("Observation"), Scope(everything=True, types=None))
+
+
+def test_whom_a_facility_treats_may_be_more_than_a_query_can_name(store, mongodb):
+    def fill(t):
+        for number in range(12):
+            t.save(patient(number), id=f"p{number}", facility="B")
+            t.save(observation(subject=f"p{number}", when=f"2024-05-{number + 1:02d}"), id=f"o{number}", facility="BC"[number % 2])
+        for number in range(0, 12, 3):
+            t.relate(Key("Encounter", f"e{number}"), [("A", f"p{number}", 100)])
+        t.assign_person("p4", "p0")
+
+    store.write(fill).result(30)
+    few = Scope(facility="A", types=None, now=50)
+    asking = MongoStore(mongodb.uri, store.database.name, allow_unsafe=True, most_listed=1)
+    try:
+        for query in (
+            SearchQuery("Observation", count=2, total="accurate"),
+            SearchQuery("Observation", (token("code", "718-7"),), (Sort("date", "date", True),), count=3, total="accurate"),
+            SearchQuery("Patient", sort=(Sort("identifier", "token"),), count=1, total="accurate"),
+        ):
+            wanted = every_id(store, query, few)
+            assert len(wanted) == 5
+            assert every_id(asking, query, few) == wanted
+            assert asking.search(query, few).total == len(wanted)
+        page = asking.changes(few, count=50, type="Observation")
+        assert {version.id for version in page.versions} == {"o0", "o3", "o4", "o6", "o9"}
+    finally:
+        asking.close()
+
+
+# -- one owner
+
+
+def test_a_lease_has_one_owner_until_it_is_given_back(store, mongodb):
+    other = MongoStore(mongodb.uri, store.database.name, allow_unsafe=True)
+    mine, theirs = Lease(store, "thing", seconds=30), Lease(other, "thing", seconds=30)
+    try:
+        assert mine.acquire()
+        assert mine.acquire(), "asking again changes nothing"
+        assert not theirs.acquire()
+        mine.release()
+        assert not mine.held
+        assert theirs.acquire()
+        assert not mine.acquire()
+    finally:
+        theirs.release()
+        other.close()
+
+
+def test_the_lease_of_a_process_that_was_killed_is_taken_over(store):
+    lease = Lease(store, "thing", seconds=1)
+    with worker(store, "hold", "a", 0) as holder:
+        holder.stdin.write("go\n")
+        holder.stdin.flush()
+        assert holder.stdout.readline() == "held\n"
+        waiting = threading.Event()
+        assert not any(lease.acquire() or waiting.wait(0.1) for _ in range(15)), "it is renewed"
+        holder.kill()
+        assert any(lease.acquire() or waiting.wait(0.05) for _ in range(200))
+    lease.release()
+
+
+def test_who_loses_a_lease_is_told(store):
+    lost = threading.Event()
+    lease = Lease(store, "thing", seconds=0.5)
+    assert lease.acquire(on_lost=lost.set)
+    store.write(lambda t: t.put_item("lease", "thing", b'{"holder":"another","beat":1}')).result(10)
+    assert lost.wait(10)
+    assert not lease.held
