@@ -184,7 +184,7 @@ def _all_words(text: str, texts: Iterable[str]) -> bool:
     return not wanted
 
 
-_TAG = re.compile(r"<[^>]*>")
+_TAG = re.compile(r"<[^<>]*>")
 
 
 def narrative(resource: Resource) -> str:
