@@ -9,7 +9,7 @@ import pytest
 from fhir.resources.R4B import get_fhir_model_class
 from pydantic import ValidationError
 
-from profiles.validation import validate
+from profiles.validation import MAX_ISSUES, validate
 from tests.hub.api.county import encounter, observation, patient
 
 GOOD: list[dict[str, Any]] = [
@@ -54,3 +54,15 @@ def test_what_is_wrong_is_named_and_its_value_is_not(resource: dict[str, Any], w
 def test_the_classes_refuse_it_too(resource: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+
+
+@pytest.mark.timeout(20)
+def test_a_large_resource_is_checked_in_bounded_time_and_told_of_in_bounded_length() -> None:
+    codings = [{"system": "urn:x", "code": f"c{number}"} for number in range(1500)]
+    component = [{"code": {"coding": [{"system": "urn:x", "code": f"d{number}"}]}, "valueString": "y"} for number in range(1500)]
+    assert validate(observation("o1", "p1", code={"coding": codings}, valueString="x", component=component)) == ()
+    contained = [{"resourceType": "Basic", "id": f"a{number}", "code": {"text": "x"}} for number in range(5000)]
+    referred = [{"reference": f"#z{number}"} for number in range(5000)]
+    assert len(validate(observation("o1", "p1", contained=contained, derivedFrom=referred))) == MAX_ISSUES
+    crowded = observation("o1", "p1", note=[{"text": "x", "authorReference": {"reference": "#no"}}] * 100, issued="2025")
+    assert any(issue.structural for issue in validate(crowded))  # among many broken rules the wrong structure is not lost
