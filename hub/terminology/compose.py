@@ -35,13 +35,22 @@ class Composer:
         rules = _Rules(self._code_system, self._value_set, (*within, url))
         compose = resource.get("compose")
         found = rules.composed(compose) if isinstance(compose, dict) else stored(resource)
-        if rules.missing and resource.get("expansion", {}).get("contains"):
-            found, rules.missing = stored(resource), {}
+        if (rules.missing or rules.missing_sets) and resource.get("expansion", {}).get("contains"):
+            found, rules.missing, rules.missing_sets = stored(resource), {}, {}
         active_only = isinstance(compose, dict) and compose.get("inactive") is False
         if active_only:
             found = {key: active(part) for key, part in found.items()}
         sources = tuple(dict.fromkeys((*rules.sources, *(_canonical(part) for part in found.values()))))
-        return Expansion(url, str(resource.get("version", "")), found, tuple(rules.missing), active_only, sources, resource)
+        return Expansion(
+            url,
+            str(resource.get("version", "")),
+            found,
+            tuple(rules.missing),
+            tuple(rules.missing_sets),
+            active_only,
+            sources,
+            resource,
+        )
 
 
 class _Rules:
@@ -50,6 +59,7 @@ class _Rules:
         self._value_set = value_set
         self._within = within
         self.missing: dict[str, None] = {}
+        self.missing_sets: dict[str, None] = {}
         self.sources: list[str] = []
 
     def composed(self, compose: Resource) -> dict[PartKey, Part]:
@@ -91,9 +101,10 @@ class _Rules:
     def _imported(self, url: str) -> Mapping[PartKey, Part]:
         expansion = self._value_set(url, self._within)
         if expansion is None:
-            self.missing[url] = None
+            self.missing_sets[url] = None
             return {}
         self.missing.update(dict.fromkeys(expansion.missing))
+        self.missing_sets.update(dict.fromkeys(expansion.missing_sets))
         self.sources += expansion.sources
         return expansion.parts
 

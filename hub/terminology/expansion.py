@@ -80,12 +80,13 @@ PartKey = tuple[str, str]  # system, version
 
 @dataclass(slots=True)
 class Expansion:
-    """`missing`: systems (or value sets) that are not loaded, so that not everything it contains is known."""
+    """`missing` code systems and `missing_sets` are not loaded, so that not everything it contains is known."""
 
     url: str = ""
     version: str = ""
     parts: dict[PartKey, Part] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    missing_sets: tuple[str, ...] = ()
     active_only: bool = False  # compose.inactive is false
     sources: tuple[str, ...] = ()  # canonical URLs with versions of what it was made from
     definition: dict[str, Any] = field(default_factory=dict)  # the ValueSet
@@ -97,6 +98,10 @@ class Expansion:
         for part in self.parts.values():
             for code in part.codes:
                 yield part.system, code
+
+    def unknown(self, system: str) -> tuple[str, ...]:
+        """What is missing and may hold codes of `system`; "" stands for any."""
+        return tuple(url for url in self.missing if system in ("", url)) + self.missing_sets
 
     def find(self, system: str, code: str, version: str = "") -> Member | None:
         """`system` "": whichever has the code."""

@@ -66,8 +66,7 @@ class Terminology:
             return None
         if expansion.find(system, code) is not None:
             return True
-        missing = [url for url in expansion.missing if system in ("", url) or url not in GRAMMARS]
-        answers = [GRAMMARS[url](code) if url in GRAMMARS else None for url in missing]
+        answers = [GRAMMARS[url](code) if url in GRAMMARS else None for url in expansion.unknown(system)]
         return True if True in answers else None if None in answers else False
 
     def descendants(self, system: str, code: str) -> frozenset[str]:
@@ -215,6 +214,6 @@ def standard_maps() -> list[Found]:
 def complete(expansion: Expansion | None) -> Expansion:
     if expansion is None:
         raise NotFound("this value set is not loaded here")
-    if expansion.missing:
-        raise NotFound(f"the value set draws on {expansion.missing[0][:200]}, which is not loaded here", kind=Kind.NOT_FOUND)
+    if unknown := expansion.unknown(""):
+        raise NotFound(f"the value set draws on {unknown[0][:200]}, which is not loaded here")
     return expansion

@@ -53,13 +53,11 @@ def in_value_set(expansion: Expansion, asked: Coding, *, language: str = "", abs
 
 
 def _absent(expansion: Expansion, system: str, code: str) -> Verdict:
-    if any(GRAMMARS[url](code) for url in expansion.missing if url in GRAMMARS and system in ("", url)):
+    unknown = expansion.unknown(system)
+    if any(GRAMMARS[url](code) for url in unknown if url in GRAMMARS):
         return Verdict(True)
-    unknown = [url for url in expansion.missing if url not in GRAMMARS and system in ("", url)]
-    if unknown:
-        return Verdict(False, f"this cannot be told here: the value set draws on {unknown[0][:200]}, which is not loaded")
-    if not system and expansion.missing:
-        return Verdict(False, "the code is not in the value set, as far as that is loaded here")
+    if missing := [url for url in unknown if url not in GRAMMARS]:
+        return Verdict(False, f"this cannot be told here: the value set draws on {missing[0][:200]}, which is not loaded")
     return Verdict(False, "the code is not in the value set")
 
 
