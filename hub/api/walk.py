@@ -118,7 +118,7 @@ def _following(reads: Reads, asked: Sequence[SearchQuery], matches: Sequence[Ver
     given = sum(version.type == last.type for version in matches)
     query = next(query for query in asked if query.type == last.type)
     after = reads.search(replace(query, count=given, includes=(), total="none")).next
-    return msgspec.json.encode(Place(last.updated, last.type, after or "")).decode()
+    return msgspec.json.encode(Place(int(last.updated), last.type, after or "")).decode()
 
 
 def _included(reads: Reads, asked: Sequence[SearchQuery], matches: Sequence[Version]) -> tuple[list[Version], bool]:
