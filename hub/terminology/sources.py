@@ -67,7 +67,10 @@ class Standard:
         self._whole = {entry.value_set: entry.url for entry in entries if entry.value_set}
 
     def find(self, type: str, canonical: Canonical) -> Found | None:
-        entry = self._entries.get((type, canonical.url))
+        whole = f"{canonical.url}|{canonical.version}"  # a few code systems of HL7 v2 have the version in their URL
+        entry = self._entries.get((type, canonical.url)) or self._entries.get((type, whole))
+        if entry is not None and entry.url == whole:
+            canonical = Canonical(whole)
         if entry is None or canonical.version not in ("", entry.version):
             return None
         with self._lock:

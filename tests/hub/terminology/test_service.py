@@ -12,12 +12,22 @@ from hub.terminology.capabilities import terminology_capabilities
 from hub.terminology.concepts import CodeSystem
 from hub.terminology.kept import Kept
 from hub.terminology.service import Terminology
+from hub.terminology.sources import standard
 from profiles.validation import validate
 from tests.hub.api.county import Client, Served
 from tests.hub.terminology.tables import DIAGNOSES, DIAGNOSIS_TABLE, rule, value_set
 
 pytestmark = pytest.mark.anyio
 BELLY = "urn:hub:test:vs:belly"
+NOT_IN_THE_PACKAGE = frozenset(
+    {
+        "http://hl7.org/fhir/CodeSystem/task-code",  # a code system without its codes
+        "http://hl7.org/fhir/sid/cvx",
+        "http://hl7.org/fhir/ValueSet/usps-state",
+        "http://hl7.org/fhir/ValueSet/condition-code",  # lists SNOMED CT
+        "http://hl7.org/fhir/ValueSet/dicom-cid29",  # lists DICOM
+    }
+)
 
 
 async def loaded(admin: Client) -> None:
@@ -109,3 +119,19 @@ def test_what_is_kept_stays_within_its_bound() -> None:
     assert kept.get("c") is None, "the one used longest ago goes"
     kept.put("e", "e", size=99)
     assert (kept.get("d"), kept.get("e")) == (None, ("e",))
+
+
+async def test_every_value_set_of_the_standard_is_expanded_or_says_what_it_lacks(hub: Served) -> None:
+    """What is not loaded belongs to others: SNOMED CT, LOINC as a whole, countries, genes. Nothing of HL7's own is missing."""
+    terminology = hub.hub.terminology
+    empty, lacking = [], set()
+    for url, _ in standard().listed("ValueSet"):
+        expansion = terminology.value_set(url)
+        assert expansion is not None
+        lacking.update(expansion.unknown(""))
+        if not len(expansion) and not expansion.unknown(""):
+            empty.append(url)
+    own = {url for url in lacking if url.startswith(("http://hl7.org/fhir/", "http://terminology.hl7.org/"))}
+    assert len(lacking) < 60
+    assert len(empty) < 10, empty
+    assert own <= NOT_IN_THE_PACKAGE, sorted(own - NOT_IN_THE_PACKAGE)
