@@ -79,7 +79,7 @@ async def run(listener: socket.socket, pair: socket.socket, data: Path, config: 
         asyncio.run_coroutine_threadsafe(tunnel.ask(SETTLE), loop).result()
 
     hub = open_front(data, load_county(config), settle=settle)
-    server = Server(server_config(Front(fhir_app(hub), tunnel)))
+    server = Server(server_config(Front(fhir_app(hub, config.parent if config else data), tunnel)))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await asyncio.to_thread(gc.freeze)
     while not server.started:
@@ -91,8 +91,9 @@ async def run(listener: socket.socket, pair: socket.socket, data: Path, config: 
     hub.close()
 
 
-def fhir_app(hub: Hub) -> FastAPI:
+def fhir_app(hub: Hub, beside: Path) -> FastAPI:
     app = bare_app(hub)
+    hub.terminology.look_beside(beside)
     install_fhir(app)
     app.add_middleware(SecurityHeaders)
     return app
