@@ -24,9 +24,9 @@ from hub.search.query import (
     SearchQuery,
     TokenValue,
 )
-from hub.store.mongo.documents import Document, paired, plain
+from hub.store.mongo.documents import Document, main_date, paired, plain
 from hub.store.mongo.reading import Reading, of_type
-from hub.store.mongo.values import INTERVALS, value_query
+from hub.store.mongo.values import INTERVALS, STARTS, value_query
 from hub.store.mongo.visibility import Visibility
 from hub.store.port import TooCostly
 from hub.store.sqlite.indexer import Indexer
@@ -80,9 +80,18 @@ class Compiler:
                 narrowed = self._indexer.candidates(self._type, condition)
                 found.wanted += [self.query(narrowed)] if narrowed is not None else []
             else:
-                found.wanted.append(self.query(condition))
+                found.wanted += [self.query(condition), *self._starts(condition)]
         found.wanted = [NOTHING] if NOTHING in found.wanted else [each for each in found.wanted if each]
         return found
+
+    def _starts(self, condition: Condition) -> Iterator[Document]:
+        """What a criterion on the type's main date says of `sd`, where every resource has one such date, a day long at most."""
+        if not isinstance(condition, Criterion) or condition.code != main_date(self._type) or len(condition.values) != 1:
+            return
+        value = condition.values[0]
+        starts = STARTS.get(value.prefix) if isinstance(value, DateValue) else None
+        if isinstance(value, DateValue) and starts and self._reading.one_short_date_each(self._type):
+            yield {"sd": starts(value)}
 
     def query(self, condition: Condition) -> Document:
         """Exactly the matches among all resources of the type."""

@@ -70,13 +70,13 @@ class Order:
             return None
         if first.code in STORED_FIELDS:
             return [Stretch({}, STORED_FIELDS[first.code], first.descending)]
-        if first.code != main_date(self._type) or first.type != "date" or not (first.descending or self._one_date_each()):
+        if (
+            first.code != main_date(self._type)
+            or first.type != "date"
+            or not (first.descending or self._reading.one_short_date_each(self._type))
+        ):
             return None
         return [Stretch({"sd": {"$gt": -(1 << 62)}}, "sd", first.descending), Stretch({"sd": None}, None, first.descending)]
-
-    def _one_date_each(self) -> bool:
-        """No resource has several main dates: the newest is the oldest too."""
-        return self._reading.one(of_type(self._type), {"sm": True}, ("_id",)) is None
 
     def _walked(self, stretch: Stretch, query: Document, position: Values | None, size: Callable[[], int]) -> Iterator[list[Found]]:
         direction = -1 if stretch.descending else 1

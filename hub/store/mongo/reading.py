@@ -30,6 +30,7 @@ class Reading:
         self.database = database
         self._session = session
         self._seconds = seconds
+        self._short_dates: dict[str, bool] = {}
         self._end = None if seconds is None else time.monotonic() + seconds
 
     def one(self, collection: str, wanted: Mapping[str, Any], fields: Sequence[str] | None = None) -> Document | None:
@@ -59,6 +60,13 @@ class Reading:
         options: dict[str, Any] = {"limit": limit} if limit else {}
         options |= self._limit("maxTimeMS")
         return self.database.beside(collection).count_documents(wanted, session=self._session, **options)
+
+    def one_short_date_each(self, resource_type: str) -> bool:
+        """No resource of the type has several main dates, or one that is longer than a day: its `sd` says all."""
+        known = self._short_dates.get(resource_type)
+        if known is None:
+            known = self._short_dates[resource_type] = self.one(of_type(resource_type), {"sm": True}, ("_id",)) is None
+        return known
 
     def too_costly(self) -> TooCostly:
         return TooCostly(f"the search was stopped after {self._seconds or 0:g} s; narrow it")

@@ -46,6 +46,17 @@ BEGINS_AFTER: Mapping[Prefix, Callable[[DateValue], int]] = {
     "ge": lambda v: v.low - DAY,
     "ap": lambda v: v.low - DAY,
 }
+# … and what the start of the only interval fulfils then, as bounds for the index that is sorted by it.
+STARTS: Mapping[Prefix, Callable[[DateValue], Document]] = {
+    "eq": lambda v: {"$gte": v.low, "$lt": v.high},
+    "gt": lambda v: {"$gt": v.high - DAY},
+    "lt": lambda v: {"$lt": v.low},
+    "ge": lambda v: {"$gt": v.low - DAY},
+    "le": lambda v: {"$lt": v.high},
+    "sa": lambda v: {"$gte": v.high},
+    "eb": lambda v: {"$lt": v.low},
+    "ap": lambda v: {"$gt": v.low - DAY, "$lt": v.high},
+}
 NUMBERS: Mapping[Prefix, Callable[[NumberValue], Document]] = {
     "eq": lambda v: {"v": {"$gte": v.low, "$lt": v.high}},
     "ne": lambda v: {"$or": [{"v": {"$lt": v.low}}, {"v": {"$gte": v.high}}]},
@@ -119,6 +130,8 @@ def _string(criterion: Criterion, value: StringValue) -> Document:
 
 
 def _pattern(text: str) -> Document:
+    if "\x00" in text:
+        return {"$in": []}  # no pattern can hold it, and no resource does
     if len(text) > MOST_PATTERN:
         raise HubError("the text searched for is too long", kind=Kind.TOO_COSTLY)
     return {"$regex": text, "$options": "s"}
