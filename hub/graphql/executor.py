@@ -98,6 +98,8 @@ class Executor:
             return
         member = _member(node.type, asked.name)
         if member is not None:
+            if "fhirpath" in asked.arguments or asked.slice:
+                self._spent.time()
             self._put(sink, asked, kept(self._values(member, asked, node), asked.arguments, node.root), member, depth)
             return
         owner = f"{node.type}/{node.value.get('id')}" if node.value is node.root else ""

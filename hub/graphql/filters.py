@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
 from hub.errors import Invalid
-from profiles.fhirpath import CannotCompile, CannotEvaluate, Env, compiled
+from profiles.fhirpath import CannotCompile, CannotEvaluate, Env
+from profiles.fhirpath.outside import compile_outside
 
 MAX_PATH = 500
 
@@ -56,7 +57,7 @@ def _evaluated(path: str, node: Typed, root: dict[str, Any], run: Any) -> Any:
     if len(path) > MAX_PATH:
         raise Invalid(f"a FHIRPath has at most {MAX_PATH} characters here")
     try:
-        return run(compiled(path, node.type), Env(root, root))
+        return run(compile_outside(path, node.type), Env(root, root))
     except (CannotCompile, CannotEvaluate, RecursionError):
         raise Invalid("this FHIRPath cannot be followed here") from None
 

@@ -212,6 +212,7 @@ REFUSED = (
     ("{ PatientList @include(if: \"yes\") { id } }", 400, "invalid"),
     ("{ PatientList { name(fhirpath: \"((\") { text } } }", 400, "invalid"),
     ("{ PatientList { name(_count: -1) { text } } }", 400, "invalid"),
+    ("{ PatientList { name(fhirpath: \"text.matches('(a+)+$')\") { text } } }", 400, "invalid"),
     ("query A { PatientList { id } } query B { PatientList { id } }", 400, "invalid"),
     ("{" + "a" * 10 + " " * 5 + "b " * 6_000 + "}", 400, "too-costly"),
     ("{ __schema { types { name } } }", 400, "invalid"),
