@@ -5,8 +5,10 @@ YITONG_TEST_MONGODB names another server to test on (mongodb://…). Every store
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -31,6 +33,7 @@ FLAGS = (
     *("--setParameter", "enableTestCommands=1", "--setParameter", "diagnosticDataCollectionEnabled=false"),
 )
 READY_SECONDS = 60
+PR_SET_PDEATHSIG = 1
 ROOM = 2 << 30
 
 
@@ -80,13 +83,18 @@ def started(folder: Path, *flags: str, port: int = 0) -> Iterator[tuple[subproce
     port = port or free_port()
     log = (folder / "mongod.log").open("ab")
     command = [binary(), "--dbpath", str(folder), "--port", str(port), *flags]
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent)
     try:
         yield process, f"mongodb://127.0.0.1:{port}/?directConnection=true"
     finally:
         process.kill()
         process.wait()
         log.close()
+
+
+def _die_with_parent() -> None:
+    """A test run that is killed leaves no server behind."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def free_port() -> int:
