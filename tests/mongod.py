@@ -83,7 +83,7 @@ def started(folder: Path, *flags: str, port: int = 0) -> Iterator[tuple[subproce
     port = port or free_port()
     log = (folder / "mongod.log").open("ab")
     command = [binary(), "--dbpath", str(folder), "--port", str(port), *flags]
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent)
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent)  # noqa: PLW1509 - it only makes one call
     try:
         yield process, f"mongodb://127.0.0.1:{port}/?directConnection=true"
     finally:
