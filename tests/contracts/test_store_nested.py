@@ -17,10 +17,12 @@ from hub.search.query import (
     AnyOf,
     Chain,
     Criterion,
+    DateValue,
     Has,
     Include,
     NearValue,
     Not,
+    ReferenceValue,
     SearchQuery,
     Sort,
     StringValue,
@@ -28,6 +30,7 @@ from hub.search.query import (
     UriValue,
 )
 from hub.store.port import EVERYTHING, Key, Scope
+from tests.contracts.conftest import START
 from tests.contracts.resources import LOINC, every_id, observation, patient, reference, save, token
 
 CODES = ("718-7", "2160-0", "4548-4")
@@ -236,6 +239,28 @@ def test_a_value_set_of_ten_thousand_codes_is_one_criterion(shared_store, world)
     assert set(every_id(shared_store, others)) == expected(world, "Observation", token("code", "4548-4"))
     chained = SearchQuery("Patient", (Has("Observation", "subject", asked),))
     assert set(every_id(shared_store, chained)) == expected(world, "Patient", Has("Observation", "subject", asked))
+
+
+HOUR = 3_600_000
+MAY_FIRST = 1_714_521_600_000  # 2024-05-01T00:00Z; every Observation is of that hour
+WIDE = {
+    "instants": Criterion(
+        "date", "date", tuple(DateValue("eq", MAY_FIRST + n * HOUR, MAY_FIRST + n * HOUR + 1000) for n in range(999))
+    ),
+    "updates": Criterion("_lastUpdated", "date", tuple(DateValue("ge", START + n, START + n + 1) for n in range(999))),
+    "systems": Criterion("code", "token", tuple(TokenValue(f"urn:{n}" if n else LOINC, None) for n in range(999))),
+    "ids": Criterion("_id", "token", tuple(TokenValue(None, f"o{n}") for n in range(999))),
+    "references": Criterion("subject", "reference", tuple(ReferenceValue("Patient" if n % 2 else "", f"p{n}") for n in range(999))),
+    "either": AnyOf(tuple(token("_id", f"o{n}") for n in range(500))),
+    "all": AllOf(tuple(Not(token("_id", f"x{n}")) for n in range(500))),
+}
+
+
+@pytest.mark.parametrize("what", WIDE)
+def test_a_thousand_alternatives_are_asked_like_two(shared_store, world, what):
+    found = every_id(shared_store, SearchQuery("Observation", (WIDE[what],), count=200))
+    assert sorted(found) == sorted(expected(world, "Observation", WIDE[what]))
+    assert len(found) == 60
 
 
 # -- distance and URLs

@@ -7,12 +7,16 @@ Conditions name columns as `{t}low`, so that the same text serves a table alone 
 # ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 # One equality: rids come ascending; one range; or every entry of the parameter is looked at.
 Shape = Literal["keyed", "range", "scan"]
+
+FLAT = 50
+UNITED = 100  # selects; SQLite takes 500 at most
+MOST_SOURCES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +72,30 @@ NOTHING = Condition("0", (Source("resource", "0"),), rank=0)
 
 def candidates(sources: Sequence[Source]) -> str:
     """SQL of the rids, each once."""
-    return f"(SELECT DISTINCT rid FROM ({' UNION ALL '.join(source.select() for source in sources)}))"
+    selects = [source.select() for source in sources]
+    while len(selects) > 1:
+        groups = [selects[first : first + UNITED] for first in range(0, len(selects), UNITED)]
+        selects = [f"SELECT rid FROM ({' UNION ALL '.join(group)})" for group in groups]
+    return f"(SELECT DISTINCT rid FROM ({selects[0]}))"
 
 
-def either(probes: Iterable[str]) -> str:
-    return f"({' OR '.join(f'({probe})' for probe in probes)})" if probes else "0"
+def either(probes: Sequence[str]) -> str:
+    return f"({joined(probes, 'OR')})" if probes else "0"
+
+
+def joined(texts: Sequence[str], operator: Literal["AND", "OR"]) -> str:
+    """As a balanced tree, in the order given: SQLite refuses an expression a thousand deep."""
+    if len(texts) <= FLAT:
+        return f" {operator} ".join(f"({text})" for text in texts)
+    middle = len(texts) // 2
+    return f"({joined(texts[:middle], operator)}) {operator} ({joined(texts[middle:], operator)})"
 
 
 def all_of(conditions: Sequence[Condition]) -> Condition:
     """The likeliest selective one leads; each is asked, the cheap ones of the index before those that look behind a reference."""
     if any(each.nothing for each in conditions):
         return NOTHING
-    probe = " AND ".join(f"({each.probe})" for each in conditions) or "1"
+    probe = joined([each.probe for each in conditions], "AND") or "1"
     lead = min((each for each in conditions if each.sources), key=lambda each: each.rank, default=None)
     if lead is None:
         return Condition(probe)
@@ -87,10 +103,11 @@ def all_of(conditions: Sequence[Condition]) -> Condition:
 
 
 def any_of(conditions: Sequence[Condition]) -> Condition:
-    """It can lead if each alternative can."""
+    """It can lead if each alternative can, and there are not too many of them."""
     possible = [each for each in conditions if not each.nothing]
     if not possible:
         return NOTHING
     sources = tuple(source for each in possible for source in each.sources) if all(each.sources for each in possible) else ()
+    sources = sources if len(sources) <= MOST_SOURCES else ()
     exact = all(each.exact for each in possible)
     return Condition(either([each.probe for each in possible]), sources, exact, max(each.rank for each in possible))

@@ -10,7 +10,7 @@ import apsw
 from hub.search.folding import fold_code
 from hub.search.query import Criterion, CriterionValue, DateValue, ParameterType, TokenValue
 from hub.store.sqlite import values
-from hub.store.sqlite.conditions import NOTHING, Condition, Source, either
+from hub.store.sqlite.conditions import MOST_SOURCES, NOTHING, Condition, Source, either
 from hub.store.sqlite.frame import Frame
 from hub.store.sqlite.names import facts_of
 from hub.store.sqlite.people import scope_condition
@@ -95,7 +95,8 @@ class Row:
                 text = values.DATE_CONDITIONS[value.prefix]
                 text = text.replace("{t}high", "({t}updated + 1)").replace("{t}low", "{t}updated")
                 wheres.append(values.interval(self.frame, text, value))
-        sources = tuple(Source("resource", f"{self.of_type()} AND {where}") for where in wheres)
+        of_type = self.of_type()
+        sources = tuple(Source("resource", f"{of_type} AND {where}") for where in wheres if len(wheres) <= MOST_SOURCES)
         return Condition(either([where.format(t=f"{self.name}.") for where in wheres]), sources, code="_lastUpdated")
 
     # -- criteria answered by an index table
@@ -112,13 +113,14 @@ class Row:
         ]
         if not sources:
             return NOTHING
+        leading = tuple(sources) if len(sources) <= MOST_SOURCES else ()
         rank = RANK.get(asked.type, 5)
         if asked.type == "token" and len(asked.values) > SEEKS:
-            return Condition(self._has_token(asked), tuple(sources), rank=rank, code=asked.code)
+            return Condition(self._has_token(asked), leading, rank=rank, code=asked.code)
         probe = either([self._probe(source) for source in sources])
         scanned = asked.type == "token" and any(source.shape == "scan" for source in sources)
         when_few = self._has_token(asked) if scanned else ""
-        return Condition(probe, tuple(sources), rank=rank, code=asked.code, when_few=when_few)
+        return Condition(probe, leading, rank=rank, code=asked.code, when_few=when_few)
 
     def _probe(self, source: Source) -> str:
         if source.table in REACHED_BY_RID or (source.table == "reference" and source.shape != "keyed"):

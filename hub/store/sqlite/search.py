@@ -22,7 +22,7 @@ from hub.search.query import AllOf, SearchQuery
 from hub.search.query import Condition as Asked
 from hub.store.port import Key, Scope, SearchPage
 from hub.store.sqlite import nested, versions
-from hub.store.sqlite.conditions import Condition, candidates
+from hub.store.sqlite.conditions import Condition, candidates, joined
 from hub.store.sqlite.criteria import Row
 from hub.store.sqlite.frame import Frame
 from hub.store.sqlite.includes import Includes
@@ -213,7 +213,7 @@ class Search:
         """What only the resource itself tells is asked last."""
         asked = [c for c in self._conditions if not (c is lead and c.exact) and c not in but]
         index, bodies = ([c.probe for c in asked if c.reads_body == reads] for reads in (False, True))
-        return " AND ".join([*more, *index, *self._limits, *bodies]) or "1"
+        return joined([*more, *index, *self._limits, *bodies], "AND") or "1"
 
     def _position(self) -> list[Any] | None:
         return None if self._query.after is None else decode(self._query.after, len(self._keys) + 1)

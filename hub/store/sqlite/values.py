@@ -26,7 +26,8 @@ from hub.store.sqlite.frame import Frame
 
 LAST = "\U0010ffff"  # sorts behind every text that continues a prefix
 
-TOGETHER = {"token": ("token", "code"), "reference": ("reference", "id")}  # type of parameter → table, column of the identity
+# type of parameter → table, column of the identity
+TOGETHER = {"token": ("token", "code"), "reference": ("reference", "id"), "uri": ("uri", "value")}
 SEPARATE = 16  # so many code systems are asked for one by one
 
 Compiled = tuple[str, str, Shape]  # table, condition, shape
@@ -64,21 +65,29 @@ def compiled(frame: Frame, criterion: Criterion, value: CriterionValue) -> Compi
 
 
 def together(frame: Frame, criterion: Criterion) -> tuple[list[Compiled], Sequence[CriterionValue]]:
-    """Tokens and references with an identity make one condition, however many they are; and which values are left."""
-    if len(criterion.values) < 2 or criterion.type not in TOGETHER:
+    """Tokens, references and URLs make few conditions, however many they are; and which values are left."""
+    if len(criterion.values) < 2 or criterion.type not in TOGETHER or criterion.modifier in ("above", "below"):
         return [], criterion.values
     table, column = TOGETHER[criterion.type]
     named: list[tuple[str, str | None]] = []
+    systems: list[int] = []
     left: list[CriterionValue] = []
     for value in criterion.values:
-        if isinstance(value, TokenValue) and value.code is not None:
-            named.append((value.code, value.system))
-        elif isinstance(value, ReferenceValue):
-            named.append((value.id, _kind(criterion, value) or None))
-        else:
-            left.append(value)
+        match value:
+            case TokenValue(system, None) if system is not None:
+                systems.append(frame.word(system))
+            case TokenValue(system, str(code)):
+                named.append((code, system))
+            case ReferenceValue(_, identity):
+                named.append((identity, _kind(criterion, value) or None))
+            case UriValue(url):
+                named.append((url, None))
+            case _:
+                left.append(value)
     _refuse_unless(criterion, "", "not", criterion.modifier if criterion.modifier[:1].isupper() else "")
-    return _named(frame, table, column, named), left
+    known = {number for number in systems if number >= 0}
+    scan: list[Compiled] = [(table, f"{{t}}system {frame.among(known)}", "scan")] if known else []
+    return _named(frame, table, column, named) + scan, left
 
 
 def _named(frame: Frame, table: str, column: str, named: Sequence[tuple[str, str | None]]) -> list[Compiled]:
