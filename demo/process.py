@@ -12,7 +12,7 @@ from types import TracebackType
 
 import httpx
 
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 def free_ports(count: int) -> list[int]:

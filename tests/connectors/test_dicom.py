@@ -41,7 +41,7 @@ class Kept:
     def __call__(self, *records):
         if gate := self.gates.get(records[0].hints["peer"]):
             self.entered.set()
-            assert gate.wait(30)
+            assert gate.wait(60)
         if self.full:
             raise JournalUnavailable
         self.records.extend(records)
@@ -208,11 +208,11 @@ def test_a_stuck_sender_holds_up_nobody(listen, kept):
     answers = []
     stuck = threading.Thread(target=lambda: answers.extend(sender.send(HOST, listener.port, CT[:1], "STUCK")))
     stuck.start()
-    assert kept.entered.wait(30)
+    assert kept.entered.wait(60)
     with socket.create_connection((HOST, listener.port)):  # another that connected and says nothing
         assert sender.send(HOST, listener.port, CT[1:], "CTYPACS") == [0, 0]
     kept.gates["STUCK"].set()
-    stuck.join(30)
+    stuck.join(60)
     assert answers == [0]
 
 
@@ -223,12 +223,12 @@ def test_stopping_waits_for_what_is_in_flight_and_frees_the_port(listen, kept):
     answers = []
     slow = threading.Thread(target=lambda: answers.extend(sender.send(HOST, port, CT[:1], "SLOW")))
     slow.start()
-    assert kept.entered.wait(30)
+    assert kept.entered.wait(60)
     stopping = threading.Thread(target=listener.stop)
     stopping.start()
     kept.gates["SLOW"].set()
-    stopping.join(30)
-    slow.join(30)
+    stopping.join(60)
+    slow.join(60)
     assert len(kept.records) == 1
     with pytest.raises(SourceUnavailable):
         sender.echo(HOST, port)

@@ -36,7 +36,7 @@ class Journal:
 
     def __call__(self, *records: SourceRecord) -> tuple[int, ...]:
         self.entered.set()
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if self.fail is not None:
             raise self.fail
         with self._lock:
@@ -54,10 +54,10 @@ class Hub:
         self.listener.start()
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.listener.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.listener.port), timeout=60)
 
     def client(self) -> MllpClient:
-        return MllpClient("127.0.0.1", self.listener.port, timeout=10)
+        return MllpClient("127.0.0.1", self.listener.port, timeout=60)
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_the_acknowledgement_waits_for_the_journal(hub: Hub, journal: Journal) -
     journal.gate.clear()
     with hub.connect() as connection:
         connection.sendall(frame(MESSAGE))
-        assert journal.entered.wait(10)
+        assert journal.entered.wait(60)
         connection.settimeout(0.05)
         with pytest.raises(TimeoutError):
             connection.recv(1)
@@ -344,12 +344,12 @@ def test_stopping_lets_what_is_in_flight_finish(journal: Journal) -> None:
     journal.gate.clear()
     with hub.connect() as connection:
         connection.sendall(frame(MESSAGE))
-        assert journal.entered.wait(10)
+        assert journal.entered.wait(60)
         stopping = threading.Thread(target=hub.listener.stop)
         stopping.start()
         journal.gate.set()
         assert msa(read_blocks(connection, 1)[0]) == ("AA", "42")
-        stopping.join(10)
+        stopping.join(60)
         assert not stopping.is_alive()
 
 

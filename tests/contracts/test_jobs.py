@@ -47,7 +47,7 @@ def submitted(store, kind="count", now=1_700_000_000_000):
 
 
 def until(store, id, state):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while (job := job_in(store, id)).state != state:
         assert time.monotonic() < end, job
         time.sleep(0.01)
@@ -73,11 +73,11 @@ def test_it_goes_on_after_a_stop_where_it_was(store):
     def slowly(number):
         if number == 3:
             reached.set()
-            assert leave.wait(20)
+            assert leave.wait(60)
 
     id = submitted(store)
     with process(store, count=lambda run: counting(run, at_piece=slowly)):
-        assert reached.wait(20)
+        assert reached.wait(60)
         closing = threading.Timer(0.05, leave.set)  # once `close` is waiting
         closing.start()
     assert job_in(store, id).state == "running"
@@ -93,11 +93,11 @@ def test_it_stops_when_cancelled(store):
     def slowly(number):
         if number == 2:
             reached.set()
-            assert leave.wait(20)
+            assert leave.wait(60)
 
     id = submitted(store)
     with process(store, count=lambda run: counting(run, at_piece=slowly)) as jobs:
-        assert reached.wait(20)
+        assert reached.wait(60)
         jobs.cancel(id)
         leave.set()
         assert until(store, id, "cancelled").done == 2

@@ -18,7 +18,7 @@ from connectors.hl7v2_mllp.client import MllpClient
 from demo.process import HubProcess, free_ports
 
 
-def yitong(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def yitong(*arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "hub", *arguments], capture_output=True, text=True, timeout=timeout, check=False)
 
 

@@ -46,7 +46,7 @@ def adt(number: int, event: str, patient: str, *, merged: str = "", card: str = 
     return replace(RECORD, key=f"A{number}", content="\r".join(lines).encode() + b"\r")
 
 
-def wait_until(holds: Callable[[], object], timeout: float = 20) -> bool:
+def wait_until(holds: Callable[[], object], timeout: float = 60) -> bool:
     """Look again and again, for what has no event to wait for."""
     pause = threading.Event()
     for _ in range(int(timeout / 0.02)):

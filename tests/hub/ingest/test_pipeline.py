@@ -243,7 +243,7 @@ def test_while_the_store_cannot_be_written_nothing_is_lost_and_then_it_goes_on(h
     assert wait_until(lambda: pipeline.problem == "Unavailable: the disk is full; nothing was written")
     assert not pipeline.idle()
     house.store.down = False
-    assert pipeline.wait_until_idle(20)
+    assert pipeline.wait_until_idle(60)
     pipeline.stop()
     house.store = real
     assert len(house.all("DiagnosticReport")) == 20
@@ -266,11 +266,11 @@ def test_a_replay_asked_for_by_another_process_is_done_by_the_running_pipeline(h
     pipeline = house.pipeline()
     pipeline.start()
     house.journal(oru_record(1), oru_record(2))
-    assert pipeline.wait_until_idle(20)
+    assert pipeline.wait_until_idle(60)
     beside = Journal(tmp_path, house.blobs)
     ask(beside, Filter(seqs=(2,)))
     beside.close()
-    assert pipeline.wait_until_idle(20)
+    assert pipeline.wait_until_idle(60)
     assert house.store.outcome(2).attempts == 2
     assert house.store.outcome(1).attempts == 1
     pipeline.stop()

@@ -67,7 +67,7 @@ def count_up(store: ResourceStore, name: str, count: int) -> list[str]:
 
 def hold(store: ResourceStore, name: str, count: int) -> list[str]:
     """A lease, until this process is killed."""
-    assert Lease(store, "thing", seconds=1).acquire()
+    assert Lease(store, "thing", seconds=6).acquire()
     print("held", flush=True)
     threading.Event().wait()
     return []

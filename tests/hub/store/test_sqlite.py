@@ -29,7 +29,7 @@ def store(tmp_path):
 
 def until(condition):
     pause = threading.Event()
-    for _ in range(600):
+    for _ in range(3000):
         if condition():
             return
         pause.wait(0.02)
@@ -183,7 +183,7 @@ def test_a_long_read_keeps_its_snapshot_and_holds_up_no_write(store):
     with store._readers.snapshot() as reading:
         assert reading.execute("SELECT count(*) FROM resource").get == 1
         for number in range(1, 4):
-            store.write(lambda t, number=number: t.save(patient(number), id=f"p{number}")).result(4)
+            store.write(lambda t, number=number: t.save(patient(number), id=f"p{number}")).result(30)
             until(lambda: store._writer._log_pages == 0)  # the idle writer turns to the log
         assert reading.execute("SELECT count(*) FROM resource").get == 1
     assert len(every_id(store, SearchQuery("Patient"))) == 4
