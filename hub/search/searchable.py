@@ -17,8 +17,8 @@ from hub.search.folding import fold
 from hub.search.match import body_fulfils, candidates, needs_body
 from hub.search.parameters import Registry, in_force, published
 from hub.search.query import Criterion
+from hub.store.indexer import Indexer
 from hub.store.port import ResourceStore
-from hub.store.sqlite.indexer import Indexer
 
 NOTICE_SECONDS = 1.0  # after which every process knows a change
 Resource = dict[str, Any]

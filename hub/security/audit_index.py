@@ -15,7 +15,7 @@ from hub.search.entries import Date, Entry, Reference, String, Token
 from hub.search.extract import patient_of
 from hub.search.folding import fold, fold_code
 from hub.security.audit import ENTITY_TYPE, EVENT_TYPE, INTERACTION, OBJECT_ROLE, OBSERVER, SECURITY_ROLE
-from hub.store.sqlite import Indexer
+from hub.store.indexer import Indexer
 
 Resource = dict[str, Any]
 

@@ -18,10 +18,10 @@ from urllib.parse import unquote, urlsplit
 from hub.clock import utc_ms
 from hub.errors import Invalid
 from hub.settings import StoreSettings
+from hub.store.indexer import Indexer, standard_indexer
+from hub.store.lock import FolderLock
 from hub.store.port import ResourceStore
 from hub.store.sqlite import SqliteReader, SqliteStore
-from hub.store.sqlite.indexer import Indexer, standard_indexer
-from hub.store.sqlite.lock import FolderLock
 
 if TYPE_CHECKING:
     from hub.store.mongo import MongoStore

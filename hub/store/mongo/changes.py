@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
+from hub.store import positions
 from hub.store.mongo.database import HISTORY
 from hub.store.mongo.documents import Document, history_id, place_of, version_of
 from hub.store.mongo.reading import Reading, of_type
 from hub.store.mongo.versions import WHOLE
 from hub.store.mongo.visibility import Visibility
 from hub.store.port import HistoryPage, Key, Version
-from hub.store.sqlite import positions
 
 BATCH = 100
 _NEWEST_FIRST = [("lu", -1), ("o", -1)]

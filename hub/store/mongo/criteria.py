@@ -24,12 +24,12 @@ from hub.search.query import (
     SearchQuery,
     TokenValue,
 )
+from hub.store.indexer import Indexer
 from hub.store.mongo.documents import Document, main_date, paired, plain
 from hub.store.mongo.reading import Reading, of_type
 from hub.store.mongo.values import INTERVALS, STARTS, value_query
 from hub.store.mongo.visibility import Visibility
 from hub.store.port import TooCostly
-from hub.store.sqlite.indexer import Indexer
 
 LIVE: Document = {"o": {"$gt": 0}}
 NOTHING: Document = {"_id": {"$in": []}}

@@ -11,13 +11,13 @@ from hub.fhir_json import load
 from hub.search.entries import Reference
 from hub.search.parameters import registry
 from hub.search.query import Include, SearchQuery
+from hub.store.indexer import Indexer
 from hub.store.mongo.criteria import LIVE, hidden_query
 from hub.store.mongo.documents import Document, paired, plain, version_of
 from hub.store.mongo.reading import Reading, of_type
 from hub.store.mongo.versions import WHOLE
 from hub.store.mongo.visibility import Visibility
 from hub.store.port import Key, Version
-from hub.store.sqlite.indexer import Indexer
 
 CAP = 1_000
 EVERY = "*"

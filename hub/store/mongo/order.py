@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from hub.search.query import ParameterType, Sort
+from hub.store import positions
 from hub.store.mongo.documents import LONG, Document, main_date, plain
 from hub.store.mongo.reading import Reading, of_type
 from hub.store.mongo.versions import WHOLE
-from hub.store.sqlite import positions
 
 Values = Sequence[Any]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from hub.search.query import SearchQuery
+from hub.store.indexer import Indexer
 from hub.store.mongo.criteria import NOTHING, Compiler, hidden_query
 from hub.store.mongo.documents import Document, version_of
 from hub.store.mongo.includes import Includes
@@ -13,7 +14,6 @@ from hub.store.mongo.order import Found, Order
 from hub.store.mongo.reading import Reading, of_type
 from hub.store.mongo.visibility import Visibility
 from hub.store.port import Key, SearchPage
-from hub.store.sqlite.indexer import Indexer
 
 MOST_AT_ONCE = 500  # documents of one batch, where not each of them will be a match
 

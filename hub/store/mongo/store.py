@@ -10,6 +10,7 @@ from pymongo.client_session import ClientSession
 
 from hub.clock import utc_ms
 from hub.search.query import SearchQuery
+from hub.store.indexer import Indexer, standard_indexer
 from hub.store.mongo import changes, outcomes, people, shelves, versions
 from hub.store.mongo.checks import check_server
 from hub.store.mongo.database import HubDatabase, connect
@@ -30,7 +31,6 @@ from hub.store.port import (
     UnmappedCode,
     Version,
 )
-from hub.store.sqlite.indexer import Indexer, standard_indexer
 
 T = TypeVar("T")
 

@@ -13,6 +13,8 @@ from pymongo.errors import BulkWriteError
 from hub.errors import HubError, Kind, NotFound, VersionConflict
 from hub.fhir_json import load
 from hub.search.query import SearchQuery
+from hub.store.content import owned, stamped
+from hub.store.indexer import Indexer
 from hub.store.mongo import outcomes, people, shelves, versions
 from hub.store.mongo.database import HISTORY, HubDatabase
 from hub.store.mongo.documents import INDEX_FIELDS, Document, document_of, former_of, index_fields, place_of, version_of
@@ -20,8 +22,6 @@ from hub.store.mongo.places import Places
 from hub.store.mongo.reading import Reading, of_type
 from hub.store.mongo.writer import Again
 from hub.store.port import EVERYTHING, Addition, Key, Outcome, Reindexed, Resource, Saved, Scope, Version
-from hub.store.sqlite.content import owned, stamped
-from hub.store.sqlite.indexer import Indexer
 
 Find = Callable[[Reading, SearchQuery, int, Scope], list[Key]]
 LOCKS = 1 << 16  # equal criteria share a lock; unequal ones hardly ever

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from hub.store import positions
 from hub.store.port import HistoryPage, Key, Scope, Version
-from hub.store.sqlite import positions
 from hub.store.sqlite.names import Names
 from hub.store.sqlite.people import scope_condition
 from hub.store.sqlite.versions import version_of

@@ -15,9 +15,9 @@ from typing import Any
 import apsw
 
 from hub.fhir_json import load
+from hub.store.indexer import Indexer
 from hub.store.sqlite import rows
 from hub.store.sqlite.copying import Progress
-from hub.store.sqlite.indexer import Indexer
 from hub.store.sqlite.names import NewNames
 from hub.store.sqlite.rows import Row
 

@@ -10,9 +10,9 @@ from typing import Any
 import apsw
 import msgspec
 
+from hub.store.indexer import Indexer
 from hub.store.port import Scope
 from hub.store.sqlite.conditions import Condition
-from hub.store.sqlite.indexer import Indexer
 from hub.store.sqlite.names import Names
 
 

@@ -8,7 +8,7 @@ import apsw
 
 from hub.fhir_json import load
 from hub.search.entries import Token, Uri
-from hub.store.sqlite.indexer import Indexer
+from hub.store.indexer import Indexer
 
 
 def register(connection: apsw.Connection, indexer: Indexer) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 import apsw
 
 from hub.search.query import Include, SearchQuery
+from hub.store.indexer import Indexer
 from hub.store.port import Key, Scope, Version
 from hub.store.sqlite import versions
 from hub.store.sqlite.criteria import Row
 from hub.store.sqlite.frame import Frame
-from hub.store.sqlite.indexer import Indexer
 from hub.store.sqlite.names import Names
 
 CAP = 1_000

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from hub.errors import Unavailable
+from hub.store.indexer import Indexer, standard_indexer
 from hub.store.port import Transaction
-from hub.store.sqlite.indexer import Indexer, standard_indexer
 from hub.store.sqlite.reads import STATEMENT_SECONDS, SqliteReads
 from hub.store.sqlite.schema import connect, verify
 from hub.store.sqlite.search import STANDARD, Thresholds

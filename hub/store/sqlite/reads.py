@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hub.search.query import SearchQuery
+from hub.store.indexer import Indexer
 from hub.store.port import HistoryPage, Key, Outcome, Scope, SearchPage, SourceTally, UnmappedCode, Version
 from hub.store.sqlite import changes, checking, items, outcomes, people, versions
 from hub.store.sqlite.copying import Progress, copy_database, untold
 from hub.store.sqlite.functions import register
-from hub.store.sqlite.indexer import Indexer
 from hub.store.sqlite.names import Names
 from hub.store.sqlite.readers import Readers, limited
 from hub.store.sqlite.search import Search, Thresholds

@@ -13,9 +13,9 @@ from typing import Any
 import apsw
 
 from hub.fhir_json import load
+from hub.store.indexer import Indexer
 from hub.store.port import Reindexed
 from hub.store.sqlite import rows
-from hub.store.sqlite.indexer import Indexer
 from hub.store.sqlite.names import NewNames
 
 CHUNK = 500

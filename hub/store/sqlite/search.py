@@ -20,16 +20,16 @@ import apsw
 
 from hub.search.query import AllOf, SearchQuery
 from hub.search.query import Condition as Asked
+from hub.store.indexer import Indexer
 from hub.store.port import Key, Scope, SearchPage
+from hub.store.positions import decode, encode
 from hub.store.sqlite import nested, versions
 from hub.store.sqlite.conditions import Condition, candidates, joined
 from hub.store.sqlite.criteria import Row
 from hub.store.sqlite.frame import Frame
 from hub.store.sqlite.includes import Includes
-from hub.store.sqlite.indexer import Indexer
 from hub.store.sqlite.names import Names
 from hub.store.sqlite.order import SortKey, behind, names, order_by, sort_key
-from hub.store.sqlite.positions import decode, encode
 
 BODY = 30.0  # to read and extract a resource costs as much as so many looks into an index
 SELECTIVE = 200  # found by one criterion: stop comparing, to count the others costs as much as to gather these

@@ -12,11 +12,11 @@ import apsw
 from hub.clock import utc_ms
 from hub.errors import Unavailable
 from hub.search.query import SearchQuery
+from hub.store.indexer import Indexer, standard_indexer
+from hub.store.lock import WAIT_SECONDS, FolderLock
 from hub.store.port import Key, Scope, Transaction
 from hub.store.sqlite.copying import untold
 from hub.store.sqlite.functions import register
-from hub.store.sqlite.indexer import Indexer, standard_indexer
-from hub.store.sqlite.lock import WAIT_SECONDS, FolderLock
 from hub.store.sqlite.names import NewNames
 from hub.store.sqlite.readers import limited
 from hub.store.sqlite.reads import STATEMENT_SECONDS, SqliteReads

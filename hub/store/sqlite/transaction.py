@@ -12,10 +12,10 @@ import msgspec
 from hub.errors import NotFound, VersionConflict
 from hub.fhir_json import load
 from hub.search.query import SearchQuery
+from hub.store.content import owned, stamped
+from hub.store.indexer import Indexer
 from hub.store.port import EVERYTHING, Addition, Key, Outcome, Reindexed, Resource, Saved, Scope, Version
 from hub.store.sqlite import items, outcomes, people, rows, versions
-from hub.store.sqlite.content import owned, stamped
-from hub.store.sqlite.indexer import Indexer
 from hub.store.sqlite.names import NewNames
 from hub.store.sqlite.reindex import forget, reindex_some
 from hub.store.sqlite.rows import Row

@@ -14,9 +14,9 @@ import pytest
 from hub.clock import instant
 from hub.errors import Unavailable
 from hub.search.query import Criterion, SearchQuery, Sort, StringValue
+from hub.store.indexer import standard_indexer
 from hub.store.port import EVERYTHING, Key, TooCostly
 from hub.store.sqlite import SqliteStore
-from hub.store.sqlite.indexer import standard_indexer
 from tests.contracts.resources import every_id, observation, patient, reference, save, token
 
 
