@@ -13,6 +13,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from hub.api.headers import SecurityHeaders
 from hub.api.service import install_fhir
+from hub.bulk.exports import serve_exports
 from hub.clock import utc_ms
 from hub.jobs import Jobs
 from hub.keep import keep
@@ -82,12 +83,14 @@ def _opened(data: Path, county: County, target: Target | None, clock: Callable[[
         store.write(lambda transaction: keep_facilities(transaction, county, clock())).result()
         jobs = Jobs(store, clock, sole=not store.shared)
         serve_reindexing(jobs, searchable, sole=not store.shared)
-        jobs.start()
         trail = AuditTrail(data, clock, Shipper(data, store))
-        return _hub(data, county, store, trail, clock, searchable, jobs, tidy=True)
+        hub = _hub(data, county, store, trail, clock, searchable, jobs, tidy=True)
+        serve_exports(jobs, hub)
+        jobs.start()
     except BaseException:
         store.close()
         raise
+    return hub
 
 
 def open_front(data: Path, county: County, *, settle: Callable[[], None], clock: Callable[[], int] = utc_ms) -> Hub:

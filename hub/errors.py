@@ -27,6 +27,7 @@ class Kind(Enum):
     MULTIPLE_MATCHES = (412, "multiple-matches")
     TOO_LONG = (413, "too-long")
     MEDIA_TYPE = (415, "not-supported")
+    THROTTLED = (429, "throttled")
     PROCESSING = (422, "processing")
     CODE_INVALID = (422, "code-invalid")
     BUSINESS_RULE = (422, "business-rule")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -133,10 +134,15 @@ class Jobs:
         self._closing = threading.Event()
         self._woken = threading.Event()
         self._looker: threading.Thread | None = None
+        self._regular: list[tuple[float, Callable[[], None]]] = []
 
     def serve(self, kind: str, work: Work) -> None:
         """Before `start`."""
         self._kinds[kind] = work
+
+    def regularly(self, seconds: float, work: Callable[[], None]) -> None:
+        """Before `start`: short work that is done soon after it, and again whenever so much time has passed."""
+        self._regular.append((seconds, work))
 
     def start(self) -> None:
         """Take up what an earlier process left, and from now on what is submitted."""
@@ -176,9 +182,14 @@ class Jobs:
             thread.join()
 
     def _look(self) -> None:
+        due = [time.monotonic()] * len(self._regular)
         while not self._closing.is_set():
             try:
                 self.wake()
+                for number, (seconds, work) in enumerate(self._regular):
+                    if time.monotonic() >= due[number]:
+                        due[number] = time.monotonic() + seconds
+                        work()
             except HubError as error:
                 log.warning("jobs wait: %s", error.message)
             self._closing.wait(LOOK_SECONDS)

@@ -32,6 +32,7 @@ REFUSALS = {
     413: "too long",
     415: "a format that is not taken",
     422: "breaks a rule of FHIR or of the hub",
+    429: "too many at a time",
     503: "for the moment not",
 }
 SUCCESSES = {

@@ -108,9 +108,19 @@ class Door:
         scope = scope_of(access, self._county, self._clock())
         return Reads(self._store, scope, before_audit=self._trail.settle, concepts=self._concepts)
 
-    async def note(self, access: Access, *, action: Action, interaction: str, outcome: str = SUCCESS, patient: str = "") -> None:
-        """An AuditEvent for what is neither read nor write here: a login, a decision, a page."""
-        await self._leave(access, action, interaction, outcome=outcome, patients=(patient,))
+    async def note(
+        self,
+        access: Access,
+        *,
+        action: Action,
+        interaction: str,
+        outcome: str = SUCCESS,
+        patient: str = "",
+        type: str = "",
+        query: str = "",
+    ) -> None:
+        """An AuditEvent for what is neither read nor write here: a login, a decision, a page, a file."""
+        await self._leave(access, action, interaction, outcome=outcome, type=type, query=query, patients=(patient,))
 
     async def refused(self, access: Access, method: str, path: str) -> None:
         """An AuditEvent for a request that was refused before it came here: one for each caller and minute."""
