@@ -14,6 +14,7 @@ from fastapi.telemetry import TelemetryConfig
 from hub.api.headers import SecurityHeaders
 from hub.api.service import install_fhir
 from hub.bulk.exports import serve_exports
+from hub.bulk.imports import serve_imports
 from hub.clock import utc_ms
 from hub.jobs import Jobs
 from hub.keep import keep
@@ -23,6 +24,7 @@ from hub.reindexing import keep_up, serve_reindexing
 from hub.search.searchable import Searchable
 from hub.security.audit_index import with_audit
 from hub.security.door import Door
+from hub.security.egress import Egress
 from hub.security.links import LinkSigner
 from hub.security.tokens import TokenShelf, TokenStore
 from hub.security.trail import AuditTrail, RemoteShipper, Shipper
@@ -30,6 +32,8 @@ from hub.settings import County, Facility
 from hub.store.blobs import BlobStore
 from hub.store.opening import Target, open_reader, open_store, target_of
 from hub.store.port import ResourceStore, Transaction
+from hub.subscriptions.attempts import Planner
+from hub.subscriptions.deliver import Deliverer
 from hub.terminology.service import Terminology
 from hub.web.router import install as install_pages
 from mappers.identity_keys import organization_id
@@ -56,8 +60,10 @@ class Hub:
     clock: Callable[[], int]  # UTC milliseconds
     searchable: Searchable
     jobs: Jobs
+    deliverer: Deliverer
 
     def close(self) -> None:
+        self.deliverer.close()
         self.jobs.close()
         self.trail.close()
         self.store.close()
@@ -86,7 +92,9 @@ def _opened(data: Path, county: County, target: Target | None, clock: Callable[[
         trail = AuditTrail(data, clock, Shipper(data, store))
         hub = _hub(data, county, store, trail, clock, searchable, jobs, tidy=True)
         serve_exports(jobs, hub)
+        serve_imports(jobs, hub)
         jobs.start()
+        hub.deliverer.start()
     except BaseException:
         store.close()
         raise
@@ -116,19 +124,23 @@ def _hub(
     tidy: bool,
 ) -> Hub:
     terminology = Terminology(store)
+    tokens = TokenStore(data, clock=clock, table=TokenShelf(store) if store.shared else None)
+    door = Door(store, county, clock, trail, concepts=terminology)
+    planner = Planner(store, clock, county.subscriptions, holder=tokens.holder, reads=door.reads)
     return Hub(
         data=data,
         county=county,
         store=store,
         blobs=BlobStore(data / "blobs", tidy=tidy),
-        tokens=TokenStore(data, clock=clock, table=TokenShelf(store) if store.shared else None),
-        door=Door(store, county, clock, trail, concepts=terminology),
+        tokens=tokens,
+        door=door,
         trail=trail,
         terminology=terminology,
         links=LinkSigner.of_store(store) if store.shared else LinkSigner.of_folder(data),
         clock=clock,
         searchable=searchable,
         jobs=jobs,
+        deliverer=Deliverer(store, planner, Egress(county.egress.allow), county.subscriptions),
     )
 
 

@@ -121,6 +121,23 @@ class StoreSettings(Table):
     allow_unsafe_server: bool = False  # a MongoDB version with a known hole, where nobody else can reach it
 
 
+class EgressSettings(Table):
+    """What the hub may call by itself beyond public https addresses (hub.security.egress)."""
+
+    allow: tuple[str, ...] = ()  # his.county.example, 192.168.7.4:8080, 10.20.0.0/16
+
+
+class SubscriptionSettings(Table):
+    """Of what is delivered to those who subscribed (hub.subscriptions)."""
+
+    first_retry_seconds: float = Field(default=2, gt=0)  # then twice as long each time …
+    longest_retry_seconds: float = Field(default=3600, gt=0)  # … up to this
+    give_up_hours: float = Field(default=72, gt=0)  # of failing without a success: then its status is error
+    at_once: int = Field(default=8, ge=1, le=64)  # endpoints called at the same time
+    websockets: int = Field(default=200, ge=0)  # connections at the same time
+    base: str = ""  # https://hub.county.example/fhir: the hub's own address as receivers know it
+
+
 class Policy(Table):
     treatment_days: int = Field(default=30, ge=0)  # how long after an encounter's end its facility still treats the person
     open_encounter_days: int = Field(default=365, ge=1)  # an encounter never closed stops counting after this
@@ -137,6 +154,8 @@ class County(Table):
     policy: Policy = Policy()
     store: StoreSettings = StoreSettings()
     validation: Validation = Validation()
+    egress: EgressSettings = EgressSettings()
+    subscriptions: SubscriptionSettings = SubscriptionSettings()
     catalogue: str = "county-demo"  # which recognition catalogue is in force
     community: str = ""  # the community of facilities that state none
 

@@ -12,24 +12,27 @@ from hub.identity.clusters import persons
 from hub.identity.doubts import close_doubts, raise_doubts
 from hub.identity.golden import golden_patient, retired
 from hub.store.port import Key, Transaction
+from hub.subscriptions.watch import reported
 from mappers.identity_keys import resource_id
 
 Resource = dict[str, Any]
 
 
-def link_patient(transaction: Transaction, patient: Resource, now: int, *, created: bool = False) -> None:  # noqa: ARG001
+def link_patient(transaction: Transaction, patient: Resource, now: int, *, created: bool = False) -> None:
     """Settle anew who is one person among the Patients that hang together with `patient`, a facility's own, just saved."""
     near = Neighbourhood(transaction, patient)
     if not near.complete or (created and len(near.patients) == 1):
         return
     found = persons(near.facts, near.merged)
-    assigned = _assign(transaction, found.clusters, near.patients)
+    assigned = _assign(transaction, found.clusters, near.patients, now)
     raise_doubts(transaction, found.doubts)
     known = set(near.patients) - ({str(patient["id"])} if created else set())
     close_doubts(transaction, known, found.doubts, assigned)
 
 
-def _assign(transaction: Transaction, clusters: tuple[frozenset[str], ...], patients: dict[str, Resource]) -> dict[str, str]:
+def _assign(
+    transaction: Transaction, clusters: tuple[frozenset[str], ...], patients: dict[str, Resource], now: int
+) -> dict[str, str]:
     """Every Patient's person. A golden Patient stays with the cluster of its first member; one without members goes."""
     former = {id: transaction.person_of(id) for id in patients}
     goldens = {person for id, person in former.items() if person != id}
@@ -43,9 +46,9 @@ def _assign(transaction: Transaction, clusters: tuple[frozenset[str], ...], pati
             if former[id] != person:
                 transaction.assign_person(id, person)
         if len(cluster) > 1:
-            transaction.save(golden_patient(person, [patients[id] for id in sorted(cluster)]), id=person)
+            _keep_golden(transaction, golden_patient(person, [patients[id] for id in sorted(cluster)]), now)
     for golden in sorted(goldens - kept):
-        _retire(transaction, golden, {assigned[id] for id in patients if former[id] == golden})
+        _retire(transaction, golden, {assigned[id] for id in patients if former[id] == golden}, now)
     return assigned
 
 
@@ -69,10 +72,16 @@ def _new_golden(transaction: Transaction, first: str, kept: set[str]) -> str:
         number += 1
 
 
-def _retire(transaction: Transaction, golden: str, successors: set[str]) -> None:
+def _keep_golden(transaction: Transaction, golden: Resource, now: int) -> None:
+    id = golden["id"]
+    reported(transaction, Key("Patient", id), now, lambda: transaction.save(golden, id=id))
+
+
+def _retire(transaction: Transaction, golden: str, successors: set[str], now: int) -> None:
     """Its members went on as one person: point there. Otherwise there is nobody it stands for."""
     if len(successors) == 1 and (successor := successors.pop()) != golden:
-        transaction.save(retired(golden, successor), id=golden)
+        _keep_golden(transaction, retired(golden, successor), now)
         transaction.assign_person(golden, successor)
     else:
-        transaction.delete(Key("Patient", golden))
+        key = Key("Patient", golden)
+        reported(transaction, key, now, lambda: transaction.delete(key), deleting=True)

@@ -56,6 +56,9 @@ PATIENT_TYPES = _types(
 CLINICAL_TYPES = SHARED_TYPES | PATIENT_TYPES
 """All but AuditEvent, Subscription and what only the hub's administrators read."""
 
+WORKING_TYPES = CLINICAL_TYPES | _types("Subscription")
+"""Of those who write: a Subscription is its facility's own, whoever is treated there."""
+
 WRITING_ROLES = frozenset({"clinician", "system", "admin"})
 SERVER_OWNED_TYPES = frozenset({"AuditEvent"})
 CONFIGURING_ROLES = frozenset({"admin", "it"})
@@ -64,8 +67,8 @@ CONFIGURATION_TYPES = frozenset({"SearchParameter"})
 
 _ROLE_TYPES: dict[str, frozenset[str] | None] = {
     "admin": None,
-    "system": CLINICAL_TYPES,
-    "clinician": CLINICAL_TYPES,
+    "system": WORKING_TYPES,
+    "clinician": WORKING_TYPES,
     "reader": SHARED_TYPES | IMAGING_TYPES,
     "it": SHARED_TYPES,
 }
@@ -78,7 +81,7 @@ def scope_of(access: Access, county: County, now: int) -> Scope:  # noqa: ARG001
     if not access.facility and access.role == "admin":
         return EVERYTHING
     if not access.facility and access.role == "system":
-        return Scope(everything=True, types=CLINICAL_TYPES, shared_types=SHARED_TYPES, now=now)
+        return Scope(everything=True, types=WORKING_TYPES, shared_types=SHARED_TYPES, now=now)
     types = _ROLE_TYPES[access.role]
     if not access.facility:
         types = SHARED_TYPES

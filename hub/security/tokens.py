@@ -97,6 +97,13 @@ class TokenStore:
             return None
         return Access(info.name, info.role, info.facility, token_id=info.id)
 
+    def holder(self, token_id: str) -> Access | None:
+        """Whose token has this id, for work done in its name; None for an unknown, expired or revoked one."""
+        info = next((each for each in self._table.all() if each.id == token_id), None)
+        if info is None or info.revoked or self._clock() >= info.expires:
+            return None
+        return Access(info.name, info.role, info.facility, token_id=info.id)
+
     def revoke(self, token_id: str) -> None:
         """Raise NotFound for an id that never was."""
         if not self._table.revoke(token_id):

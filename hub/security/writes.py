@@ -19,6 +19,8 @@ from hub.security.policy import PROVING_TYPES, check_write, county_wide, is_gold
 from hub.security.reads import unknown
 from hub.settings import County
 from hub.store.port import EVERYTHING, Key, Resource, Saved, Scope, Transaction, Version
+from hub.subscriptions.accept import accept, withdraw
+from hub.subscriptions.watch import reported
 from hub.terminology.changes import note_change
 from profiles.names import FACILITY_TAG
 
@@ -115,6 +117,8 @@ class Writes:
         self._check(resource, key, current)
         if if_none and current is not None and not current.deleted:
             raise VersionConflict("If-None-Match: the resource is there already")
+        if key.type == "Subscription":
+            resource = accept(self._transaction, self._access, resource, key.id, self._now, self._county)
         saved = keep(
             self._transaction,
             without_facility(resource),
@@ -203,12 +207,14 @@ class Writes:
         if current is None:
             return None
         check_write(self._access, key.type, current, golden=_golden(current))
-        saved = self._transaction.delete(key, if_match=if_match)
+        saved = reported(self._transaction, key, self._now, lambda: self._transaction.delete(key, if_match=if_match), deleting=True)
         note_change(self._transaction, saved)
         if key.type in PROVING_TYPES:
             self._transaction.relate(key, ())
         if key.type == "SearchParameter":
             drop_parameter(self._transaction, key.id, self._now)
+        if key.type == "Subscription":
+            withdraw(self._transaction, key.id)
         self._touch("D", "delete", saved.version)
         return saved
 

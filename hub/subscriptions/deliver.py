@@ -1,0 +1,147 @@
+"""From the outbox to the endpoints: in order within a subscription, beside one another across them, until each is acknowledged.
+
+One process of a store delivers (hub.store.lease). An event counts as delivered when its endpoint has answered 2xx and that is
+committed, so a crash in between repeats it: receivers know it again by its number. A failing endpoint is asked again at growing
+distances for days; then the status becomes error, what waits is kept, and a Subscription put anew as requested goes on there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from contextlib import suppress
+from functools import partial
+
+from hub.errors import HubError
+from hub.security.egress import Egress, NotAllowedOut
+from hub.settings import SubscriptionSettings
+from hub.store.lease import Lease
+from hub.store.port import ResourceStore, Transaction
+from hub.subscriptions.attempts import Attempt, Outcome, Planner, failed, outcome_of
+from hub.subscriptions.outbox import NUMBERS, PROGRESS, generation_in, registration_in, registrations_in, sweep
+from hub.subscriptions.signal import Bell
+
+log = logging.getLogger(__name__)
+
+LEASE = "subscriptions"
+SECONDS = 30.0  # for one call, unless the subscription says how long
+STOP_SECONDS = 5.0
+
+
+class Deliverer:
+    """Runs on a thread of its own, with an event loop of its own."""
+
+    def __init__(self, store: ResourceStore, planner: Planner, egress: Egress, settings: SubscriptionSettings) -> None:
+        self._store = store
+        self._planner = planner
+        self._egress = egress
+        self._at_once = settings.at_once
+        self._lease = Lease(store, LEASE)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="subscriptions", daemon=True)
+        self._bell: Bell | None = None
+        self._working: dict[str, asyncio.Task[None]] = {}
+        self._problem = ""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """What is on its way is given a moment; the rest stays in the outbox."""
+        self._closing.set()
+        if self._bell is not None:
+            self._bell.ring()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._lease.release()
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._bell = bell = Bell()
+        free = asyncio.Semaphore(self._at_once)
+        while not self._closing.is_set():
+            try:
+                if await asyncio.to_thread(self._lease.acquire):
+                    await self._look(free)
+                self._problem = ""
+            except HubError as error:
+                self._say(error.message)
+            except Exception as error:  # a fault of ours must not end all deliveries
+                self._say(type(error).__name__)
+            await bell.wait()
+        await self._end()
+
+    def _say(self, problem: str) -> None:
+        """Once, until it changes."""
+        if problem != self._problem:
+            log.warning("subscriptions wait: %s", problem)
+        self._problem = problem
+
+    async def _end(self) -> None:
+        working = list(self._working.values())
+        if working:
+            _, left = await asyncio.wait(working, timeout=STOP_SECONDS)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+    async def _look(self, free: asyncio.Semaphore) -> None:
+        """Start what is due and not under way."""
+        for id in await asyncio.to_thread(self._due):
+            if id not in self._working:
+                self._working[id] = task = asyncio.create_task(self._work(id, free))
+                task.add_done_callback(partial(self._ended, id))
+
+    def _ended(self, id: str, _: asyncio.Task[None]) -> None:
+        del self._working[id]
+
+    def _due(self) -> list[str]:
+        self._sweep()
+        if generation_in(self._store) is None:
+            return []
+        return [registration.id for registration in registrations_in(self._store) if self._planner.due(registration)]
+
+    def _sweep(self) -> None:
+        """What is left of Subscriptions that were deleted."""
+        left = {key for shelf in (NUMBERS, PROGRESS) for key, _ in self._store.items(shelf)}
+        for id in left:
+            if registration_in(self._store, id) is None:
+                self._store.write(partial(_swept, id=id)).result()
+
+    async def _work(self, id: str, free: asyncio.Semaphore) -> None:
+        """One subscription, until nothing of it is due."""
+        try:
+            async with free:
+                while not self._closing.is_set() and self._lease.held:
+                    attempt = await asyncio.to_thread(self._planner.next, id)
+                    if attempt is None:
+                        return
+                    outcome = await self._sent(attempt)
+                    await asyncio.to_thread(self._planner.settle, attempt, outcome)
+                    if not outcome.ok:
+                        return
+        except HubError as error:
+            self._say(error.message)
+
+    async def _sent(self, attempt: Attempt) -> Outcome:
+        """No address and no answer's text leaves this function."""
+        if attempt.nothing:
+            return Outcome(ok=True)
+        seconds = attempt.seconds or SECONDS
+        with suppress(asyncio.CancelledError):
+            try:
+                return outcome_of(await self._egress.post(attempt.endpoint, attempt.headers, attempt.body, seconds=seconds))
+            except NotAllowedOut as error:
+                return failed(error.message)
+            except Exception as error:  # whatever the network, its certificates or its names came to
+                return failed(type(error).__name__)
+        return failed("the hub stopped")
+
+
+def _swept(transaction: Transaction, id: str) -> None:
+    """Unless it has come back meanwhile."""
+    if registration_in(transaction, id) is None:
+        sweep(transaction, id)

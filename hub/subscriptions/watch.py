@@ -1,0 +1,188 @@
+"""A change of a resource → an event for each subscription that waits for it, in the transaction of the change.
+
+Where nobody waits it costs one look at one small value. Otherwise the criteria that the resource alone decides come first; chains,
+_has and what another facility's record takes are then asked of the store, within the transaction, as the subscription's owner.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from hub import fhir_json
+from hub.errors import HubError
+from hub.search.match import Indexed, fulfils
+from hub.search.query import Condition, Criterion, CriterionValue, ReferenceValue, SearchQuery, TokenValue, rewritten
+from hub.security.policy import scope_of
+from hub.settings import County
+from hub.store.port import Key, Saved, Scope, Transaction, Version
+from hub.subscriptions.criteria import Parts, Trigger, names_patient, triggers_of
+from hub.subscriptions.outbox import Change, Event, Registration, enqueue, generation_in, progress_in, registrations_in
+from hub.subscriptions.signal import ring
+from hub.subscriptions.state import conclude
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 100_000  # events of one subscription; with more than these it is switched off
+LOOKED_AT_EVERY = 1000
+KEPT_GENERATIONS = 8
+_ANY_COUNTY = County()  # the policy of a county narrows once more, at delivery
+
+
+class NoWorld:
+    """Other resources: none, for what asks for them is decided by the store."""
+
+    def get(self, type: str, id: str) -> Indexed | None: ...
+
+    def referring(self, type: str, code: str, to: Indexed) -> Iterable[Indexed]:  # noqa: ARG002
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """A live subscription, of one trigger."""
+
+    registration: Registration
+    trigger: Trigger
+    filters: Parts
+
+    def scope(self, now: int) -> Scope:
+        return scope_of(self.registration.owner, _ANY_COUNTY, now)
+
+
+Watchers = Mapping[str, tuple[Watcher, ...]]
+_KNOWN: dict[bytes, Watchers] = {}
+
+
+def watchers_in(transaction: Transaction) -> Watchers:
+    """By type. A generation names what was registered, so what is known of one stays true; one rolled back is never seen again."""
+    generation = generation_in(transaction)
+    if generation is None:
+        return {}
+    known = _KNOWN.get(generation)
+    if known is None:
+        if len(_KNOWN) >= KEPT_GENERATIONS:
+            _KNOWN.clear()
+        known = _KNOWN[generation] = _compiled(registrations_in(transaction))
+    return known
+
+
+def _compiled(registrations: Iterable[Registration]) -> Watchers:
+    found: dict[str, list[Watcher]] = defaultdict(list)
+    for registration in registrations:
+        try:
+            for trigger in triggers_of(registration, now=0) if registration.live else ():
+                found[trigger.type].append(Watcher(registration, trigger, Parts.of(trigger.filters)))
+        except HubError:
+            log.warning("Subscription/%s is not understood by this release and gets no events", registration.id)
+    return {kind: tuple(watchers) for kind, watchers in found.items()}
+
+
+def awaited(transaction: Transaction, key: Key, *, deleting: bool = False) -> Awaited | None:
+    """To be called before the change; None where nobody waits for it."""
+    watchers = watchers_in(transaction).get(key.type)
+    return Awaited(transaction, key, watchers, deleting=deleting) if watchers else None
+
+
+def reported(transaction: Transaction, key: Key, now: int, change: Callable[[], Saved], *, deleting: bool = False) -> Saved:
+    """`change`, and the events that follow from it."""
+    waiting = awaited(transaction, key, deleting=deleting)
+    saved = change()
+    if waiting is not None:
+        waiting.report(saved, now)
+    return saved
+
+
+class Awaited:
+    """A change that somebody may wait for: what was before it, and for a deletion who saw it."""
+
+    def __init__(self, transaction: Transaction, key: Key, watchers: tuple[Watcher, ...], *, deleting: bool) -> None:
+        self._transaction = transaction
+        self._watchers = watchers
+        needed = deleting or any(each.trigger.previous is not None for each in watchers)
+        former = transaction.current(key) if needed else None
+        self._before = _indexed(former)
+        if deleting:
+            self._watchers = tuple(each for each in watchers if former is not None and self._waits(each, self._before, former))
+
+    def report(self, saved: Saved, now: int) -> None:
+        if not saved.changed:
+            return
+        version = saved.version
+        change: Change = "delete" if version.deleted else "create" if saved.created else "update"
+        after = _indexed(version)
+        triggered = [each for each in self._watchers if self._triggers(each.trigger, change, after)]
+        found = triggered if version.deleted else [each for each in triggered if self._waits(each, after, version)]
+        event = Event(version.type, version.id, version.version, change, version.updated)
+        for id in dict.fromkeys(each.registration.id for each in found):
+            self._enqueue(id, event, now)
+
+    def _enqueue(self, id: str, event: Event, now: int) -> None:
+        number = enqueue(self._transaction, id, event)
+        if number % LOOKED_AT_EVERY == 0 and number - progress_in(self._transaction, id).done > MOST_WAITING:
+            conclude(self._transaction, id, "off", now, problem=f"more than {MOST_WAITING} events waited for delivery")
+        ring()
+
+    def _triggers(self, trigger: Trigger, change: Change, after: Indexed | None) -> bool:
+        """https://hl7.org/fhir/R5/subscriptiontopic-definitions.html#SubscriptionTopic.resourceTrigger.queryCriteria"""
+        if change not in trigger.changes:
+            return False
+        tests = []
+        before = None if change == "create" else self._before
+        for one, conditions, otherwise in (
+            (before, trigger.previous, trigger.logic.result_for_create),
+            (after, trigger.current, trigger.logic.result_for_delete),
+        ):
+            if conditions is not None:
+                tests.append(_all(one, conditions) if one is not None else otherwise == "test-passes")
+        return not tests or (all(tests) if trigger.logic.require_both else any(tests))
+
+    def _waits(self, watcher: Watcher, one: Indexed | None, version: Version) -> bool:
+        """The filters hold and the owner may see it."""
+        scope, filters = watcher.scope(version.updated), watcher.filters
+        if one is None or (scope.types is not None and version.type not in scope.types) or not _all(one, filters.local):
+            return False
+        if not _all(one, self._expanded(filters.personal, scope)):
+            return False
+        distant = self._expanded(filters.distant, scope)
+        seen = scope.everything or (bool(scope.facility) and version.facility == scope.facility)
+        if seen and not distant:
+            return True
+        this = Criterion("_id", "token", (TokenValue(None, version.id),))
+        return bool(self._transaction.find(SearchQuery(version.type, (this, *distant)), limit=1, scope=scope))
+
+    def _expanded(self, conditions: tuple[Condition, ...], scope: Scope) -> tuple[Condition, ...]:
+        return tuple(rewritten(each, lambda criterion: self._of_person(criterion, scope)) for each in conditions)
+
+    def _of_person(self, criterion: Criterion, scope: Scope) -> Criterion:
+        """A Patient stands for the person, as in a search."""
+        if not names_patient(criterion):
+            return criterion
+        values: dict[CriterionValue, None] = {}
+        for value in criterion.values:
+            values[value] = None
+            if isinstance(value, ReferenceValue) and value.type in ("", "Patient"):
+                values.update((ReferenceValue(value.type, id), None) for id in self._person(value.id, scope))
+        return replace(criterion, values=tuple(values))
+
+    def _person(self, patient: str, scope: Scope) -> Iterator[str]:
+        """Whom a stranger's Patient is linked to is not told."""
+        person = self._transaction.person_of(patient)
+        ids = dict.fromkeys((person, *self._transaction.patients_of(person), patient))
+        if len(ids) == 1 or scope.everything:
+            return iter(ids)
+        shown = tuple(TokenValue(None, id) for id in (ids if patient == person else (patient,)))
+        query = SearchQuery("Patient", (Criterion("_id", "token", shown),))
+        return iter(ids if self._transaction.find(query, limit=1, scope=scope) else (patient,))
+
+
+def _indexed(version: Version | None) -> Indexed | None:
+    if version is None or version.deleted:
+        return None
+    return Indexed.of(fhir_json.load(version.body), version.id, version.updated)
+
+
+def _all(one: Indexed, conditions: Iterable[Condition]) -> bool:
+    return all(fulfils(one, condition, NoWorld()) for condition in conditions)
