@@ -25,6 +25,7 @@ class Kind(Enum):
     CONFLICT = (409, "conflict")
     VERSION_CONFLICT = (412, "conflict")
     MULTIPLE_MATCHES = (412, "multiple-matches")
+    NO_MATCH = (412, "not-found")
     TOO_LONG = (413, "too-long")
     MEDIA_TYPE = (415, "not-supported")
     THROTTLED = (429, "throttled")

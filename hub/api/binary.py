@@ -17,9 +17,11 @@ from hub import fhir_json
 from hub.api.call import Call
 from hub.api.conditional import unchanged
 from hub.api.negotiation import JSON_TYPES, accepted_types, body_of, media_type
+from hub.api.parameters import no_criteria
 from hub.api.responses import resource_answer, version_headers, written_answer
+from hub.api.shape import check_whole
 from hub.api.validity import checked
-from hub.api.write import check_id, check_type
+from hub.api.write import check_id, check_type, created
 from hub.errors import NotFound
 from hub.store.port import Key
 
@@ -46,14 +48,16 @@ async def read(call: Call) -> Response:
 
 
 async def create(call: Call) -> Response:
-    saved = await call.hub.door.save(call.access, await _sent(call))
-    return written_answer(call, saved.version, 201)
+    no_criteria(call)
+    return await created(call, await _sent(call))
 
 
 async def update(call: Call) -> Response:
+    no_criteria(call)
     id = call.request.path_params["id"]
     resource = await _sent(call, id)
     check_id(resource, id)
+    check_whole(resource)
     saved = await call.hub.door.save(call.access, resource, id=id, if_match=call.if_match, if_none=call.if_none)
     return written_answer(call, saved.version, 201 if saved.created else 200)
 

@@ -11,9 +11,11 @@ from starlette.requests import Request
 
 from hub import fhir_json
 from hub.api.negotiation import RESOURCE_BYTES, body_of, check_json
+from hub.api.references import References
 from hub.api.validity import conforming
-from hub.errors import Invalid, Kind, NotFound
+from hub.errors import Invalid, NotFound
 from hub.security.access import Access
+from hub.security.writes import ANY_VERSION
 from hub.store.port import Key
 from profiles.validation import known_type
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from hub.app import Hub
 
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+UNSERVED = "this operation is not served here: metadata lists those that are"
 LARGE = 64 * 1024  # bodies above this are parsed and checked beside the event loop
 
 
@@ -35,13 +38,15 @@ class Call:
         """Raise NotFound for what is no resource type."""
         kind: str = self.request.path_params["type"]
         if not known_type(kind):
-            raise NotFound("this is no resource type of FHIR R4", kind=Kind.NOT_FOUND)
+            raise NotFound(UNSERVED if kind[:1] == "$" else "this is no resource type of FHIR R4")
         return kind
 
     @property
     def key(self) -> Key:
         """Raise NotFound for what can be no id."""
         id = self.request.path_params["id"]
+        if id[:1] == "$" and self.type:
+            raise NotFound(UNSERVED)
         if not ID.fullmatch(id):
             raise NotFound(f"no {self.type} with this id")
         return Key(self.type, id)
@@ -71,9 +76,14 @@ class Call:
         """The JSON sent, checked as county.toml says for the API. Raise NotValid."""
         check_json(self.request)
         body = await body_of(self.request, limit)
-        level = self.hub.county.validation.api
-        resource: dict[str, Any] = await beside(len(body), lambda: conforming(self, fhir_json.parse(body), level))
+        resource: dict[str, Any] = await beside(len(body), lambda: self._conforming(body))
         return resource
+
+    def _conforming(self, body: bytes) -> dict[str, Any]:
+        resource = fhir_json.parse(body)
+        if self.base.encode() in body:
+            resource = References(self.base).applied(resource, "")
+        return conforming(self, resource, self.hub.county.validation.api)
 
 
 async def beside(size: int, work: Any) -> Any:
@@ -82,12 +92,14 @@ async def beside(size: int, work: Any) -> Any:
 
 
 def version_of(etag: object) -> int | None:
-    """W/"3" → 3. Raise Invalid for what is no version of ours."""
+    """W/"3" → 3, * → ANY_VERSION. Raise Invalid for what is no version of ours."""
     if etag is None:
         return None
+    if isinstance(etag, str) and etag.strip() == "*":
+        return ANY_VERSION
     match = re.fullmatch(r'\s*(?:W/)?"(\d{1,12})"\s*', etag) if isinstance(etag, str) else None
     if match is None:
-        raise Invalid('If-Match states a version so: W/"3"')
+        raise Invalid('If-Match states a version so: W/"3"; or *: any that is there')
     return int(match[1])
 
 

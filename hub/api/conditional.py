@@ -12,6 +12,7 @@ from starlette.responses import Response
 from hub.api.call import Call
 from hub.api.parameters import criteria
 from hub.api.responses import version_headers, written_answer
+from hub.api.shape import check_whole
 from hub.api.write import check_type, deleted_answer
 from hub.store.port import Version
 
@@ -21,6 +22,7 @@ async def update(call: Call) -> Response:
     query = criteria(call, call.type, call.request.url.query)
     resource = await call.resource()
     check_type(resource, call.type)
+    check_whole(resource)
     saved = await call.hub.door.update_match(call.access, resource, query, if_match=call.if_match)
     return written_answer(call, saved.version, 201 if saved.created else 200)
 

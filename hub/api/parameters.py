@@ -26,6 +26,20 @@ def parsed(call: Call, kind: str, pairs: Pairs) -> ParsedSearch:
     return parse_search(kind, pairs, lenient=lenient, now=call.hub.clock(), zone=call.hub.county.zone, base=call.base)
 
 
+def no_criteria(call: Call) -> None:
+    """Of a create, or a write by id: it would not look at them. Raise Invalid."""
+    stated = call.request.url.query
+    refuse_criteria(call.request.method, pairs_of(stated) if stated else [])
+
+
+def refuse_criteria(method: str, pairs: Pairs) -> None:
+    """https://hl7.org/fhir/R4/http.html#ccreate: those of a create stand in If-None-Exist. Raise Invalid."""
+    for name, _ in pairs:
+        if name not in OF_THE_ANSWER:
+            where = "If-None-Exist" if method == "POST" else "Type?criteria, without an id"
+            raise Invalid(f"this write takes no parameter {name[:64]!r}; criteria stand in {where}", expression=(name[:64],))
+
+
 def criteria(call: Call, kind: str, query: str) -> SearchQuery:
     """Criteria of a conditional interaction: at least one, and never read leniently."""
     pairs = [(name, value) for name, value in pairs_of(query.removeprefix("?")) if name not in OF_THE_ANSWER]

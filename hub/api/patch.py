@@ -9,7 +9,7 @@ from starlette.responses import Response
 from hub.api.amendment import Amendment, by_fhirpath, by_json
 from hub.api.call import Call, beside
 from hub.api.negotiation import FHIR_JSON, NotJson, body_of, media_type
-from hub.api.parameters import criteria
+from hub.api.parameters import criteria, no_criteria
 from hub.api.responses import written_answer
 from hub.api.validity import conforming
 
@@ -18,6 +18,7 @@ REFUSED = frozenset({"application/xml-patch+xml", "application/merge-patch+json"
 
 
 async def patch(call: Call) -> Response:
+    no_criteria(call)
     key = call.key
     saved = await call.hub.door.amend(call.access, key, await _sent(call), if_match=call.if_match)
     return written_answer(call, saved.version, 200)

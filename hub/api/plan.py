@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 from hub.api.call import ID, only_where_nothing_is, version_of
+from hub.api.parameters import pairs_of, refuse_criteria
+from hub.api.shape import check_whole
 from hub.errors import HubError, Invalid, Kind
 from hub.store.port import Key
 from profiles.validation import known_type
@@ -123,6 +126,8 @@ def check_write(step: Step) -> None:
         raise step.wrong("a create names a type, no id", "request.url")
     if step.method != "POST" and not step.id and not step.query:
         raise step.wrong("the url is Type/id or Type?criteria", "request.url")
+    if step.method == "POST" or step.id:
+        step.doing(lambda: refuse_criteria(step.method, pairs_of(step.query)))
     step.doing(lambda: (step.if_match, step.if_none if step.method == "PUT" else None))
     if step.method in ("POST", "PUT"):
         _check_resource(step)
@@ -135,6 +140,8 @@ def _check_resource(step: Step) -> None:
         raise step.wrong("the entry needs a resource of the type that its url says", "resource")
     if step.method == "PUT" and step.id and step.resource.get("id") != step.id:
         raise step.wrong("the resource needs the id that the url says", "resource.id")
+    if step.method == "PUT":
+        step.doing(partial(check_whole, step.resource))
 
 
 def check_identities(steps: list[Step]) -> None:

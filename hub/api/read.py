@@ -15,15 +15,19 @@ from hub.store.port import Key
 
 
 async def read(call: Call) -> Response:
-    shape = Shape.of(call.request.query_params) if call.request.scope["query_string"] else WHOLE
+    shape = _shape(call)
     version = await call.hub.door.read(call.access, call.key)
     return unchanged(call, version) or resource_answer(version, shape.body(version))
 
 
 async def vread(call: Call) -> Response:
-    number = version_number(call.request.path_params["version"], call.key)
+    shape, number = _shape(call), version_number(call.request.path_params["version"], call.key)
     version = await call.hub.door.vread(call.access, call.key, number)
-    return unchanged(call, version) or resource_answer(version)
+    return unchanged(call, version) or resource_answer(version, shape.body(version))
+
+
+def _shape(call: Call) -> Shape:
+    return Shape.of(call.request.query_params) if call.request.scope["query_string"] else WHOLE
 
 
 def version_number(text: str, key: Key) -> int:

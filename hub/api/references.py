@@ -1,4 +1,7 @@
-"""References between the entries of a transaction, and conditional ones. https://hl7.org/fhir/R4/bundle.html#references"""
+"""References between the entries of a transaction, conditional ones, and those that name this server by its own address.
+
+https://hl7.org/fhir/R4/bundle.html#references, https://hl7.org/fhir/R4/references.html#literal
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,16 @@ from profiles.validation import known_type
 
 _LINKS = frozenset({"reference", "url", "uri", "valueUri", "valueUrl", "valueCanonical"})
 _server_of = re.compile(r"(https?://.+)/[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}").fullmatch
+_own = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}(/_history/[A-Za-z0-9\-.]{1,64})?").fullmatch
 _IN_NARRATIVE = re.compile(r"""(?<=[\s<])((?:href|src)\s*=\s*)(["'])([^"']+)\2""")
 
 
 class References:
     """What the bundle's own names become."""
 
-    def __init__(self) -> None:
+    def __init__(self, base: str = "") -> None:
+        """`base`: this server's own address; a reference below it means the same as a relative one, and is kept as that."""
+        self._base = f"{base}/" if base else ""
         self._known: dict[str, str] = {}
         self.conditional: dict[str, str] = {}
 
@@ -48,10 +54,15 @@ class References:
 
     def _text(self, name: str, content: str, server: str) -> str | None:
         if name in _LINKS:
-            return self._address(content, server)
+            found = self._address(content, server)
+            return self._relative(content) if found is None and name == "reference" else found
         if name != "div" or not self._known:
             return None
         return _IN_NARRATIVE.sub(lambda link: f"{link[1]}{link[2]}{self._address(link[3], server) or link[3]}{link[2]}", content)
+
+    def _relative(self, reference: str) -> str | None:
+        own = reference[len(self._base) :] if self._base and reference.startswith(self._base) else ""
+        return own if _own(own) else None
 
     def _address(self, reference: str, server: str) -> str | None:
         found = self._known.get(reference) or self.conditional.get(reference)

@@ -254,7 +254,18 @@ async def _http_error(request: Request, error: Exception) -> Response:
     code = _HTTP_CODES.get(status, "processing" if status < 500 else "exception")
     said = {404: "nothing is served at this address", 405: "this address does not take this method"}
     message = said.get(status, HTTPStatus(status).phrase)
-    return json_answer(operation_outcome(message, code=code), status, dict(error.headers or {}))
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if status == 405:
+        headers["allow"] = ", ".join(sorted(_methods(request)))
+    return json_answer(operation_outcome(message, code=code), status, headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """Of every route at this address: each has one. An operation's name could pass for an id, and is none."""
+    path: str = request.scope["path"]
+    name = path.rpartition("/")[2]
+    served = (route for route in request.app.router.routes if isinstance(route, Route) and route.path_regex.match(path))
+    return {method for route in served if name[:1] != "$" or route.path.endswith(name) for method in route.methods or ()}
 
 
 async def _bad_request(request: Request, error: Exception) -> Response:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub import fhir_json
-from hub.errors import Invalid
+from hub.errors import HubError, Invalid, Kind
 from hub.store.port import Version
 from profiles.structures import Member, members
 
@@ -19,6 +19,14 @@ SUMMARIES = frozenset({"true", "text", "data", "count", "false"})
 ALWAYS = frozenset({"resourceType", "id", "meta", "implicitRules"})
 SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 INCLUDES = ("_include", "_revinclude")
+
+
+def check_whole(resource: Mapping[str, Any]) -> None:
+    """https://hl7.org/fhir/R4/http.html#update: what bears the tag would overwrite what was left out of it. Raise HubError."""
+    tags = (resource.get("meta") or {}).get("tag") or ()
+    if any(all(tag.get(name) == value for name, value in SUBSETTED.items()) for tag in tags if isinstance(tag, dict)):
+        said = "the tag SUBSETTED says that this is a part of the resource: an update needs the whole"
+        raise HubError(said, kind=Kind.BUSINESS_RULE, expression=(f"{resource['resourceType']}.meta.tag",))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """A transaction: all or nothing, and the entry that fails is named. https://hl7.org/fhir/R4/http.html#transaction
 
 What can be refused before anything is written is refused first. Deletes are done, then everything gets its name, then creates,
-updates and patches are done, all in one commit; reads see the state after it, each answered for itself.
+updates and patches are done, those with conditional references last, all in one commit; reads see the state after it, each
+answered for itself.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from hub.search.query import SearchQuery
 from hub.security.writes import Writes
 from hub.store.port import Key, Saved, Version
 
+ROUNDS = 20  # of conditional references that mean what was written for another conditional reference
+
 
 @dataclass(slots=True)
 class Plan:
@@ -34,6 +37,8 @@ class Plan:
     check: Check  # of what a patch leads to
     of_step: dict[int, SearchQuery] = field(default_factory=dict)
     of_reference: dict[str, SearchQuery] = field(default_factory=dict)
+    references: dict[int, set[str]] = field(default_factory=dict)  # the conditional ones of each step
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +65,11 @@ async def transaction(call: Call, bundle: dict[str, Any], size: int) -> list[dic
 
 
 def _plan(call: Call, writes: list[Step]) -> Plan:
-    plan = Plan(writes, partial(conforming, call, level=call.hub.county.validation.transaction))
+    plan = Plan(writes, partial(conforming, call, level=call.hub.county.validation.transaction), base=call.base)
     for step in writes:
         if (query := step.criteria) is not None:
             plan.of_step[step.number] = step.doing(lambda s=step, q=query: criteria(call, s.type, q))  # type: ignore[misc]
-        for reference in conditional_references(step.resource):
+        for reference in plan.references.setdefault(step.number, conditional_references(step.resource)):
             kind, _, asked = reference.partition("?")
             plan.of_reference[reference] = step.doing(lambda k=kind, a=asked: criteria(call, k, a))  # type: ignore[misc]
     return plan
@@ -82,10 +87,16 @@ def _carry_out(writes: Writes, plan: Plan) -> dict[int, Done]:
     for step in plan.steps:
         if step.method != "DELETE":
             step.doing(lambda s=step: run.name(s))  # type: ignore[misc]
-    for step in plan.steps:
-        step.doing(lambda s=step: run.resolve(s))  # type: ignore[misc]
-    for step in sorted((s for s in plan.steps if s.method != "DELETE"), key=lambda s: ORDER[s.method]):
-        step.doing(lambda s=step: run.write(s))  # type: ignore[misc]
+    waiting = sorted((s for s in plan.steps if s.method != "DELETE"), key=lambda s: ORDER[s.method])
+    for _ in range(ROUNDS):
+        ready = [step for step in waiting if not run.open_references(step)]
+        for step in ready:
+            step.doing(lambda s=step: run.write(s))  # type: ignore[misc]
+        waiting = [step for step in waiting if step.number not in run.done]
+        if not waiting or not run.resolve(waiting):
+            break
+    for step in waiting:
+        raise step.named(HubError("no resource matches a conditional reference", kind=Kind.NO_MATCH))
     return run.done
 
 
@@ -97,7 +108,7 @@ class _Run:
         self._plan = plan
         self._targets: dict[int, tuple[Key, bool]] = {}  # the key, and whether a conditional create found it there already
         self._written: dict[Key, int] = {}
-        self._references = References()
+        self._references = References(plan.base)
         self.done: dict[int, Done] = {}
 
     def delete(self, step: Step) -> None:
@@ -135,15 +146,26 @@ class _Run:
             raise Invalid(f"the same resource as entry {self._written[key]}", expression=(step.expression,))
         self._written[key] = step.number
 
-    def resolve(self, step: Step) -> None:
-        if not self._plan.of_reference:
-            return
-        for reference in conditional_references(step.resource):
-            if reference not in self._references.conditional:
-                found = self._writes.only(self._plan.of_reference[reference])
+    def open_references(self, step: Step) -> set[str]:
+        """Its conditional references that have no meaning yet."""
+        return self._plan.references.get(step.number, set()) - set(self._references.conditional)
+
+    def resolve(self, steps: list[Step]) -> bool:
+        """Conditional references come last: they may mean what other entries write. https://hl7.org/fhir/R4/http.html#trules
+
+        So whatever has none is written first; then, as long as that helps, what refers to something that is there by now. True if
+        it helped.
+        """
+        missing: set[str] = set()
+        known = len(self._references.conditional)
+        for step in steps:
+            for reference in sorted(self.open_references(step) - missing):
+                found = step.doing(lambda r=reference: self._writes.only(self._plan.of_reference[r]))  # type: ignore[misc]
                 if found is None:
-                    raise HubError("no resource matches a conditional reference", kind=Kind.MULTIPLE_MATCHES)
-                self._references.conditional[reference] = f"{found.type}/{found.id}"
+                    missing.add(reference)
+                else:
+                    self._references.conditional[reference] = f"{found.type}/{found.id}"
+        return len(self._references.conditional) > known
 
     def write(self, step: Step) -> None:
         key, exists = self._targets[step.number]

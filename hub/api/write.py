@@ -7,34 +7,45 @@ from typing import Any
 from starlette.responses import Response
 
 from hub.api.call import ID, Call
-from hub.api.parameters import criteria
+from hub.api.parameters import criteria, no_criteria
 from hub.api.responses import json_answer, version_headers, written_answer
+from hub.api.shape import check_whole
 from hub.errors import Invalid, operation_outcome
 from hub.store.port import Saved
 
 
 async def create(call: Call) -> Response:
+    no_criteria(call)
     resource = await call.resource()
     check_type(resource, call.type)
     resource.pop("id", None)  # the server names what is created
+    return await created(call, resource)
+
+
+async def created(call: Call, resource: dict[str, Any]) -> Response:
+    """Conditional or not. https://hl7.org/fhir/R4/http.html#ccreate"""
     condition = call.request.headers.get("if-none-exist")
     if condition is not None:
-        version, made = await call.hub.door.create_unless(call.access, resource, criteria(call, call.type, condition))
+        query = criteria(call, resource["resourceType"], condition)
+        version, made = await call.hub.door.create_unless(call.access, resource, query)
         return written_answer(call, version, 201 if made else 200)
     saved = await call.hub.door.save(call.access, resource)
     return written_answer(call, saved.version, 201)
 
 
 async def update(call: Call) -> Response:
+    no_criteria(call)
     resource = await call.resource()
     check_type(resource, call.type)
     id = call.request.path_params["id"]
     check_id(resource, id)
+    check_whole(resource)
     saved = await call.hub.door.save(call.access, resource, id=id, if_match=call.if_match, if_none=call.if_none)
     return written_answer(call, saved.version, 201 if saved.created else 200)
 
 
 async def delete(call: Call) -> Response:
+    no_criteria(call)
     return deleted_answer(call, await call.hub.door.delete(call.access, call.key, if_match=call.if_match))
 
 

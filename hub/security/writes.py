@@ -24,6 +24,8 @@ from hub.subscriptions.watch import reported
 from hub.terminology.changes import note_change
 from profiles.names import FACILITY_TAG
 
+ANY_VERSION = 0
+"""If-Match: * asks for any that is there; the versions of a resource are counted from 1."""
 FIND_LIMIT = 200  # matches that a conditional interaction looks at before the policy narrows them
 _OURS = re.compile(r"[a-z2-7]{26}").fullmatch
 _DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
@@ -114,6 +116,7 @@ class Writes:
         """Create (no id: one is made; or `new`, with the id that was made for it) or update; `if_none`: only where nothing is."""
         key = Key(resource["resourceType"], id) if id else self.new_key(resource["resourceType"])
         current = self._transaction.current(key) if id else None
+        if_match = self._expected(key, current, if_match)
         self._check(resource, key, current)
         if if_none and current is not None and not current.deleted:
             raise VersionConflict("If-None-Match: the resource is there already")
@@ -173,7 +176,7 @@ class Writes:
             raise unknown(key)
         if current.deleted:
             raise Gone(f"this {key.type} was deleted")
-        if if_match is not None and if_match != current.version:
+        if if_match not in (None, ANY_VERSION, current.version):
             raise VersionConflict(f"the current version is not {if_match}")
         check_write(self._access, key.type, current, golden=_golden(current))
         return self.save(change.of(current), id=key.id, patch=True)
@@ -204,6 +207,7 @@ class Writes:
         """None if there was nothing to delete that this caller may see."""
         check_write(self._access, key.type, None)
         current = self.current(key)
+        if_match = self._expected(key, current, if_match)
         if current is None:
             return None
         check_write(self._access, key.type, current, golden=_golden(current))
@@ -235,6 +239,15 @@ class Writes:
         if current is None or not self._visible(current):
             raise unknown(key)  # nobody takes an id that another facility's system will be given, or learns whether it was
         check_write(self._access, key.type, current, golden=_golden(current))
+
+    def _expected(self, key: Key, current: Version | None, if_match: int | None) -> int | None:
+        """The version that If-Match asks for. Raise VersionConflict, the same for unknown and foreign, where there is none."""
+        if if_match is None:
+            return None
+        check_write(self._access, key.type, None)
+        if current is None or not self._visible(current) or (current.deleted and if_match == ANY_VERSION):
+            raise VersionConflict(f"If-Match: there is no current version of this {key.type}")
+        return if_match or current.version
 
     def _free(self, key: Key) -> bool:
         """Whether a facility may choose this id. With `facility_ids` the answer never depends on what others have stored."""
