@@ -209,7 +209,7 @@ async def test_a_deflated_body_is_taken(admin: Client) -> None:
     ("body", "encoding", "status"),
     [
         (b"no gzip", "gzip", 415),
-        (gzip.compress(b"{}" * 5000)[:-9], "gzip", 415),
+        pytest.param(gzip.compress(b"{}" * 5000)[:-9], "gzip", 415, id="cut short"),
         (b"{}", "br", 415),
         (b"bomb", "gzip", 413),
     ],
