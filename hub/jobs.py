@@ -101,7 +101,11 @@ class Run:
 
     def write(self, work: Callable[[Transaction], Job]) -> None:
         """`work` does a piece and returns what `save_in` did."""
-        self.job = self.store.write(work).result()
+        self.take(self.store.write(work).result())
+
+    def take(self, saved: Job) -> None:
+        """What `save_in` returned, where the work itself waits for its writes. Raise Stopped when the hub is closing."""
+        self.job = saved
         if self._closing.is_set():
             raise Stopped
 

@@ -29,6 +29,7 @@ from hub.api.negotiation import CONTENT_TYPE, check_accept
 from hub.api.openapi import openapi
 from hub.api.responses import error_answer, json_answer
 from hub.bulk.exports import EXPORT_ROUTES
+from hub.bulk.imports import IMPORT_ROUTES
 from hub.errors import HubError, operation_outcome
 from hub.graphql.operations import GRAPHQL_ROUTES
 from hub.search.parameters import Registry, in_force
@@ -136,6 +137,7 @@ ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
     *TERMINOLOGY_ROUTES,
     *GRAPHQL_ROUTES,
     *EXPORT_ROUTES,
+    *IMPORT_ROUTES,
     ("POST", ALL + "/$validate", validate.validate_type, False),
     ("POST", ONE + "/$validate", validate.validate_instance, False),
     ("GET", ONE + "/$validate", validate.validate_instance, False),

@@ -188,13 +188,15 @@ async def download(call: Call) -> Response:
     if job.state != "done" or not named(name) or not path.is_file():
         raise NotFound("no such file")
     await call.hub.door.note(call.access, action="R", interaction="operation", type="$export", query=f"{job.id}/{name}")
-    headers = {"Content-Length": str(path.stat().st_size)}
-    return StreamingResponse(_pieces(path), headers=headers, media_type=NDJSON)
+    size = path.stat().st_size
+    return StreamingResponse(pieces_of(path, size), headers={"Content-Length": str(size)}, media_type=NDJSON)
 
 
-async def _pieces(path: Path) -> AsyncIterator[bytes]:
+async def pieces_of(path: Path, size: int) -> AsyncIterator[bytes]:
+    """The first `size` bytes of a file."""
     with await asyncio.to_thread(path.open, "rb") as stream:
-        while piece := await asyncio.to_thread(stream.read, STEP):
+        while size and (piece := await asyncio.to_thread(stream.read, min(STEP, size))):
+            size -= len(piece)
             yield piece
 
 

@@ -23,7 +23,7 @@ USUAL = ("Patient", "Encounter", "ServiceRequest", "Specimen", "Observation", "D
 
 def serve(connection: Connection) -> None:
     """The worker: contexts once, then lists of entries; an answer an entry. Ends when the hub does."""
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
     with suppress(EOFError, ConnectionError, KeyboardInterrupt):
         contexts, folder, memory, modules = connection.recv()
         for module in modules:
@@ -38,7 +38,7 @@ def serve(connection: Connection) -> None:
                 connection.send(attempt(entry, contexts.get(entry.record.source, MappingContext()), blobs))
 
 
-def _end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """A worker whose hub was killed while it mapped must not go on alone."""
     while os.getppid() == parent:
         time.sleep(1)

@@ -33,3 +33,17 @@ def stamped(resource: Resource, version: int, updated: int) -> bytes:
     """JSON of the owned resource as this version; the same content, version and time give the same bytes."""
     meta = {"versionId": str(version), "lastUpdated": instant(updated), **resource["meta"]}
     return dump({**resource, "meta": meta})
+
+
+_NO_VERSION = b'"versionId":"0","lastUpdated":"1970-01-01T00:00:00.000Z"'
+
+
+def halves(resource: Resource) -> tuple[bytes, bytes]:
+    """What comes before and after the version in the JSON of an owned resource."""
+    front, _, rest = stamped(resource, 0, 0).partition(_NO_VERSION)
+    return front, rest
+
+
+def joined(front: bytes, rest: bytes, version: int, updated: int) -> bytes:
+    """The same bytes as `stamped` gives."""
+    return b'%s"versionId":"%d","lastUpdated":"%s"%s' % (front, version, instant(updated).encode(), rest)

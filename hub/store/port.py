@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from hub.errors import HubError, Kind
+from hub.search.entries import Entry
 from hub.search.query import SearchQuery
 
 T = TypeVar("T")
@@ -62,6 +63,22 @@ class Addition(NamedTuple):
     resource: Resource
     id: str
     facility: str = ""
+
+
+class Prepared(NamedTuple):
+    """A resource made ready beside the store, by hub.bulk's processes: as it will be stored under `id`, owned by `facility`.
+
+    `front` and `rest` are its JSON around the version (hub.store.content.halves); `index` is what the store's `prepare` made of all
+    its index entries.
+    """
+
+    type: str
+    id: str
+    facility: str
+    patient: str
+    front: bytes
+    rest: bytes
+    index: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +192,12 @@ class Transaction(Protocol):
         Raise VersionConflict if the current version is not `if_match`.
         """
 
+    def current_of(self, keys: Sequence[Key]) -> dict[Key, Version]:
+        """The newest versions of those that ever were, deletions included; one question for many."""
+
+    def save_all(self, resources: Sequence[Prepared]) -> list[Saved]:
+        """As `save` does one after the other, but with few questions; no two are of the same key."""
+
     def add(self, additions: Sequence[Addition]) -> None:
         """Create many at once, without looking whether an id is taken: it is not; all or none."""
 
@@ -233,6 +256,10 @@ class ResourceStore(Protocol):
     @property
     def shared(self) -> bool:
         """Other hubs, on other data folders, may read and write it at the same time."""
+
+    @property
+    def prepare(self) -> Callable[[str, Iterable[Entry]], Any]:
+        """A module's function, which another process may call: entries of a type → `Prepared.index`, of what `marshal` knows."""
 
     def write(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Run `work` in a transaction; the Future resolves after the commit is synced. An exception rolls only this work back.

@@ -14,6 +14,7 @@ from hub.store.indexer import Indexer, standard_indexer
 from hub.store.mongo import changes, outcomes, people, shelves, versions
 from hub.store.mongo.checks import check_server
 from hub.store.mongo.database import HubDatabase, connect
+from hub.store.mongo.documents import index_fields
 from hub.store.mongo.places import Places
 from hub.store.mongo.reading import Reading, at_once, troubles
 from hub.store.mongo.search import Search
@@ -41,6 +42,7 @@ class MongoStore:
     """A database of a replica set. Raise Unavailable for a server that cannot keep the port's promises."""
 
     shared = True
+    prepare = staticmethod(index_fields)
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from hub.store.sqlite import changes, checking, items, outcomes, people, version
 from hub.store.sqlite.copying import Progress, copy_database, untold
 from hub.store.sqlite.functions import register
 from hub.store.sqlite.names import Names
+from hub.store.sqlite.prepared import prepare
 from hub.store.sqlite.readers import Readers, limited
 from hub.store.sqlite.search import Search, Thresholds
 
@@ -25,6 +26,7 @@ class SqliteReads:
     """The reading half of the port over `path`, which exists and has the schema of this program."""
 
     shared = False
+    prepare = staticmethod(prepare)
 
     def __init__(self, path: Path, *, indexer: Indexer, statement_seconds: float, thresholds: Thresholds) -> None:
         self._indexer = indexer

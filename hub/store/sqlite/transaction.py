@@ -12,10 +12,10 @@ import msgspec
 from hub.errors import NotFound, VersionConflict
 from hub.fhir_json import load
 from hub.search.query import SearchQuery
-from hub.store.content import owned, stamped
+from hub.store.content import joined, owned, stamped
 from hub.store.indexer import Indexer
-from hub.store.port import EVERYTHING, Addition, Key, Outcome, Reindexed, Resource, Saved, Scope, Version
-from hub.store.sqlite import items, outcomes, people, rows, versions
+from hub.store.port import EVERYTHING, Addition, Key, Outcome, Prepared, Reindexed, Resource, Saved, Scope, Version
+from hub.store.sqlite import items, outcomes, people, prepared, rows, versions
 from hub.store.sqlite.names import NewNames
 from hub.store.sqlite.reindex import forget, reindex_some
 from hub.store.sqlite.rows import Row
@@ -96,6 +96,40 @@ class SqliteTransaction:
             head = Head(head.rid, *state)
             rows.replace(self._connection, head.rid, self._rows(load(former)) if former is not None else set(), index)
             self._set(head, rows.present(index))
+        self._connection.execute("INSERT OR REPLACE INTO body VALUES (?, ?)", (head.rid, body))
+        return Saved(_version(key, head, body), created=former is None, changed=True)
+
+    def current_of(self, keys: Sequence[Key]) -> dict[Key, Version]:
+        found = {}
+        for kind, ids in prepared.by_type(keys).items():
+            for id, *row in self._connection.execute(prepared.NEWEST, (kind, msgspec.json.encode(ids).decode())):
+                found[Key(kind, id)] = versions.version_of(Key(kind, id), tuple(row))
+        return found
+
+    def save_all(self, resources: Sequence[Prepared]) -> list[Saved]:
+        heads: dict[Key, Head] = {}
+        for kind, ids in prepared.by_type(Key(each.type, each.id) for each in resources).items():
+            for id, *row in self._connection.execute(prepared.HEADS, (kind, msgspec.json.encode(ids).decode())):
+                heads[Key(kind, id)] = Head._make(row)
+        new = [each for each in resources if (each.type, each.id) not in heads]
+        made = iter(prepared.insert_new(self._connection, self._names, new, self._clock()))
+        found = (heads.get(Key(each.type, each.id)) for each in resources)
+        return [next(made) if head is None else self._succeed(each, head) for each, head in zip(resources, found, strict=True)]
+
+    def _succeed(self, resource: Prepared, head: Head) -> Saved:
+        """A further version of what is there, unless it says the same."""
+        key = Key(resource.type, resource.id)
+        former = self._body(head) if not head.deleted else None
+        if former is not None and joined(resource.front, resource.rest, head.version, head.updated) == former:
+            return Saved(_version(key, head, former), created=False, changed=False)
+        self._retire(key, head, former)
+        numbered = prepared.Numbering(self._connection, self._names).rows(resource.type, resource.index)
+        index, old = prepared.as_rows(numbered), self._rows(load(former)) if former is not None else set()
+        now = max(self._clock(), head.updated)
+        head = Head(head.rid, head.version + 1, now, 0, "PUT", resource.facility, resource.patient)
+        body = joined(resource.front, resource.rest, head.version, head.updated)
+        rows.replace(self._connection, head.rid, old, index)
+        self._set(head, rows.present(index))
         self._connection.execute("INSERT OR REPLACE INTO body VALUES (?, ?)", (head.rid, body))
         return Saved(_version(key, head, body), created=former is None, changed=True)
 
