@@ -22,6 +22,7 @@ STORES: dict[str, Callable[[Path, Clock, Server], AbstractContextManager[Resourc
     # As if every criterion were a common one, so that small data goes the ways of large data.
     "sqlite-walking": lambda folder, clock, _: closing(SqliteStore(folder, clock=clock, thresholds=Thresholds(few=0, many=0))),
     "mongo": lambda _, clock, server: server.store(clock=clock),
+    "mongo-walking": lambda _, clock, server: server.store(clock=clock, most_ids=0, most_listed=0),
 }
 
 
@@ -46,5 +47,5 @@ def shared_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 def _opened(request: pytest.FixtureRequest, folder: Path) -> AbstractContextManager[ResourceStore]:
     """The MongoDB server is started for the first store that needs it."""
-    server = request.getfixturevalue("mongodb") if request.param == "mongo" else None
+    server = request.getfixturevalue("mongodb") if request.param.startswith("mongo") else None
     return STORES[request.param](folder, ticking(), server)

@@ -1,12 +1,13 @@
 """Conditions of a query → a filter of one type's collection.
 
-What another resource decides (a chain, `_has`) is asked first and becomes a set of ids; what only a body decides is asked of the
-bodies that the indexes leave over. Every hop is narrowed by the reader's scope. https://hl7.org/fhir/R4/search.html
+What another resource decides (a chain, `_has`) is asked first and becomes a set of ids. Where that would be too large a set, and
+where only a body decides, it is asked of the resources that the indexes leave over. Every hop is narrowed by the reader's scope.
+https://hl7.org/fhir/R4/search.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -29,43 +30,70 @@ from hub.store.mongo.documents import Document, main_date, paired, plain
 from hub.store.mongo.reading import Reading, of_type
 from hub.store.mongo.values import INTERVALS, STARTS, value_query
 from hub.store.mongo.visibility import Visibility
-from hub.store.port import TooCostly
 
 LIVE: Document = {"o": {"$gt": 0}}
 NOTHING: Document = {"_id": {"$in": []}}
 EVERYTHING: Document = {}
-MOST_IDS = 50_000  # that one hop may find
+MOST_IDS = 20_000  # of one hop that become part of a query
 BATCH = 500
+
+
+class TooMany(Exception):
+    """A hop leads to more resources than a query should name."""
 
 
 @dataclass(slots=True)
 class Filter:
-    """All of `wanted` hold of every match; `bodies` are the criteria that must still be asked of its body."""
+    """All of `wanted` hold of every match; the others must still be asked of what was found: `bodies` of each body, `others` of
+    a batch of resources together."""
 
-    indexer: Indexer
+    compiler: Compiler
     wanted: list[Document]
     bodies: list[Criterion] = field(default_factory=list)
+    others: list[Condition] = field(default_factory=list)
 
     @property
     def query(self) -> Document:
         return {"$and": self.wanted} if self.wanted else {}
 
-    def passes(self, body: bytes) -> bool:
+    @property
+    def exact(self) -> bool:
+        return not self.bodies and not self.others
+
+    def kept(self, documents: Sequence[Document]) -> list[Document]:
+        """Those that fulfil all; with their bodies, if any of those is asked."""
+        found = [document for document in documents if self._passes(document)]
+        for condition in self.others:
+            fulfilled = self.compiler.among(condition, [document["_id"] for document in found])
+            found = [document for document in found if document["_id"] in fulfilled]
+        return found
+
+    def _passes(self, document: Document) -> bool:
         if not self.bodies:
             return True
-        resource = load(body)
-        return all(self.indexer.body_fulfils(resource, criterion) for criterion in self.bodies)
+        resource = load(document["body"])
+        return all(self.compiler.indexer.body_fulfils(resource, criterion) for criterion in self.bodies)
 
 
 class Compiler:
     """For one resource type, one reader, and within one reading."""
 
     def __init__(
-        self, reading: Reading, indexer: Indexer, visibility: Visibility, resource_type: str, hidden: Document = EVERYTHING
+        self,
+        reading: Reading,
+        indexer: Indexer,
+        visibility: Visibility,
+        resource_type: str,
+        hidden: Document = EVERYTHING,
+        *,
+        most_ids: int = MOST_IDS,
+        resolved: dict[tuple[str, Condition], list[str] | None] | None = None,
     ) -> None:
-        """`hidden`: what is true of all that is not left out of every answer."""
+        """`hidden`: what is true of all that is not left out of every answer. `resolved`: hops → ids, None for too many."""
+        self._resolved = {} if resolved is None else resolved
         self._reading = reading
-        self._indexer = indexer
+        self._most_ids = most_ids
+        self.indexer = indexer
         self._visibility = visibility
         self._type = resource_type
         self._hidden = hidden
@@ -73,16 +101,24 @@ class Compiler:
     def filter(self, conditions: Iterable[Condition]) -> Filter:
         """Of visible, undeleted resources that fulfil all conditions."""
         visible = self._visibility.of_type(self._type)
-        found = Filter(self._indexer, [LIVE, NOTHING if visible is None else visible, self._hidden])
+        found = Filter(self, [LIVE, NOTHING if visible is None else visible, self._hidden])
         for condition in _flat(conditions):
-            if isinstance(condition, Criterion) and self._indexer.needs_body(condition) and condition.modifier != "not":
+            if isinstance(condition, Criterion) and self.indexer.needs_body(condition) and condition.modifier != "not":
                 found.bodies.append(condition)
-                narrowed = self._indexer.candidates(self._type, condition)
+                narrowed = self.indexer.candidates(self._type, condition)
                 found.wanted += [self.query(narrowed)] if narrowed is not None else []
             else:
-                found.wanted += [self.query(condition), *self._starts(condition)]
+                self._add(found, condition)
         found.wanted = [NOTHING] if NOTHING in found.wanted else [each for each in found.wanted if each]
         return found
+
+    def _add(self, found: Filter, condition: Condition) -> None:
+        try:
+            found.wanted += [self.query(condition), *self._starts(condition)]
+        except TooMany:
+            found.others.append(condition)
+            if isinstance(condition, Chain):
+                found.wanted.append({"k": condition.code})
 
     def _starts(self, condition: Condition) -> Iterator[Document]:
         """What a criterion on the type's main date says of `sd`, where every resource has one such date, a day long at most."""
@@ -110,25 +146,77 @@ class Compiler:
                 return self._has(source, code, inner)
 
     def ids(self, conditions: Sequence[Condition]) -> list[str]:
-        """Of all visible matches. Raise TooCostly for too many."""
-        return _capped((document["_id"] for document in self.documents(conditions)), "_id")
+        """Of all visible matches. Raise TooMany."""
+        return self._capped(document["_id"] for document in self.documents(conditions))
 
-    def documents(self, conditions: Sequence[Condition], *fields: str) -> Iterator[Document]:
-        """All visible matches, in no order."""
+    def _capped(self, ids: Iterable[str]) -> list[str]:
+        found: dict[str, None] = {}
+        for id in ids:
+            found[id] = None
+            if len(found) > self._most_ids:
+                raise TooMany
+        return list(found)
+
+    def documents(self, conditions: Sequence[Condition], *fields: str, among: Document = EVERYTHING) -> Iterator[Document]:
+        """All visible matches among some, in no order."""
         asked = self.filter(conditions)
         if asked.wanted == [NOTHING]:
             return
+        asked.wanted += [among] if among else []
         wanted = ("f", "p", *fields, *(("body",) if asked.bodies else ()))
         rows = iter(self._reading.find(of_type(self._type), asked.query, fields=wanted))
         while batch := list(islice(rows, BATCH)):
-            for document in batch if self._visibility.exact else self._visibility.kept(self._type, batch):
-                if asked.passes(document.get("body", b"")):
-                    yield document
+            yield from asked.kept(batch if self._visibility.exact else self._visibility.kept(self._type, batch))
 
+    # -- asked of resources that were found
+    def among(self, condition: Condition, ids: Collection[str]) -> set[str]:
+        """Those of these visible resources that fulfil the condition: a hop is made from them, not from its other end."""
+        if not ids:
+            return set()
+        match condition:
+            case Criterion(modifier="not", missing=None):
+                return set(ids) - self.among(replace(condition, modifier=""), ids)
+            case Criterion():
+                return {document["_id"] for document in self.documents([condition], among={"_id": {"$in": list(ids)}})}
+            case AllOf(conditions):
+                return set(ids).intersection(*(self.among(each, ids) for each in conditions))
+            case AnyOf(conditions):
+                return set[str]().union(*(self.among(each, ids) for each in conditions))
+            case Not(inner):
+                return set(ids) - self.among(inner, ids)
+            case Chain(code, target, inner):
+                return self._chain_among(code, target, inner, ids)
+            case Has(source, code, inner):
+                return self._has_among(source, code, inner, ids)
+
+    def _chain_among(self, code: str, target: str, inner: Condition, ids: Collection[str]) -> set[str]:
+        start = paired(code, target, "")
+        referring: dict[str, set[str]] = {}
+        for document in self._reading.find(of_type(self._type), {"_id": {"$in": list(ids)}}, fields=("u",)):
+            for id in _referred(document, start):
+                referring.setdefault(id, set()).add(document["_id"])
+        if not referring:
+            return set()
+        found = self._of(target).documents([inner], among={"_id": {"$in": list(referring)}})
+        return set[str]().union(*(referring[document["_id"]] for document in found))
+
+    def _has_among(self, source: str, code: str, inner: Condition, ids: Collection[str]) -> set[str]:
+        start = paired(code, self._type, "")
+        refers = {"t": {"$in": [plain(code, id) for id in ids]}, "u": {"$in": [start + id for id in ids]}}
+        left, found = set(ids), set[str]()
+        for document in self._of(source).documents([inner], "u", among=refers):
+            now = left.intersection(_referred(document, start))
+            found |= now
+            left -= now
+            if not left:
+                break
+        return found
+
+    # -- as a part of the query
     def _criterion(self, criterion: Criterion) -> Document:
         if criterion.missing is not None:
             return self._missing(criterion)
-        if self._indexer.needs_body(criterion):
+        if self.indexer.needs_body(criterion):
             found = self._by_body(criterion)
         elif criterion.code == "_id":
             found = {"_id": {"$in": [value.code for value in criterion.values if isinstance(value, TokenValue)]}}
@@ -150,10 +238,18 @@ class Compiler:
         return _not(there) if criterion.missing else there
 
     def _of(self, resource_type: str) -> Compiler:
-        return Compiler(self._reading, self._indexer, self._visibility, resource_type, self._hidden)
+        return Compiler(
+            self._reading,
+            self.indexer,
+            self._visibility,
+            resource_type,
+            self._hidden,
+            most_ids=self._most_ids,
+            resolved=self._resolved,
+        )
 
     def _chain(self, code: str, target: str, inner: Condition) -> Document:
-        ids = self._of(target).ids([inner])
+        ids = self._once((target, inner), lambda: self._of(target).ids([inner]))
         if not ids:
             return NOTHING
         return {"t": {"$in": [plain(code, id) for id in ids]}, "u": {"$in": [paired(code, target, id) for id in ids]}}
@@ -161,9 +257,29 @@ class Compiler:
     def _has(self, source: str, code: str, inner: Condition) -> Document:
         start = paired(code, self._type, "")
         refers_at_all = Criterion(code, "reference", (), missing=False)
-        refers = self._of(source).documents([inner, refers_at_all], "u")
-        ids = (each.removeprefix(start) for document in refers for each in document.get("u", ()) if each.startswith(start))
-        return {"_id": {"$in": _capped(ids, code)}}
+
+        def resolve() -> list[str]:
+            refers = self._of(source).documents([inner, refers_at_all], "u")
+            return self._capped(id for document in refers for id in _referred(document, start))
+
+        return {"_id": {"$in": self._once((self._type, Has(source, code, inner)), resolve)}}
+
+    def _once(self, what: tuple[str, Condition], resolve: Callable[[], list[str]]) -> list[str]:
+        """However often it is asked. Raise TooMany."""
+        if what not in self._resolved:
+            try:
+                self._resolved[what] = resolve()
+            except TooMany:
+                self._resolved[what] = None
+        ids = self._resolved[what]
+        if ids is None:
+            raise TooMany
+        return ids
+
+
+def _referred(document: Document, start: str) -> Iterator[str]:
+    """Ids of what it refers to by one parameter, in one type."""
+    return (each.removeprefix(start) for each in document.get("u", ()) if each.startswith(start))
 
 
 def _flat(conditions: Iterable[Condition]) -> Iterator[Condition]:
@@ -174,26 +290,36 @@ def _flat(conditions: Iterable[Condition]) -> Iterator[Condition]:
             yield condition
 
 
-def _capped(ids: Iterable[str], what: str) -> list[str]:
-    found: dict[str, None] = {}
-    for id in ids:
-        found[id] = None
-        if len(found) > MOST_IDS:
-            raise TooCostly(f"the condition on {what} alone finds more than {MOST_IDS} resources; narrow it")
-    return list(found)
-
-
 def _alternatives(criterion: Criterion) -> Document:
-    """Tokens and references without a modifier are looked up together, so that the index still gives them in order."""
+    """Those of a kind are looked up together: a thousand cost little more than two, and the index still gives them in order."""
     found = [value_query(criterion, value) for value in criterion.values]
-    if len(found) > 1 and all(set(each) <= {"t", "u"} and isinstance(each["t"], str) for each in found):
-        free = [each["t"] for each in found if "u" not in each]
-        bound = [each["u"] for each in found if "u" in each]
-        together: Document = {"t": {"$in": [each["t"] for each in found]}}
-        if not bound:
-            return together
-        return {**together, **({"$or": [{"t": {"$in": free}}, {"u": {"$in": bound}}]} if free else {"u": {"$in": bound}})}
-    return _any(found)
+    alike = [each for each in found if set(each) <= {"t", "u"}]
+    named = [each for each in alike if isinstance(each["t"], str)]
+    of_systems = [each for each in alike if "u" in each and not isinstance(each["t"], str)]
+    others = [each for each in found if not set(each) <= {"t", "u"} or ("u" not in each and not isinstance(each["t"], str))]
+    return _any([*_named(named), *_of_systems(of_systems), *others])
+
+
+def _named(found: Sequence[Document]) -> Iterator[Document]:
+    """Tokens and references by their code or id."""
+    if len(found) < 2:
+        yield from found
+        return
+    free = [each["t"] for each in found if "u" not in each]
+    bound = [each["u"] for each in found if "u" in each]
+    together: Document = {"t": {"$in": [each["t"] for each in found]}}
+    if not bound:
+        yield together
+    elif free:
+        yield {**together, "$or": [{"t": {"$in": free}}, {"u": {"$in": bound}}]}
+    else:
+        yield {**together, "u": {"$in": bound}}
+
+
+def _of_systems(found: Sequence[Document]) -> Iterator[Document]:
+    """Tokens by nothing but their system: all of the parameter's are looked at."""
+    if found:
+        yield {**found[0], "u": {"$in": [each["u"] for each in found]}}
 
 
 def _updated(value: DateValue) -> Document:

@@ -11,12 +11,12 @@ import hashlib
 from collections import Counter
 from typing import Any
 
-from pymongo.client_session import ClientSession
-
 from hub.store.mongo.documents import Document
 from hub.store.mongo.reading import Reading
+from hub.store.mongo.workspace import Workspace
 from hub.store.port import Outcome, SourceTally, UnmappedCode
 
+OUTCOMES = "outcome"
 COUNTED = ("done", "dead", "issues", "resources")
 FIRST_LOOK = 1024  # records looked at together when the end of what is finished is searched
 
@@ -35,9 +35,15 @@ def listed(reading: Reading, node: str, *, state: str, source: str, after: int, 
     return [_outcome(row) for row in rows] if limit > 0 else []
 
 
-def record(reading: Reading, session: ClientSession, node: str, slot: int, outcome: Outcome) -> None:
-    former = read(reading, node, outcome.seq)
+def former(workspace: Workspace, node: str, seq: int) -> Outcome | None:
+    found = workspace.one(OUTCOMES, _id(node, seq))
+    return _outcome(found) if found else None
+
+
+def record(workspace: Workspace, node: str, outcome: Outcome) -> None:
+    before = former(workspace, node, outcome.seq)
     document = {
+        "_id": _id(node, outcome.seq),
         "n": node,
         "seq": outcome.seq,
         "state": outcome.state,
@@ -51,15 +57,14 @@ def record(reading: Reading, session: ClientSession, node: str, slot: int, outco
         "issues": [list(map(list, issue.items())) for issue in outcome.issues],
         "ledger": list(map(list, outcome.ledger.items())),
     }
-    outcomes = reading.database.beside("outcome")
-    if former is None:
-        outcomes.insert_one({"_id": _id(node, outcome.seq), **document}, session=session)
+    if before is None:
+        workspace.insert(OUTCOMES, document)
     else:
-        outcomes.replace_one({"_id": _id(node, outcome.seq)}, document, session=session)
-    _count(reading, session, node, slot, former, outcome)
+        workspace.put(OUTCOMES, document)
+    _count(workspace, node, before, outcome)
 
 
-def _count(reading: Reading, session: ClientSession, node: str, slot: int, former: Outcome | None, outcome: Outcome) -> None:
+def _count(workspace: Workspace, node: str, former: Outcome | None, outcome: Outcome) -> None:
     tallies: dict[str, Counter[str]] = {}
     codes: dict[tuple[str, str], int] = {}
     displays: dict[tuple[str, str], str] = {}
@@ -72,21 +77,17 @@ def _count(reading: Reading, session: ClientSession, node: str, slot: int, forme
         for code, display in _unmapped(each).items():
             codes[code] = codes.get(code, 0) + sign
             displays[code] = display
+    slot = str(workspace.slot)
     for source, tally in tallies.items():
-        _add(reading, session, "tally", [node, source, str(slot)], {"n": node, "source": source}, dict(tally))
-    for named, records in codes.items():
+        workspace.count("tally", _digest(node, source, slot), {"n": node, "source": source}, tally)
+    for (system, value), records in codes.items():
         if records:
-            system, value = named
-            fixed = {"n": node, "system": system, "code": value, "display": displays[named]}
-            _add(reading, session, "unmapped", [node, system, value, str(slot)], fixed, {"records": records})
+            fixed = {"n": node, "system": system, "code": value, "display": displays[system, value]}
+            workspace.count("unmapped", _digest(node, system, value, slot), fixed, {"records": records})
 
 
-def _add(
-    reading: Reading, session: ClientSession, collection: str, name: list[str], fixed: Document, counts: dict[str, int]
-) -> None:
-    digest = hashlib.sha256("\x1f".join(name).encode()).hexdigest()
-    change = {"$setOnInsert": fixed, "$inc": counts}
-    reading.database.beside(collection).update_one({"_id": digest}, change, upsert=True, session=session)
+def _digest(*name: str) -> str:
+    return hashlib.sha256("\x1f".join(name).encode()).hexdigest()
 
 
 def _numbers(outcome: Outcome) -> dict[str, int]:

@@ -7,7 +7,7 @@ from itertools import islice
 
 from hub.search.query import SearchQuery
 from hub.store.indexer import Indexer
-from hub.store.mongo.criteria import NOTHING, Compiler, hidden_query
+from hub.store.mongo.criteria import MOST_IDS, NOTHING, Compiler, hidden_query
 from hub.store.mongo.documents import Document, version_of
 from hub.store.mongo.includes import Includes
 from hub.store.mongo.order import Found, Order
@@ -21,12 +21,14 @@ MOST_AT_ONCE = 500  # documents of one batch, where not each of them will be a m
 class Search:
     """One query of one reader, within one reading."""
 
-    def __init__(self, reading: Reading, indexer: Indexer, query: SearchQuery, visibility: Visibility) -> None:
+    def __init__(
+        self, reading: Reading, indexer: Indexer, query: SearchQuery, visibility: Visibility, *, most_ids: int = MOST_IDS
+    ) -> None:
         self._reading = reading
         self._indexer = indexer
         self._query = query
         self._visibility = visibility
-        compiler = Compiler(reading, indexer, self._visibility, query.type, hidden_query(query))
+        compiler = Compiler(reading, indexer, self._visibility, query.type, hidden_query(query), most_ids=most_ids)
         self._filter = compiler.filter(query.criteria)
         self._order = Order(reading, query.type, query.sort)
 
@@ -51,7 +53,7 @@ class Search:
     @property
     def _exact(self) -> bool:
         """The filter alone says what matches."""
-        return self._visibility.exact and not self._filter.bodies
+        return self._visibility.exact and self._filter.exact
 
     def _total(self, here: int, more: bool) -> int | None:
         if self._query.after is None and not more:
@@ -81,7 +83,7 @@ class Search:
         if self._exact:
             return documents
         seen = documents if self._visibility.exact else self._visibility.kept(self._query.type, documents)
-        return [document for document in seen if self._filter.passes(document["body"])]
+        return self._filter.kept(seen)
 
 
 def _sizes(needed: int, exact: bool) -> Iterator[int]:

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from pymongo.client_session import ClientSession
-
-from hub.store.mongo.documents import LAST
+from hub.store.mongo.documents import LAST, Document
 from hub.store.mongo.reading import Reading
+from hub.store.mongo.workspace import Workspace
+
+ITEMS = "item"
 
 SEPARATOR = "\x1f"  # between shelf and key; sorts before whatever a shelf's name may hold
 
 
+def place(shelf: str, key: str) -> tuple[str, str]:
+    return ITEMS, shelf + SEPARATOR + key
+
+
+def value_of(document: Document | None) -> bytes | None:
+    return bytes(document["value"]) if document else None
+
+
 def read(reading: Reading, shelf: str, key: str) -> bytes | None:
-    found = reading.one("item", {"_id": shelf + SEPARATOR + key})
-    return bytes(found["value"]) if found else None
+    collection, id = place(shelf, key)
+    return value_of(reading.one(collection, {"_id": id}))
 
 
-def put(reading: Reading, session: ClientSession, shelf: str, key: str, value: bytes | None) -> None:
-    items, name = reading.database.beside("item"), {"_id": shelf + SEPARATOR + key}
+def put(workspace: Workspace, shelf: str, key: str, value: bytes | None) -> None:
+    collection, id = place(shelf, key)
     if value is None:
-        items.delete_one(name, session=session)
+        workspace.remove(collection, id)
     else:
-        items.replace_one(name, {"value": value}, upsert=True, session=session)
+        workspace.put(collection, {"_id": id, "value": value})
 
 
 def listed(reading: Reading, shelf: str, *, prefix: str, after: str, limit: int) -> list[tuple[str, bytes]]:
     start = shelf + SEPARATOR
     bounds = {"$gte": start + prefix, "$gt": start + after, "$lt": start + prefix + LAST}
-    rows = reading.find("item", {"_id": bounds}, sort=[("_id", 1)], limit=limit)
+    rows = reading.find(ITEMS, {"_id": bounds}, sort=[("_id", 1)], limit=limit)
     return [(row["_id"].removeprefix(start), row["value"]) for row in rows] if limit > 0 else []

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from pymongo.client_session import ClientSession
-
 from hub.clock import utc_ms
 from hub.search.query import SearchQuery
 from hub.store.indexer import Indexer, standard_indexer
 from hub.store.mongo import changes, outcomes, people, shelves, versions
 from hub.store.mongo.checks import check_server
+from hub.store.mongo.criteria import MOST_IDS
 from hub.store.mongo.database import HubDatabase, connect
 from hub.store.mongo.documents import index_fields
 from hub.store.mongo.places import Places
@@ -20,6 +19,7 @@ from hub.store.mongo.reading import Reading, at_once, troubles
 from hub.store.mongo.search import Search
 from hub.store.mongo.transaction import MongoTransaction
 from hub.store.mongo.visibility import MOST_LISTED, Visibility
+from hub.store.mongo.workspace import Workspace
 from hub.store.mongo.writer import Writer
 from hub.store.port import (
     HistoryPage,
@@ -55,12 +55,14 @@ class MongoStore:
         statement_seconds: float = STATEMENT_SECONDS,
         allow_unsafe: bool = False,
         most_listed: int = MOST_LISTED,
+        most_ids: int = MOST_IDS,
         on_close: Callable[[], None] = lambda: None,
     ) -> None:
         """`node`: the name of the journal whose records' outcomes are meant, different for each data folder.
 
-        `most_listed`: see hub.store.mongo.visibility.
+        `most_listed`: see hub.store.mongo.visibility; `most_ids`: hub.store.mongo.criteria.
         """
+        self._most_ids = most_ids
         self._on_close = on_close
         self._most_listed = most_listed
         self._node = node
@@ -82,25 +84,24 @@ class MongoStore:
         self._writer = Writer(self.database)
 
     def write(self, work: Callable[[Transaction], T]) -> Future[T]:
-        def run(session: ClientSession, slot: int) -> T:
-            return work(
-                MongoTransaction(
-                    self.database,
-                    session,
-                    clock=self._clock,
-                    indexer=self._indexer,
-                    places=self._places,
-                    find=self._find,
-                    node=self._node,
-                    slot=slot,
-                    seconds=self._limit,
-                )
-            )
+        return self._writer.submit(lambda workspace: work(self._transaction(workspace)))
 
-        return self._writer.submit(run)
+    def _transaction(self, workspace: Workspace) -> MongoTransaction:
+        return MongoTransaction(
+            workspace,
+            clock=self._clock,
+            indexer=self._indexer,
+            places=self._places,
+            find=self._find,
+            node=self._node,
+            seconds=self._limit,
+        )
 
     def _find(self, reading: Reading, query: SearchQuery, limit: int, scope: Scope) -> list[Key]:
-        return Search(reading, self._indexer, query, self._visibility(reading, scope)).keys(limit)
+        return self._searching(reading, query, scope).keys(limit)
+
+    def _searching(self, reading: Reading, query: SearchQuery, scope: Scope) -> Search:
+        return Search(reading, self._indexer, query, self._visibility(reading, scope), most_ids=self._most_ids)
 
     def _visibility(self, reading: Reading, scope: Scope) -> Visibility:
         return Visibility(reading, scope, most_listed=self._most_listed)
@@ -142,7 +143,10 @@ class MongoStore:
         return self._at_once(lambda reading: versions.read_many(reading, asked))
 
     def search(self, query: SearchQuery, scope: Scope) -> SearchPage:
-        return self._at_once(lambda reading: Search(reading, self._indexer, query, self._visibility(reading, scope)).page())
+        return self._at_once(lambda reading: self._searching(reading, query, scope).page())
+
+    def search_briefly(self, query: SearchQuery, scope: Scope) -> SearchPage | None:  # noqa: ARG002 - the port's signature
+        return None  # the way to the server and back is long enough for others to be answered
 
     def visible(self, version: Version, scope: Scope) -> bool:
         if scope.everything:

@@ -1,4 +1,4 @@
-"""What a write may do; every change of it is in the session's open transaction."""
+"""What a write may do; its changes wait in the workspace of one server transaction."""
 
 from __future__ import annotations
 
@@ -7,67 +7,88 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
-from pymongo.client_session import ClientSession
-from pymongo.errors import BulkWriteError
+from pymongo import UpdateOne
 
-from hub.errors import HubError, Kind, NotFound, VersionConflict
+from hub.errors import NotFound, VersionConflict
 from hub.fhir_json import load
 from hub.search.query import SearchQuery
-from hub.store.content import owned, stamped
+from hub.store.content import joined, owned, stamped
 from hub.store.indexer import Indexer
-from hub.store.mongo import outcomes, people, shelves, versions
-from hub.store.mongo.database import HISTORY, HubDatabase
+from hub.store.mongo import outcomes, people, shelves
+from hub.store.mongo.database import HISTORY
 from hub.store.mongo.documents import INDEX_FIELDS, Document, document_of, former_of, index_fields, place_of, version_of
 from hub.store.mongo.places import Places
 from hub.store.mongo.reading import Reading, of_type
-from hub.store.mongo.writer import Again
-from hub.store.port import EVERYTHING, Addition, Key, Outcome, Reindexed, Resource, Saved, Scope, Version
+from hub.store.mongo.versions import WHOLE
+from hub.store.mongo.workspace import Again, Workspace
+from hub.store.port import EVERYTHING, Addition, Key, Outcome, Prepared, Reindexed, Resource, Saved, Scope, Version
 
 Find = Callable[[Reading, SearchQuery, int, Scope], list[Key]]
+STAMPS = "stamp"
 LOCKS = 1 << 16  # equal criteria share a lock; unequal ones hardly ever
-DUPLICATE = 11000
 
 
 class MongoTransaction:
-    """The port's Transaction over one session."""
+    """The port's Transaction of one work in a workspace."""
 
     def __init__(
         self,
-        database: HubDatabase,
-        session: ClientSession,
+        workspace: Workspace,
         *,
         clock: Callable[[], int],
         indexer: Indexer,
         places: Places,
         find: Find,
         node: str,
-        slot: int,
         seconds: float,
     ) -> None:
-        self._database = database
-        self._session = session
-        self._reading = Reading(database, session)
+        self._workspace = workspace
+        self._database = workspace.database
+        self._reading = workspace.reading
         self._clock = clock
         self._indexer = indexer
         self._places = places
         self._find = find
         self._node = node
-        self._slot = slot
         self._seconds = seconds
 
     # -- small values
     def item(self, shelf: str, key: str) -> bytes | None:
-        return shelves.read(self._reading, shelf, key)
+        return shelves.value_of(self._workspace.one(*shelves.place(shelf, key)))
 
     def put_item(self, shelf: str, key: str, value: bytes | None) -> None:
-        shelves.put(self._reading, self._session, shelf, key, value)
+        shelves.put(self._workspace, shelf, key, value)
 
     def items(self, shelf: str, *, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
+        self._workspace.send()
         return shelves.listed(self._reading, shelf, prefix=prefix, after=after, limit=limit)
 
     # -- resources
+    def expect(self, keys: Iterable[Key]) -> None:
+        there = self._look_up(keys)
+        self._workspace.expect(STAMPS, map(_stamps_id, there))
+
+    def _look_up(self, keys: Iterable[Key]) -> list[Key]:
+        """All at once; those that ever were."""
+        asked = list(dict.fromkeys(keys))
+        by_type: dict[str, list[str]] = defaultdict(list)
+        for key in asked:
+            by_type[key.type].append(key.id)
+        for kind, ids in by_type.items():
+            self._workspace.expect(of_type(kind), ids, WHOLE)
+        return [key for key in asked if self._head(key) is not None]
+
     def current(self, key: Key) -> Version | None:
-        return versions.current(self._reading, key)
+        found = self._head(key)
+        return version_of(key.type, found) if found else None
+
+    def _head(self, key: Key) -> Document | None:
+        return self._workspace.one(of_type(key.type), key.id, WHOLE)
+
+    def _head_of_saved(self, key: Key, method: str) -> Document | None:
+        """An id that the hub has just made is not there, unless the server says so when it is inserted."""
+        new = method == "POST" and not self._workspace.look_first and not self._workspace.knows(of_type(key.type), key.id)
+        return None if new else self._head(key)
 
     def save(
         self,
@@ -80,7 +101,7 @@ class MongoTransaction:
     ) -> Saved:
         key = Key(resource["resourceType"], id)
         self._collection_of(key.type)
-        found = versions.current_document(self._reading, key)
+        found = self._head_of_saved(key, method)
         former = version_of(key.type, found) if found else None
         _check_match(key, former, if_match)
         content = owned(resource, id=id, facility=facility)
@@ -92,35 +113,46 @@ class MongoTransaction:
         body = stamped(content, number, updated)
         patient = self._indexer.patient_of(content)
         version = Version(key.type, id, number, updated, False, body, method, facility, patient)
-        place = place_of(found) if found else self._places.next(updated)
-        document = document_of(version, place, index_fields(key.type, self._indexer.extract(content)))
-        if former is None:
-            self._database.of_type(key.type).insert_one(document, session=self._session)
-        else:
-            self._succeed(former, place, document)
+        self._put(version, found, index_fields(key.type, self._indexer.extract(content)))
+        return Saved(version, created=not there, changed=True)
+
+    def current_of(self, keys: Sequence[Key]) -> dict[Key, Version]:
+        self._look_up(keys)
+        return {key: version for key in keys if (version := self.current(key)) is not None}
+
+    def save_all(self, resources: Sequence[Prepared]) -> list[Saved]:
+        for kind in {each.type for each in resources}:
+            self._collection_of(kind)
+        self._look_up([Key(each.type, each.id) for each in resources])
+        return [self._save_prepared(each) for each in resources]
+
+    def _save_prepared(self, resource: Prepared) -> Saved:
+        kind, id, facility, patient, front, rest, index = resource
+        found = self._head(Key(kind, id))
+        former = version_of(kind, found) if found else None
+        there = former is not None and not former.deleted
+        if former and there and joined(front, rest, former.version, former.updated) == former.body:
+            return Saved(former, created=False, changed=False)
+        now = self._clock()
+        number, updated = (former.version + 1, max(now, former.updated)) if former else (1, now)
+        body = joined(front, rest, number, updated)
+        version = Version(kind, id, number, updated, False, body, "PUT", facility, patient)
+        self._put(version, found, index)
         return Saved(version, created=not there, changed=True)
 
     def add(self, additions: Sequence[Addition]) -> None:
         now = self._clock()
-        by_type: dict[str, list[Document]] = defaultdict(list)
+        for kind in {addition.resource["resourceType"] for addition in additions}:
+            self._collection_of(kind)
         for resource, id, facility in additions:
             content = owned(resource, id=id, facility=facility)
             kind, patient = content["resourceType"], self._indexer.patient_of(content)
             version = Version(kind, id, 1, now, False, stamped(content, 1, now), "POST", facility, patient)
             index = index_fields(kind, self._indexer.extract(content))
-            by_type[kind].append(document_of(version, self._places.next(now), index))
-        for kind in by_type:
-            self._collection_of(kind)
-        for kind, documents in by_type.items():
-            try:
-                self._database.of_type(kind).insert_many(documents, session=self._session)
-            except BulkWriteError as error:
-                if any(each.get("code") == DUPLICATE for each in error.details.get("writeErrors", ())):
-                    raise HubError(f"the ids of {kind} to be added are not UNIQUE", kind=Kind.CONFLICT) from None
-                raise
+            self._workspace.insert(of_type(kind), document_of(version, self._places.next(now), index), addition=True)
 
     def delete(self, key: Key, *, if_match: int | None = None) -> Saved:
-        found = versions.current_document(self._reading, key)
+        found = self._head(key)
         if found is None:
             raise NotFound(f"{key.type}/{key.id} is not here")
         former = version_of(key.type, found)
@@ -129,29 +161,34 @@ class MongoTransaction:
             return Saved(former, created=False, changed=False)
         updated = max(self._clock(), former.updated)
         version = Version(*key, former.version + 1, updated, True, b"", "DELETE", former.facility, former.patient)
-        self._succeed(former, place_of(found), document_of(version, place_of(found), {}))
+        self._put(version, found, {})
         return Saved(version, created=False, changed=True)
 
     def find(self, query: SearchQuery, *, limit: int = 2, scope: Scope = EVERYTHING) -> list[Key]:
         self._serialise(query)
-        return self._find(Reading(self._database, self._session, self._seconds), query, limit, scope)
+        self._workspace.send()
+        return self._find(Reading(self._database, self._workspace.session, self._seconds), query, limit, scope)
 
     # -- the index
     def reindex(self, type: str, after: str = "", limit: int = 200) -> Reindexed:
+        collection = self._database.of_type(type)
+        session = self._workspace.at_once()
         rows = list(
             self._reading.find(
                 of_type(type), {"o": {"$gt": int(after or 0)}}, fields=("o", "body"), sort=[("o", 1)], limit=limit + 1
             )
         )
-        for row in rows[:limit]:
-            resource = load(row["body"])
-            index = index_fields(type, self._indexer.extract(resource))
-            gone = {name: "" for name in INDEX_FIELDS if name not in index}
-            fields = {"p": self._indexer.patient_of(resource), **index}
-            change = {"$set": fields, **({"$unset": gone} if gone else {})}
-            self._database.of_type(type).update_one({"_id": row["_id"]}, change, session=self._session)
+        if changes := [UpdateOne({"_id": row["_id"]}, self._entries_anew(type, row["body"])) for row in rows[:limit]]:
+            collection.bulk_write(changes, ordered=False, session=session)
         more = len(rows) > limit
         return Reindexed(str(rows[limit - 1]["o"]) if more else None, len(rows[:limit]))
+
+    def _entries_anew(self, type: str, body: bytes) -> Document:
+        resource = load(body)
+        index = index_fields(type, self._indexer.extract(resource))
+        gone = {name: "" for name in INDEX_FIELDS if name not in index}
+        fields = {"p": self._indexer.patient_of(resource), **index}
+        return {"$set": fields, **({"$unset": gone} if gone else {})}
 
     def forget(self, type: str, code: str, limit: int = 5000) -> bool:  # noqa: ARG002
         """`reindex` writes all entries of a resource anew, so that nothing is left of a parameter that is no longer extracted."""
@@ -165,37 +202,36 @@ class MongoTransaction:
         return people.patients_of(self._reading, person)
 
     def assign_person(self, patient: str, person: str) -> None:
-        people.assign_person(self._reading, self._session, patient, person)
+        people.assign_person(self._reading, self._workspace.at_once(), patient, person)
 
     def relate(self, source: Key, relations: Iterable[tuple[str, str, int]]) -> None:
-        people.relate(self._reading, self._session, source, relations)
+        people.relate(self._reading, self._workspace.at_once(), source, relations)
 
     # -- what became of a journal record
     def outcome(self, seq: int) -> Outcome | None:
-        return outcomes.read(self._reading, self._node, seq)
+        return outcomes.former(self._workspace, self._node, seq)
 
     def record_outcome(self, outcome: Outcome) -> None:
-        outcomes.record(self._reading, self._session, self._node, self._slot, outcome)
+        outcomes.record(self._workspace, self._node, outcome)
 
     def stamps(self, key: Key) -> dict[str, str]:
-        found = self._reading.one("stamp", {"_id": f"{key.type}/{key.id}"})
+        found = self._workspace.one(STAMPS, _stamps_id(key))
         return dict(found["stamps"]) if found else {}
 
     def set_stamps(self, key: Key, stamps: Mapping[str, str]) -> None:
         """As pairs: an element's part may be named by a URL, and a field's name must hold no dot."""
-        document = {"stamps": [list(pair) for pair in stamps.items()]}
-        stamp = self._database.beside("stamp")
-        stamp.replace_one({"_id": f"{key.type}/{key.id}"}, document, upsert=True, session=self._session)
+        self._workspace.put(STAMPS, {"_id": _stamps_id(key), "stamps": [list(pair) for pair in stamps.items()]})
 
     # -- documents
-    def _succeed(self, former: Version, place: int, document: Document) -> None:
-        """Keep what was current as history. Of two that replace the same version one finds it gone, and is done again."""
-        history = self._database.beside(HISTORY)
-        history.insert_one(former_of(former, place, document["lu"]), session=self._session)
-        wanted = {"_id": former.id, "v": former.version}
-        replaced = self._database.of_type(former.type).replace_one(wanted, document, session=self._session)
-        if not replaced.matched_count:
-            raise Again("another version came meanwhile")
+    def _put(self, version: Version, found: Document | None, index: Document) -> None:
+        """As the current version; what was current stays as history. Of two that replace the same version one is done again."""
+        place = place_of(found) if found else self._places.next(version.updated)
+        document = document_of(version, place, index)
+        if found is None:
+            self._workspace.insert(of_type(version.type), document)
+            return
+        self._workspace.insert(HISTORY, former_of(version_of(version.type, found), place, version.updated))
+        self._workspace.put(of_type(version.type), document)
 
     def _collection_of(self, resource_type: str) -> None:
         """It cannot be made inside this transaction, which would not see it either."""
@@ -206,7 +242,11 @@ class MongoTransaction:
         """Whoever asks the same meanwhile writes the same document: one of the two is done again, and sees what the other did."""
         asked = repr((query.type, query.criteria, query.hidden_tags))
         lock = int.from_bytes(hashlib.sha256(asked.encode()).digest()[:8]) % LOCKS
-        self._database.beside("lock").update_one({"_id": lock}, {"$inc": {"n": 1}}, upsert=True, session=self._session)
+        self._workspace.count("lock", lock, {}, {"n": 1})
+
+
+def _stamps_id(key: Key) -> str:
+    return f"{key.type}/{key.id}"
 
 
 def _check_match(key: Key, former: Version | None, if_match: int | None) -> None:

@@ -1,8 +1,9 @@
-"""Threads that do the writes: each in a transaction of its own, majority-committed and journaled before it is acknowledged.
+"""Threads that do the writes: in transactions that are majority-committed and journaled before they are acknowledged.
 
-Independent writes go side by side; two that touch the same document conflict, and one of them is done again from its beginning.
-A commit whose answer was lost is asked for again: it is numbered, so the server does it once. Nothing else is left to the
-driver's retries. https://www.mongodb.com/docs/manual/core/transactions-in-applications/
+Works that wait while all threads are busy share a transaction: it costs hardly more than one. Two transactions that touch the same
+document conflict, and one of them is done again, its works one by one from their beginning; so is what shared one with a work that
+failed too late to be put aside. A commit whose answer was lost is asked for again: it is numbered, so the server does it once.
+Nothing else is left to the driver's retries. https://www.mongodb.com/docs/manual/core/transactions-in-applications/
 """
 
 from __future__ import annotations
@@ -12,63 +13,173 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import count
-from typing import TypeVar
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
 from pymongo import ReadPreference
 from pymongo.client_session import ClientSession
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 
-from hub.errors import Unavailable
+from hub.errors import HubError, Unavailable
 from hub.store.mongo.database import MAJORITY, HubDatabase
 from hub.store.mongo.reading import SNAPSHOT_LOST, troubles
+from hub.store.mongo.workspace import Again, Workspace
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+Work = Callable[[Workspace], T]
 
-THREADS = 8
+THREADS = 2
+TOGETHER = 32  # works of one transaction
+LARGE = 500  # documents of one transaction after which no work is added to it
 SLOTS = 64
 PATIENCE = 60.0  # seconds of conflicts or elections until a write is given up
 FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.25
 TRANSIENT, UNKNOWN = "TransientTransactionError", "UnknownTransactionCommitResult"
 
 
-class Again(Exception):
-    """Do the work anew, with a newer snapshot: somebody else was quicker, or the collection of `missing` must be made first."""
+@dataclass(slots=True)
+class Task:
+    work: Work[Any]
+    future: Future[Any] = field(default_factory=Future)
+    result: Any = None
+    error: BaseException | None = None
 
-    def __init__(self, why: str, *, missing: str = "") -> None:
-        super().__init__(why)
-        self.missing = missing
+    def run(self, workspace: Workspace) -> None:
+        """Once more, forgetting a former try."""
+        self.result = self.error = None
+        self.result = self.work(workspace)
+
+    def tell(self) -> None:
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class Apart(Exception):
+    """Nothing of a transaction was committed: its works are to be done one by one."""
+
+    def __init__(self, why: BaseException) -> None:
+        super().__init__(type(why).__name__)
+        self.missing = why.missing if isinstance(why, Again) else ""
 
 
 class Writer:
-    def __init__(self, database: HubDatabase, *, patience: float = PATIENCE) -> None:
+    def __init__(self, database: HubDatabase, *, patience: float = PATIENCE, threads: int = THREADS) -> None:
         self._database = database
         self._patience = patience
         self._closed = False
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store-writer")
-        self._slots = threading.local()
         self._numbers = count(random.randrange(SLOTS))  # noqa: S311 - only spreads counters of several processes
+        self._waiting: SimpleQueue[Task | None] = SimpleQueue()
+        self._threads = [threading.Thread(target=self._serve, name=f"store-writer-{n}", daemon=True) for n in range(threads)]
+        for thread in self._threads:
+            thread.start()
 
-    def submit(self, work: Callable[[ClientSession, int], T]) -> Future[T]:
-        """`work` gets the session, and a number that few others have at the same time."""
+    def submit(self, work: Work[T]) -> Future[T]:
         if self._closed:
             raise Unavailable("the store is closed")
-        return self._pool.submit(self._done, work)
+        task = Task(work)
+        self._waiting.put(task)
+        return task.future
 
     def close(self) -> None:
+        """When all that was submitted is done."""
         self._closed = True
-        self._pool.shutdown(wait=True)
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
 
-    def _done(self, work: Callable[[ClientSession, int], T]) -> T:
+    def _serve(self) -> None:
+        slot = next(self._numbers) % SLOTS
+        while (task := self._waiting.get()) is not None:
+            if task.future.set_running_or_notify_cancel():
+                self._do(task, slot)
+
+    def _do(self, first: Task, slot: int) -> None:
+        tasks = [first]
+        try:
+            self._together(tasks, slot)
+        except Apart as apart:
+            if apart.missing:
+                with suppress(HubError), troubles():
+                    self._database.make_type(apart.missing)
+            for task in tasks:
+                self._alone(task, slot, look_first=True)
+        except BaseException as error:
+            for task in tasks:
+                task.error = error
+        for task in tasks:
+            task.tell()
+
+    # -- several works in one transaction
+    def _together(self, tasks: list[Task], slot: int) -> None:
+        """The first, and those that wait. Raise Apart if it must be undone."""
+        with troubles(), self._session() as session:
+            workspace = Workspace(self._database, session, slot, look_first=False)
+            try:
+                self._try(tasks[0], workspace)
+                while len(tasks) < TOGETHER and workspace.size < LARGE and (task := self._another()) is not None:
+                    tasks.append(task)
+                    self._try(task, workspace)
+                workspace.send()
+            except BaseException as error:
+                _abort(session)
+                if len(tasks) == 1 and not isinstance(error, PyMongoError | Again):
+                    raise
+                raise Apart(error) from error
+            if all(task.error is not None for task in tasks):
+                _abort(session)
+                return
+            try:
+                self._commit(session, time.monotonic() + self._patience)
+            except Again as conflict:
+                raise Apart(conflict) from conflict
+
+    def _try(self, task: Task, workspace: Workspace) -> None:
+        try:
+            task.run(workspace)
+        except (PyMongoError, Again):
+            raise
+        except BaseException as error:
+            if workspace.sent_early:
+                raise
+            task.error = error
+            workspace.put_aside()
+        else:
+            workspace.keep()
+
+    def _another(self) -> Task | None:
+        while True:
+            try:
+                task = self._waiting.get_nowait()
+            except Empty:
+                return None
+            if task is None:  # the end, which is meant for a thread
+                self._waiting.put(None)
+                return None
+            if task.future.set_running_or_notify_cancel():
+                return task
+
+    # -- one work in a transaction of its own
+    def _alone(self, task: Task, slot: int, *, look_first: bool) -> None:
+        try:
+            self._until_done(task, slot, look_first=look_first)
+        except BaseException as error:
+            task.error = error
+
+    def _until_done(self, task: Task, slot: int, *, look_first: bool) -> None:
         end = time.monotonic() + self._patience
         pause = FIRST_PAUSE
         while True:
             try:
-                return self._attempt(work, end)
+                return self._attempt(task, slot, end, look_first=look_first)
             except Again as conflict:
                 if time.monotonic() > end:
                     raise Unavailable("the write came into conflict with others again and again; try later") from conflict
@@ -79,19 +190,24 @@ class Writer:
             time.sleep(random.uniform(0, pause))  # noqa: S311 - spreads those in conflict
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _attempt(self, work: Callable[[ClientSession, int], T], end: float) -> T:
-        with troubles(), self._database.client.start_session() as session:
-            session.start_transaction(ReadConcern("snapshot"), MAJORITY, ReadPreference.PRIMARY)
+    def _attempt(self, task: Task, slot: int, end: float, *, look_first: bool) -> None:
+        with troubles(), self._session() as session:
+            workspace = Workspace(self._database, session, slot, look_first=look_first)
             try:
-                result = work(session, self._slot())
+                task.run(workspace)
+                workspace.send()
             except BaseException as error:
-                with suppress(PyMongoError):
-                    session.abort_transaction()
+                _abort(session)
                 if isinstance(error, PyMongoError) and _transient(error):
                     raise Again(type(error).__name__) from error
                 raise
             self._commit(session, end)
-            return result
+
+    # -- a transaction
+    def _session(self) -> ClientSession:
+        session = self._database.client.start_session()
+        session.start_transaction(ReadConcern("snapshot"), MAJORITY, ReadPreference.PRIMARY)
+        return session
 
     def _commit(self, session: ClientSession, end: float) -> None:
         while True:
@@ -107,11 +223,10 @@ class Writer:
                 raise
             return
 
-    def _slot(self) -> int:
-        known: int | None = getattr(self._slots, "number", None)
-        if known is None:
-            known = self._slots.number = next(self._numbers) % SLOTS
-        return known
+
+def _abort(session: ClientSession) -> None:
+    with suppress(PyMongoError):
+        session.abort_transaction()
 
 
 def _transient(error: PyMongoError) -> bool:
