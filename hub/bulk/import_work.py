@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hub import fhir_json
-from hub.bulk.pool import Made, Piece, Pool, pieces
+from hub.bulk.pool import Made, Piece, Preparing, pieces, preparing
 from hub.bulk.ready import Ready, Refused, Setting, outcome_of
 from hub.bulk.report import Report, Told
 from hub.bulk.writing import BulkWrites, Stored
 from hub.clock import instant
 from hub.conformance import definitions_for, known_codes
-from hub.errors import HubError
+from hub.errors import HubError, Invalid
 from hub.jobs import Job, Run, Stopped, job_in
 from hub.search.custom import customs_in, generation_in
 from hub.security.access import Access
@@ -91,6 +91,8 @@ class Import:
         self._hub = hub
         self._run = run
         self._asked = msgspec.convert(run.job.arguments, Asked)
+        if not all(Path(name).is_file() for name in self._asked.files):
+            raise Invalid("a file of this import is not there any more")
         self._paths = [Path(name) for name in self._asked.files]
         self._sizes = [path.stat().st_size for path in self._paths]
         self._folder = folder_of(hub.data, run.job.id)
@@ -102,7 +104,7 @@ class Import:
     def work(self) -> dict[str, Any]:
         try:
             while not self._done():
-                with suppress(_Stale), closing(Pool(self._setting())) as pool:
+                with suppress(_Stale), closing(preparing(self._setting(), sum(self._sizes))) as pool:
                     self._take(pool)
         except Stopped:
             job = job_in(self._run.store, self._run.job.id)
@@ -127,7 +129,7 @@ class Import:
         return Setting(facility, strict, tuple(customs_in(self._run.store)), self._run.store.prepare)
 
     # -- one after the other
-    def _take(self, pool: Pool) -> None:
+    def _take(self, pool: Preparing) -> None:
         """From the position to the end."""
         underway: deque[_Underway] = deque()
         most = 1 if self._run.store.shared else UNDERWAY

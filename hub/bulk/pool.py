@@ -7,16 +7,18 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Pipe
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
-from hub.bulk.ready import Ready, Refused, Setting
+from hub.bulk.ready import Preparer, Ready, Refused, Setting
+from hub.bulk.worker import answer
 from hub.errors import Unavailable
 
 LINES, BYTES = 250, 1 << 20  # of a piece, which is one transaction
+SMALL = 512 << 10  # bytes that are made ready sooner than a process starts
 LONGEST = 32 << 20  # what is longer is read on, and refused by its length
 AHEAD = 3  # pieces that wait for each process
 MOST = 4
@@ -54,14 +56,44 @@ def pieces(path: Path, file: int, start: int, line: int) -> Iterator[Piece]:
             start, line = end, line + lines
 
 
-def _line(stream: object) -> int:
+def _line(stream: BinaryIO) -> int:
     """How long the next line is, its end included."""
     size = 0
     while True:
-        text: bytes = stream.readline(LONGEST)  # type: ignore[attr-defined]
+        text = stream.readline(LONGEST)
         size += len(text)
         if len(text) < LONGEST or text.endswith(b"\n"):
             return size
+
+
+class Preparing(Protocol):
+    def made(self, files: list[Path], wanted: Iterator[Piece]) -> Iterator[Made]:
+        """In the order of the pieces."""
+
+    def close(self) -> None: ...
+
+
+def preparing(setting: Setting, size: int) -> Preparing:
+    """For files of so many bytes in all: what is soon done starts no process."""
+    return Here(setting) if size <= SMALL else Pool(setting)
+
+
+class Here:
+    """In the calling thread."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._preparer = Preparer(setting)
+
+    def made(self, files: list[Path], wanted: Iterator[Piece]) -> Iterator[Made]:
+        for piece in wanted:
+            yield _made(piece, *answer(self._preparer, str(files[piece.file]), piece.start, piece.end))
+
+    def close(self) -> None:
+        """Nothing runs between two pieces."""
+
+
+def _made(piece: Piece, ready: Iterable[Any], refused: Iterable[Any]) -> Made:
+    return Made(piece, list(map(Ready._make, ready)), list(map(Refused._make, refused)))
 
 
 class Pool:
@@ -89,7 +121,7 @@ class Pool:
         if not worker.connection.poll(SECONDS):
             raise EOFError
         ready, refused = marshal.loads(worker.connection.recv_bytes())  # noqa: S302 - from our own process
-        return Made(piece, list(map(Ready._make, ready)), list(map(Refused._make, refused)))
+        return _made(piece, ready, refused)
 
     def close(self) -> None:
         for worker in self._workers:

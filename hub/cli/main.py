@@ -142,6 +142,53 @@ def replay(
     )
 
 
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="NDJSON, a resource with its id in each line.", exists=True, dir_okay=False)],
+    data: Annotated[Path | None, typer.Option("--data", help="The folder of a hub that does not run.", file_okay=False)] = None,
+    url: Annotated[str, typer.Option(help="Of a running hub: http://hub:8000")] = "",
+    token: Annotated[str, typer.Option(envvar="YITONG_TOKEN", help="For --url; better in the environment.")] = "",
+    facility: Annotated[str, typer.Option(help="With --data: whose records they are; default: as their tags say.")] = "",
+    errors: Annotated[Path | None, typer.Option(help="Where to write what was refused; default: FILE.outcomes.ndjson")] = None,
+    config: Config = None,
+    store: Store = "",
+) -> None:
+    """Bring NDJSON into a hub, thousands of resources a second, each as a PUT under its own id.
+
+    Killed and run again it goes on where it was; the same file again makes no new version. A line that is refused stops nothing:
+    what was wrong with it, without its values, is written to --errors. Exit 0 if every line is stored, 1 if some were refused.
+
+    Example: yitong import --data /srv/yitong patients.ndjson results.ndjson
+    """
+    from hub.cli.importing import import_into_folder, import_over_http
+    from hub.store.opening import choose
+
+    choose(store)
+    if bool(data) == bool(url):
+        _fail("say --data of a hub that does not run, or --url of one that does")
+    if data:
+        raise typer.Exit(import_into_folder(data, files, facility=facility, errors=errors, config=config))
+    raise typer.Exit(import_over_http(url, token, files, errors=errors))
+
+
+@app.command()
+def export(
+    to: Annotated[Path, typer.Argument(help="A folder; files that are there are not written over.", file_okay=False)],
+    url: Annotated[str, typer.Option(help="Of a running hub: http://hub:8000")],
+    token: Annotated[str, typer.Option(envvar="YITONG_TOKEN", help="Better in the environment, which others cannot read.")] = "",
+    types: Annotated[str, typer.Option("--type", help="Patient,Observation …; default: all that the token may read.")] = "",
+    since: Annotated[str, typer.Option(help="Only what changed since: 2026-05-01T00:00:00+08:00")] = "",
+    patients: Annotated[bool, typer.Option("--patients", help="Only what lies in a patient's compartment.")] = False,
+) -> None:
+    """Write everything that a token may read into NDJSON files, as it was when the export began.
+
+    Example: yitong export --url http://hub:8000 --type Patient,Observation /mnt/export
+    """
+    from hub.cli.exporting import export_to
+
+    raise typer.Exit(export_to(to, url, token, types=types, since=since, patients=patients))
+
+
 @app.command()
 def backup(
     data: Data,
