@@ -3,6 +3,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
+# Each of the many processes that the tests start would compile the project anew.
+export PYTHONDONTWRITEBYTECODE :=
+WORKERS := -n logical --maxprocesses 4 --dist loadfile
 
 .PHONY: help demo test lint bench kill-campaign crash-campaign fuzz lock clean
 
@@ -13,10 +16,10 @@ demo: ## set up, let three facilities' systems flow into a hub, show it (ARGS="-
 	@scripts/setup.sh run
 	@.venv/bin/yitong demo $(ARGS)
 
-test: ## set up, lint, check types, run all tests (ARGS="-k mllp" narrows them)
+test: ## set up, lint, check types, run all tests (ARGS="-k mllp" narrows them, WORKERS= uses one process)
 	@scripts/setup.sh test
 	@$(MAKE) --no-print-directory lint
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(WORKERS) $(ARGS)
 
 lint: ## ruff and mypy (strict)
 	@$(PY) -m ruff check .
