@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +88,15 @@ def test_a_server_with_a_known_hole_is_refused_unless_that_is_allowed(mongodb):
 )
 def test_which_versions_have_no_known_hole(version, safe):
     assert mended(version_of(version)) is safe
+
+
+def test_the_compose_file_starts_servers_that_a_hub_accepts_and_hands_passwords_on_in_files():
+    text = (Path(__file__).parents[3] / "docker-compose.yml").read_text("utf-8")
+    images = re.findall(r"image: mongo:(\S+)", text)
+    assert images
+    assert all(mended(version_of(image)) for image in images)
+    assert "--replSet rs0" in text
+    assert "@" not in re.sub(r"root:\$\$\{secret\(\"root_password\"\)\}@", "", text)
 
 
 def test_a_password_belongs_into_the_environment_or_a_file_and_is_never_shown(tmp_path):
