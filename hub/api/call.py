@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -54,7 +55,9 @@ class Call:
     @property
     def base(self) -> str:
         """The server's own FHIR address, as the client named it."""
-        return f"{str(self.request.base_url).rstrip('/')}/fhir"
+        scope = self.request.scope
+        root = scope.get("app_root_path", scope.get("root_path", ""))
+        return _address(scope["scheme"], self.request.headers.get("host"), tuple(scope.get("server") or ()), root)
 
     def prefers(self, name: str) -> str:
         """A preference of the Prefer header: `return`, `handling`; "" where none is stated."""
@@ -84,6 +87,14 @@ class Call:
         if self.base.encode() in body:
             resource = References(self.base).applied(resource, "")
         return conforming(self, resource, self.hub.county.validation.api)
+
+
+@lru_cache(maxsize=256)
+def _address(scheme: str, host: str | None, server: tuple[Any, ...], root: str) -> str:
+    """A client names one, some two; to put it together takes longer than to read a resource."""
+    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
+    named = {"type": "http", "scheme": scheme, "server": server or None, "headers": headers, "root_path": root, "path": "/"}
+    return f"{str(Request(named).base_url).rstrip('/')}/fhir"
 
 
 async def beside(size: int, work: Any) -> Any:

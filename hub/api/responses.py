@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -27,7 +28,12 @@ def error_answer(error: HubError) -> Response:
 
 
 def version_headers(version: Version) -> dict[str, str]:
-    return {"etag": version.etag, "last-modified": formatdate(version.updated / 1000, usegmt=True)}
+    return {"etag": version.etag, "last-modified": _http_date(version.updated // 1000)}
+
+
+@lru_cache(maxsize=4096)
+def _http_date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 def resource_answer(version: Version, body: bytes | None = None) -> Response:

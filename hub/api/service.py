@@ -220,6 +220,11 @@ def install_fhir(app: FastAPI) -> None:
     """After every other middleware and router is there."""
     app.add_middleware(FhirFirst)
     app.add_middleware(Formats)
+    add_fhir(app)
+
+
+def add_fhir(app: FastAPI) -> None:
+    """The routes, and what becomes of errors on them."""
     app.router.routes.extend(fhir_routes())
     app.add_exception_handler(HubError, _hub_error)
     app.add_exception_handler(HTTPException, _http_error)

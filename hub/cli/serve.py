@@ -25,7 +25,7 @@ from hub.cli.doctor import county_path
 from hub.errors import Unavailable
 from hub.ingest.run import IntakeService
 from hub.ingest.status import install_status
-from hub.serving.fronts import Command, Fronts
+from hub.serving.fronts import Fronts
 from hub.serving.tunnel import SETTLE
 from hub.settings import Channel, County, load_county
 
@@ -52,7 +52,7 @@ def run_server(
     path = county_path(data, config)
     county = with_channels(load_county(path), data, host=host, mllp_port=mllp_port, dicom_port=dicom_port)
     web = _listen(host, port)
-    fronts = Fronts(Command(web, data, path), processes or min(os.cpu_count() or 1, MOST_FRONTS))
+    fronts = Fronts(web, data, path, processes or min(os.cpu_count() or 1, MOST_FRONTS))
     try:
         hub = open_hub(data, county)
     except BaseException:

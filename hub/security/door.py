@@ -73,7 +73,13 @@ class Door:
     async def search(self, access: Access, query: SearchQuery, *, asked: str = "") -> SearchPage:
         """One page of what this caller may see; `asked` is the query string, for the audit."""
         return await self.reading(
-            access, lambda reads: reads.search(query), action="E", interaction="search-type", type=query.type, asked=asked
+            access,
+            lambda reads: reads.search(query),
+            briefly=lambda reads: reads.search_briefly(query),
+            action="E",
+            interaction="search-type",
+            type=query.type,
+            asked=asked,
         )
 
     async def read_many(self, access: Access, keys: Sequence[Key], *, interaction: str = "read") -> list[Version]:
@@ -85,6 +91,7 @@ class Door:
         access: Access,
         work: Callable[[Reads], T],
         *,
+        briefly: Callable[[Reads], T | None] = lambda _: None,
         action: Action = "R",
         interaction: str,
         key: Key | None = None,
@@ -92,10 +99,15 @@ class Door:
         type: str = "",
         asked: str = "",
     ) -> T:
-        """Several reads that are one interaction: `work` runs beside the event loop; one AuditEvent names all patients seen."""
+        """Several reads that are one interaction: `work` runs beside the event loop; one AuditEvent names all patients seen.
+
+        `briefly` is tried first, on the loop: the way to a thread and back, and two threads that take turns at the
+        interpreter's lock with every step of SQLite, cost more than most searches.
+        """
         reads = self.reads(access)
         try:
-            result = await asyncio.to_thread(work, reads)
+            found = briefly(reads)
+            result = await asyncio.to_thread(work, reads) if found is None else found
         except HubError as error:
             await self._leave(access, action, interaction, outcome=REFUSED, key=key, keys=keys, type=type, query=asked)
             error.audited = True

@@ -29,7 +29,7 @@ class BadLink(HubError):
 
 class LinkSigner:
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._signing = hmac.new(key, digestmod=hashlib.sha256)
 
     @classmethod
     def of_folder(cls, folder: Path) -> LinkSigner:
@@ -62,8 +62,9 @@ class LinkSigner:
     def sign(self, access: Access, query: str, position: str) -> str:
         """A signature over caller, query (path and parameters, in order) and position."""
         text = "\x1f".join((access.token_id or access.name, access.facility, query, position))
-        digest = hmac.digest(self._key, text.encode(), hashlib.sha256)
-        return base64.urlsafe_b64encode(digest[:24]).decode()
+        signing = self._signing.copy()  # unlike hmac.digest it keeps the interpreter's lock, which others queue for
+        signing.update(text.encode())
+        return base64.urlsafe_b64encode(signing.digest()[:24]).decode()
 
     def check(self, access: Access, query: str, position: str, signature: str) -> None:
         """Raise BadLink unless `sign` gave this signature to the same caller for the same query and position."""

@@ -14,6 +14,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
@@ -21,9 +22,11 @@ import uvloop
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hub.api.formats import Formats
 from hub.api.headers import SecurityHeaders
-from hub.api.service import install_fhir
+from hub.api.service import FhirFirst, add_fhir, unexpected
 from hub.app import Hub, bare_app, open_front
+from hub.serving.accepting import Acceptor, Connections, Counts
 from hub.serving.tunnel import SETTLE, Gone, Tunnel
 from hub.settings import load_county
 from profiles.validation import known_type
@@ -56,20 +59,51 @@ class Front:
 
 
 class Server(uvicorn.Server):
-    """Stops when told to by the writing process, never by a signal."""
+    """Stops when told to by the writing process, never by a signal; takes no more than its share of connections."""
+
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+        super().__init__(config)
+        self._connections = self.server_state.connections = connections
+        self._acceptors: list[Acceptor] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.servers = []
+        self._acceptors = [Acceptor(each, self._protocol, self._connections) for each in sockets or ()]
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for acceptor in self._acceptors:
+            acceptor.close()
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state={}
+        )
+        return made
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-async def run(listener: socket.socket, pair: socket.socket, data: Path, config: Path | None) -> None:
+@dataclass(frozen=True)
+class Place:
+    """Where a front stands among the others."""
+
+    listener: socket.socket
+    pair: socket.socket
+    counts: Counts
+    number: int
+
+
+async def run(place: Place, data: Path, config: Path | None) -> None:
     go, stop = asyncio.Event(), asyncio.Event()
 
     async def hear(word: str) -> None:
         {"go": go, "stop": stop}[word].set()
 
-    tunnel = await Tunnel.over(pair, control=hear)
+    tunnel = await Tunnel.over(place.pair, control=hear)
     listening = asyncio.create_task(tunnel.run())
     listening.add_done_callback(lambda _: os._exit(0))  # without the writing process there is no hub
     await go.wait()
@@ -79,8 +113,9 @@ async def run(listener: socket.socket, pair: socket.socket, data: Path, config: 
         asyncio.run_coroutine_threadsafe(tunnel.ask(SETTLE), loop).result()
 
     hub = open_front(data, load_county(config), settle=settle)
-    server = Server(server_config(Front(fhir_app(hub, config.parent if config else data), tunnel)))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    answering = Front(fhir_app(hub, config.parent if config else data), tunnel)
+    server = Server(server_config(answering), Connections(place.counts, place.number))
+    serving = asyncio.create_task(server.serve(sockets=[place.listener]))
     await asyncio.to_thread(gc.freeze)
     while not server.started:
         await asyncio.sleep(0.01)
@@ -91,18 +126,34 @@ async def run(listener: socket.socket, pair: socket.socket, data: Path, config: 
     hub.close()
 
 
-def fhir_app(hub: Hub, beside: Path) -> FastAPI:
+class Shell:
+    """The application without the layers that FastAPI puts around it, which are a tenth of what a read costs."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._inner = SecurityHeaders(Formats(FhirFirst(app)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = self._app
+        try:
+            await self._inner(scope, receive, send)
+        except Exception as error:  # answered here, before the server's own log repeats the exception's text
+            await unexpected(error)(scope, receive, send)
+
+
+def fhir_app(hub: Hub, beside: Path) -> ASGIApp:
     app = bare_app(hub)
     hub.terminology.look_beside(beside)
-    install_fhir(app)
-    app.add_middleware(SecurityHeaders)
-    return app
+    add_fhir(app)
+    return Shell(app)
 
 
 def server_config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=64 * 1024,  # what subscribers say is short
         lifespan="off",
         log_level="warning",
         access_log=False,  # paths of searches may carry what a client should not have put there
@@ -114,13 +165,14 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
     )
 
 
-def main(listener: str, pair: str, data: str, config: str) -> None:
-    """Arguments as `hub.serving.fronts` gives them: two descriptors, the data folder, county.toml or ""."""
+def main(listener: str, pair: str, counts: str, number: str, fronts: str, data: str, config: str) -> None:
+    """As `hub.serving.fronts` says: three descriptors, which front of how many, the data folder, county.toml or ""."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     sys.setswitchinterval(0.0005)
-    sockets = socket.socket(fileno=int(listener)), socket.socket(fileno=int(pair))
+    shared = Counts(int(counts), int(fronts))
+    place = Place(socket.socket(fileno=int(listener)), socket.socket(fileno=int(pair)), shared, int(number))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(*sockets, Path(data), Path(config) if config else None))
+        runner.run(run(place, Path(data), Path(config) if config else None))
 
 
 if __name__ == "__main__":

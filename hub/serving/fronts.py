@@ -13,6 +13,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from hub.serving.accepting import ABSENT, Counts
 from hub.serving.tunnel import Gone, Tunnel
 
 log = logging.getLogger(__name__)
@@ -23,8 +24,9 @@ STOP_SECONDS = 15.0
 
 @dataclass
 class Front:
-    """A process and our end of its tunnel."""
+    """A process, which of the fronts it is, and our end of its tunnel."""
 
+    number: int
     process: subprocess.Popen[bytes]
     pair: socket.socket
 
@@ -36,13 +38,15 @@ class Command:
     listener: socket.socket
     data: Path
     config: Path | None
+    counts: Counts
+    fronts: int
 
-    def start(self) -> Front:
+    def start(self, number: int) -> Front:
         """The process prepares itself while the store is opened; it listens when it hears "go"."""
         ours, theirs = socket.socketpair()
         with theirs:
-            descriptors = self.listener.fileno(), theirs.fileno()
-            arguments = [*map(str, descriptors), str(self.data), str(self.config or "")]
+            descriptors = self.listener.fileno(), theirs.fileno(), self.counts.descriptor
+            arguments = [*map(str, (*descriptors, number, self.fronts)), str(self.data), str(self.config or "")]
             process = subprocess.Popen(
                 [sys.executable, "-m", "hub.serving.front", *arguments],
                 pass_fds=descriptors,
@@ -50,15 +54,16 @@ class Command:
                 start_new_session=True,  # Ctrl-C reaches the writing process alone, which stops the others in order
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
-        return Front(process, ours)
+        return Front(number, process, ours)
 
 
 class Fronts:
     """`started` before the store was opened; `serve` answers what they hand on."""
 
-    def __init__(self, command: Command, count: int) -> None:
-        self._command = command
-        self._started = [command.start() for _ in range(count)]
+    def __init__(self, listener: socket.socket, data: Path, config: Path | None, count: int) -> None:
+        self._counts = Counts.of(count)
+        self._command = Command(listener, data, config, self._counts, count)
+        self._started = [self._command.start(number) for number in range(count)]
         self._tunnels: set[Tunnel] = set()
         self._stopping = False
         self._up = asyncio.Event()
@@ -93,7 +98,7 @@ class Fronts:
                 return
             log.error("a front process ended with status %s and is started again", front.process.returncode)
             await asyncio.sleep(AGAIN_SECONDS)
-            front = self._command.start()
+            front = self._command.start(front.number)
 
     async def _one(self, front: Front, app: ASGIApp) -> None:
         async def hear(word: str) -> None:
@@ -111,6 +116,7 @@ class Fronts:
             pass
         finally:
             self._tunnels.discard(tunnel)
+            self._counts.state(front.number, ABSENT)
             await asyncio.to_thread(_ended, front.process)
 
 

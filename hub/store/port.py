@@ -303,6 +303,9 @@ class ResourceStore(Protocol):
     def search(self, query: SearchQuery, scope: Scope) -> SearchPage:
         """One page. `query.after` is a former page's `next`. Raise TooCostly past the statement limit."""
 
+    def search_briefly(self, query: SearchQuery, scope: Scope) -> SearchPage | None:
+        """The same page if it takes no more than a few milliseconds, on the event loop itself; None: it takes `search`."""
+
     def visible(self, version: Version, scope: Scope) -> bool:
         """The policy applied to one resource: the second check, on the way out."""
 

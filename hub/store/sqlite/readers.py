@@ -76,10 +76,10 @@ class Readers:
 
 
 @contextmanager
-def limited(connection: apsw.Connection, seconds: float) -> Iterator[None]:
+def limited(connection: apsw.Connection, seconds: float, *, steps: int = STEPS_BETWEEN_LOOKS) -> Iterator[None]:
     """Raise TooCostly when the statements inside run longer than this."""
     end = time.monotonic() + seconds
-    connection.set_progress_handler(lambda: time.monotonic() > end, STEPS_BETWEEN_LOOKS)
+    connection.set_progress_handler(lambda: time.monotonic() > end, steps)
     try:
         yield
     except apsw.InterruptError:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hub.search.query import SearchQuery
 from hub.store.indexer import Indexer
-from hub.store.port import HistoryPage, Key, Outcome, Scope, SearchPage, SourceTally, UnmappedCode, Version
+from hub.store.port import HistoryPage, Key, Outcome, Scope, SearchPage, SourceTally, TooCostly, UnmappedCode, Version
 from hub.store.sqlite import changes, checking, items, outcomes, people, versions
 from hub.store.sqlite.copying import Progress, copy_database, untold
 from hub.store.sqlite.functions import register
@@ -20,6 +20,8 @@ from hub.store.sqlite.readers import Readers, limited
 from hub.store.sqlite.search import Search, Thresholds
 
 STATEMENT_SECONDS = 10.0
+BRIEF_SECONDS = 0.004
+BRIEF_STEPS = 500  # of SQLite's virtual machine: a few rows that must be read from a disk
 
 
 class SqliteReads:
@@ -78,6 +80,13 @@ class SqliteReads:
     def search(self, query: SearchQuery, scope: Scope) -> SearchPage:
         with self._readers.snapshot() as connection, limited(connection, self._limit):
             return Search(connection, self._names, self._indexer, query, scope, self._thresholds).page()
+
+    def search_briefly(self, query: SearchQuery, scope: Scope) -> SearchPage | None:
+        try:
+            with self._readers.snapshot() as connection, limited(connection, BRIEF_SECONDS, steps=BRIEF_STEPS):
+                return Search(connection, self._names, self._indexer, query, scope, self._thresholds).page()
+        except TooCostly:
+            return None
 
     def visible(self, version: Version, scope: Scope) -> bool:
         if scope.everything:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx
 import psutil
@@ -119,3 +120,12 @@ def test_no_process_outlives_the_one_that_writes(hub):
 )
 def test_only_reads_of_a_type_are_answered_by_a_front(method, path, here):
     assert read_only({"type": "http", "method": method, "path": path}) is here
+
+
+def test_connections_are_shared_out_evenly(hub):
+    with ExitStack() as opened:
+        for _ in range(12):
+            assert opened.enter_context(httpx.Client(base_url=hub.url, timeout=30)).get("/health").status_code == 200
+        held = [len([c for c in front.net_connections() if c.status == "ESTABLISHED"]) for front in fronts(hub)]
+        assert sum(held) >= 12
+        assert max(held) - min(held) <= 2
