@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import urlencode
 
 from hub.api.call import Call
+from hub.api.parameters import pairs_of
 from hub.errors import Invalid
 from hub.security.links import POSITION, SIGNATURE
 
@@ -14,7 +15,10 @@ Pairs = list[tuple[str, str]]
 
 
 def query_pairs(call: Call) -> Pairs:
-    """What was asked; a page link keeps `_format` too, so that a client may follow it as it is."""
+    """What was asked; a page link keeps `_format` too, so that a client may follow it as it is. Raise Invalid: no UTF-8."""
+    asked: bytes = call.request.scope["query_string"]
+    if b"%" in asked:
+        pairs_of(asked.decode("latin-1"))
     return [(name, value) for name, value in call.request.query_params.multi_items() if name not in (POSITION, SIGNATURE)]
 
 

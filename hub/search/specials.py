@@ -50,13 +50,17 @@ def _unanswered(_type: str, name: str, _text: str, _context: Context) -> Conditi
     raise not_supported(f"{shown(name.partition(':')[0])}")
 
 
+def _within_a_chain(_type: str, _name: str, _text: str, _context: Context) -> Condition:
+    raise not_supported("'_filter' within a chain or _has")
+
+
 def _whole_system(_type: str, _name: str, _text: str, _context: Context) -> Condition:
     raise NotUnderstood("'_type' belongs to a search of the whole system")
 
 
 SPECIAL: dict[str, Callable[[str, str, str, Context], Condition]] = {
     "_type": _whole_system,
-    "_filter": _unanswered,  # within a chain
+    "_filter": _within_a_chain,
     "_text": _words,
     "_content": _words,
     "_list": _list,

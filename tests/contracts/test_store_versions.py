@@ -30,6 +30,7 @@ def test_a_saved_resource_comes_back_with_its_version_and_every_member_as_it_was
     assert resource["meta"]["lastUpdated"] == "2023-11-14T22:13:20.000Z"
     assert read.etag == 'W/"1"'
     assert read.patient == "p1"
+    assert {type(read.version), type(read.updated)} == {int}
 
 
 def test_the_same_content_again_makes_no_version_and_other_content_does(store):

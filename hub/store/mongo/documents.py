@@ -182,7 +182,7 @@ def version_of(resource_type: str, document: Document) -> Version:
         type=resource_type,
         id=document["i"] if "i" in document else document["_id"],
         version=document["v"],
-        updated=document["lu"],
+        updated=int(document["lu"]),  # BSON's own kind of integer would go further
         deleted=document["m"] == "DELETE",
         body=document["body"],
         method=document["m"],

@@ -152,3 +152,16 @@ async def test_injections_find_nothing_and_break_nothing(admin: Client, paramete
                 assert value not in answer.text
         elif name not in ("identifier:not", "birthdate", "_lastUpdated", "_sort", "_count", "_include", "_revinclude"):
             assert "entry" not in body, value
+
+
+@pytest.mark.parametrize("address", ["/fhir/Patient?name=%F0%28", "/fhir?_type=Patient&name=%FF", "/fhir/_history?_since=%FF"])
+async def test_an_address_that_is_not_utf8_is_refused_as_a_form_is(admin: Client, address: str) -> None:
+    answer = await admin.get(address)
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "invalid")
+    assert "UTF-8" in answer.json()["issue"][0]["diagnostics"]
+
+
+async def test_a_filter_within_has_is_refused_by_that_name(admin: Client) -> None:
+    answer = await admin.get("/fhir/Patient?_has:Observation:patient:_filter=code eq x")
+    assert answer.status_code == 400
+    assert "within a chain or _has" in answer.json()["issue"][0]["diagnostics"]
