@@ -19,6 +19,7 @@ from hub.clock import instant
 from hub.errors import Invalid
 from hub.search.parameters import Registry, SearchParameter
 from hub.security.policy import SERVER_OWNED_TYPES
+from hub.subscriptions.capabilities import offered_topics, subscribing
 from profiles.structures import compartments
 from profiles.validation import resource_types
 
@@ -112,7 +113,7 @@ class Capabilities:
             "fhirVersion": "4.0.1",
             "format": list(FORMATS),
             "patchFormat": list(PATCH_FORMATS),
-            "rest": [self._rest(known, normative=normative)],
+            "rest": [{**subscribing(base), **self._rest(known, normative=normative)}],
         }
 
     def _rest(self, known: Registry, *, normative: bool) -> dict[str, Any]:
@@ -154,6 +155,8 @@ class Capabilities:
         resource["searchInclude"] = ["*", *(f"{kind}:{code}" for code in includes)]
         resource["searchRevInclude"] = ["*", *sorted(referring)]
         resource["searchParam"] = [_parameter(parameters[code]) for code in sorted(parameters)]
+        if kind == "Subscription":
+            resource |= offered_topics()
         if of_type := [{"name": name, "definition": url} for type, name, url in found if type == kind]:
             resource["operation"] = of_type
         return resource

@@ -15,7 +15,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub import fhir_json
@@ -33,6 +33,9 @@ from hub.bulk.imports import IMPORT_ROUTES
 from hub.errors import HubError, operation_outcome
 from hub.graphql.operations import GRAPHQL_ROUTES
 from hub.search.parameters import Registry, in_force
+from hub.subscriptions.operations import SUBSCRIPTION_ROUTES
+from hub.subscriptions.websocket import ADDRESS as WEBSOCKET_ADDRESS
+from hub.subscriptions.websocket import websocket
 from hub.terminology.capabilities import terminology_capabilities
 from hub.terminology.operations import TERMINOLOGY_ROUTES
 
@@ -136,6 +139,7 @@ ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
     ("POST", ONE + "/$meta-delete", meta.delete, False),
     *TERMINOLOGY_ROUTES,
     *GRAPHQL_ROUTES,
+    *SUBSCRIPTION_ROUTES,
     *EXPORT_ROUTES,
     *IMPORT_ROUTES,
     ("POST", ALL + "/$validate", validate.validate_type, False),
@@ -173,6 +177,7 @@ def fhir_routes() -> list[BaseRoute]:
     served: list[BaseRoute] = [
         Route("/fhir/metadata", metadata, methods=["GET"]),
         Route("/fhir/openapi.json", openapi_document, methods=["GET"]),
+        WebSocketRoute(WEBSOCKET_ADDRESS, websocket),
     ]
     return served + [Route(path, Endpoint(run, any_format), methods=[method]) for method, path, run, any_format in ROUTES]
 

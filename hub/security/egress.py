@@ -14,9 +14,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import urlsplit
 
 import httpx
@@ -139,13 +141,19 @@ async def _post(target: Target, address: Address, headers: Mapping[str, str], bo
         content=body,
         extensions=extensions,
     )
-    async with httpx.AsyncHTTPTransport(trust_env=False) as transport:
+    async with httpx.AsyncHTTPTransport(verify=_certificates(), trust_env=False) as transport:
         answer = await transport.handle_async_request(request)
         try:
             await _drained(answer)
         finally:
             await answer.aclose()
     return Answer(answer.status_code, answer.headers.get("retry-after", ""))
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read once: that takes longer than a call."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 async def _drained(answer: httpx.Response) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -151,13 +151,10 @@ class Planner:
         if not outcome.ok:
             self._settle_failure(transaction, id, former, outcome, now)
             return
-        done = max(former.done, attempt.last)
-        sent = former.sent if attempt.nothing else now
-        put_progress(transaction, id, Progress(done=done, sent=sent))
-        prune(transaction, id, former=former.done, done=done)
+        owner = attempt.registration.owner
+        acknowledge(transaction, attempt.registration, owner, last=attempt.last, events=attempt.events, now=now)
         if attempt.kind == "handshake":
             conclude(transaction, id, "active", now)
-        _audit(transaction, attempt, now)
 
     def _settle_failure(self, transaction: Transaction, id: str, former: Progress, outcome: Outcome, now: int) -> None:
         since = former.since or now
@@ -238,19 +235,24 @@ def _seconds(retry_after: str) -> float | None:
     return (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
 
 
-def _audit(transaction: Transaction, attempt: Attempt, now: int) -> None:
-    """What left the hub, in whose name."""
-    shown = [each for each in attempt.events if each.known]
+def acknowledge(
+    transaction: Transaction, registration: Registration, reader: Access, *, last: int, events: Sequence[Seen], now: int
+) -> None:
+    """Everything to `last` was delivered; what left the hub, and in whose name, is audited."""
+    former = progress_in(transaction, registration.id)
+    done = max(former.done, last)
+    put_progress(transaction, registration.id, Progress(done=done, sent=now))
+    prune(transaction, registration.id, former=former.done, done=done)
+    shown = [each for each in events if each.known]
     if not shown:
         return
-    registration = attempt.registration
     keys = [Key(each.numbered.event.type, each.numbered.event.id) for each in shown]
     event = audit_event(
-        registration.owner,
+        reader,
         action="R",
         interaction="operation",
         keys=[Key("Subscription", registration.id), *keys],
         patients=[each.version.patient for each in shown if each.version is not None and each.version.patient],
         now=now,
     )
-    save_event(transaction, event, registration.owner.facility, now)
+    save_event(transaction, event, reader.facility, now)

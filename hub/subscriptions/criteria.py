@@ -30,6 +30,7 @@ class Trigger:
     current: tuple[Condition, ...] | None = None  # both decided by the resource alone
     previous: tuple[Condition, ...] | None = None
     logic: QueryCriteria = ANYTHING
+    path: str = ""  # FHIRPath that must hold as well
     filters: tuple[Condition, ...] = ()  # what the subscriber asks
 
 
@@ -84,7 +85,7 @@ def _of_topic(topic: Topic, now: int) -> Iterable[Trigger]:
         logic = each.query_criteria
         current = conditions_of(logic.current, now)[1] if logic.current else None
         previous = conditions_of(logic.previous, now)[1] if logic.previous else None
-        yield Trigger(each.resource, frozenset(each.supported_interaction), current, previous, logic)
+        yield Trigger(each.resource, frozenset(each.supported_interaction), current, previous, logic, each.fhir_path_criteria)
 
 
 def _filters(topic: Topic, stated: Iterable[str], now: int) -> Mapping[str, tuple[Condition, ...]]:

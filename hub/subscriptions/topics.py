@@ -30,6 +30,7 @@ class ResourceTrigger(msgspec.Struct, frozen=True, rename="camel"):
     resource: str
     supported_interaction: tuple[Change, ...] = ("create", "update", "delete")
     query_criteria: QueryCriteria = QueryCriteria()
+    fhir_path_criteria: str = msgspec.field(default="", name="fhirPathCriteria")  # of the resource as it is after the change
     description: str = ""
 
 

@@ -22,6 +22,7 @@ from hub.subscriptions.criteria import Parts, Trigger, names_patient, triggers_o
 from hub.subscriptions.outbox import Change, Event, Registration, enqueue, generation_in, progress_in, registrations_in
 from hub.subscriptions.signal import ring
 from hub.subscriptions.state import conclude
+from profiles.fhirpath import CannotEvaluate, Env, compiled
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class Awaited:
 
     def _triggers(self, trigger: Trigger, change: Change, after: Indexed | None) -> bool:
         """https://hl7.org/fhir/R5/subscriptiontopic-definitions.html#SubscriptionTopic.resourceTrigger.queryCriteria"""
-        if change not in trigger.changes:
+        if change not in trigger.changes or (trigger.path and not _holds(after, trigger.path)):
             return False
         tests = []
         before = None if change == "create" else self._before
@@ -186,3 +187,13 @@ def _indexed(version: Version | None) -> Indexed | None:
 
 def _all(one: Indexed, conditions: Iterable[Condition]) -> bool:
     return all(fulfils(one, condition, NoWorld()) for condition in conditions)
+
+
+def _holds(one: Indexed | None, path: str) -> bool:
+    """https://hl7.org/fhir/R5/subscriptiontopic-definitions.html#SubscriptionTopic.resourceTrigger.fhirPathCriteria"""
+    if one is None:
+        return False
+    try:
+        return compiled(path, one.type).truth(one.resource, Env(one.resource, one.resource)) is True
+    except CannotEvaluate:
+        return False

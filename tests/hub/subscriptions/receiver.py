@@ -115,5 +115,5 @@ def subscription(id: str, endpoint: str, criteria: str = "Observation?code=2345-
         "status": "requested",
         "reason": "a test",
         "criteria": criteria,
-        "channel": {name: value for name, value in hook.items() if value is not None},
+        "channel": {name: value for name, value in hook.items() if value},
     }
