@@ -6,26 +6,24 @@ it looks whether it still holds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from hub import fhir_json
-from hub.api.call import ID
-from hub.api.negotiation import RESOURCE_BYTES
-from hub.api.validity import names_profiles
 from hub.errors import HubError, Invalid
 from hub.search.custom import Custom
 from hub.search.entries import Entry
 from hub.search.extract import Extractor, patient_of
 from hub.search.parameters import published
-from hub.security.policy import is_golden
-from hub.security.writes import SUBJECTS
 from hub.store.content import halves, owned
 from hub.store.port import Key, Prepared
-from profiles.names import FACILITY_TAG
+from profiles.names import FACILITY_TAG, GOLDEN, HUB_TAG
 from profiles.validation import ValidationIssue, refusing, validate
 
+LONGEST = 16 << 20  # bytes of a line
+_id = re.compile(r"[A-Za-z0-9\-.]{1,64}").fullmatch
 Prepare = Callable[[str, Iterable[Entry]], Any]
 
 
@@ -37,7 +35,7 @@ class Ready(NamedTuple):
     tags: tuple[str, ...]  # facilities that the resource was tagged with
     subjects: tuple[str, ...]  # Patients that it is about
     golden: bool
-    profiled: bool  # it names profiles, which only the hub can look at
+    profiled: bool  # it may name profiles, which only the hub can look at
     issues: bytes  # an OperationOutcome of rules that it breaks and that do not keep it out
 
     @property
@@ -62,6 +60,7 @@ class Setting:
     strict: bool
     customs: tuple[Custom, ...]
     prepare: Prepare
+    subjects: tuple[str, ...]  # elements that refer to whom a resource is about
 
     def extractor(self) -> Extractor:
         return Extractor(published().extended(each for custom in self.customs for each in custom.parameters()))
@@ -78,8 +77,8 @@ class Preparer:
 
     def of(self, line: int, text: bytes) -> Ready | Refused:
         try:
-            if len(text) > RESOURCE_BYTES:
-                raise Invalid(f"a line of more than {RESOURCE_BYTES} bytes")
+            if len(text) > LONGEST:
+                raise Invalid(f"a line of more than {LONGEST} bytes")
             return self._ready(line, fhir_json.parse(text))
         except HubError as error:
             return Refused(line, fhir_json.dump(error.outcome()))
@@ -89,9 +88,10 @@ class Preparer:
         if issues and (refused := refusing(issues, strict=self._setting.strict)):
             return Refused(line, outcome_of(refused))
         kind, id = resource["resourceType"], resource.get("id")
-        if not isinstance(id, str) or not ID.fullmatch(id):
+        if not isinstance(id, str) or not _id(id):
             raise Invalid("a resource to be imported has an id", expression=(f"{kind}.id",))
-        tags = _facilities(resource)
+        meta = resource.get("meta") or {}
+        tags = _codes(meta, FACILITY_TAG)
         facility = self._setting.facility or (tags[0] if tags else "")
         content = owned(resource, id=id, facility=facility)
         patient = patient_of(content)
@@ -100,28 +100,25 @@ class Preparer:
             line,
             (kind, id, facility, patient, *halves(content), index),
             tags,
-            subjects_of(resource, patient),
-            is_golden(resource),
-            names_profiles(resource),
+            self._subjects(resource, patient),
+            kind == "Patient" and GOLDEN in _codes(meta, HUB_TAG),
+            "profile" in meta or kind == "Bundle",
             outcome_of(issues) if issues else b"",
         )
 
+    def _subjects(self, resource: dict[str, Any], patient: str) -> tuple[str, ...]:
+        """Ids of the Patients that the resource is about."""
+        if resource["resourceType"] == "Patient":
+            return ()
+        found = {patient: None} if patient else {}
+        for name in self._setting.subjects:
+            stated = resource.get(name)
+            for reference in stated if isinstance(stated, list) else (stated,):
+                text = reference.get("reference") if isinstance(reference, dict) else None
+                if isinstance(text, str) and text.startswith("Patient/"):
+                    found[text.split("/")[1]] = None
+        return tuple(found)
 
-def _facilities(resource: dict[str, Any]) -> tuple[str, ...]:
-    meta = resource.get("meta")
-    tags = meta.get("tag", ()) if meta else ()
-    return tuple(str(tag.get("code", "")) for tag in tags if tag.get("system") == FACILITY_TAG)
 
-
-def subjects_of(resource: dict[str, Any], patient: str) -> tuple[str, ...]:
-    """Ids of the Patients that the resource is about."""
-    if resource["resourceType"] == "Patient":
-        return ()
-    found = {patient: None} if patient else {}
-    for name in SUBJECTS:
-        stated = resource.get(name)
-        for reference in stated if isinstance(stated, list) else (stated,):
-            text = reference.get("reference") if isinstance(reference, dict) else None
-            if isinstance(text, str) and text.startswith("Patient/"):
-                found[text.split("/")[1]] = None
-    return tuple(found)
+def _codes(meta: dict[str, Any], system: str) -> tuple[str, ...]:
+    return tuple(str(tag.get("code", "")) for tag in meta.get("tag", ()) if tag.get("system") == system)

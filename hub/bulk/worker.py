@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import gc
 import marshal
-import os
 import signal
 import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from threading import Thread
 from typing import Any
 
 from hub.bulk.ready import Preparer, Ready
-from hub.ingest.worker import end_with_parent
+from hub.orphans import end_with_parent
 
 Piece = tuple[str, int, int]  # file, and from which byte to which
 
 
 def serve(connection: Connection) -> None:
     """A Setting once, then pieces; an answer a piece."""
-    Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
+    end_with_parent()
     with suppress(EOFError, ConnectionError, KeyboardInterrupt):
         preparer = Preparer(connection.recv())
         gc.freeze()

@@ -6,14 +6,13 @@ import os
 import resource
 import signal
 import sys
-import threading
-import time
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from hub.ingest.mapping import attempt
+from hub.orphans import end_with_parent
 from hub.store.blobs import BlobStore
 from mappers.base import MappingContext
 from profiles.validation import validate
@@ -23,7 +22,7 @@ USUAL = ("Patient", "Encounter", "ServiceRequest", "Specimen", "Observation", "D
 
 def serve(connection: Connection) -> None:
     """The worker: contexts once, then lists of entries; an answer an entry. Ends when the hub does."""
-    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
+    end_with_parent()
     with suppress(EOFError, ConnectionError, KeyboardInterrupt):
         contexts, folder, memory, modules = connection.recv()
         for module in modules:
@@ -36,13 +35,6 @@ def serve(connection: Connection) -> None:
         while True:
             for entry in connection.recv():
                 connection.send(attempt(entry, contexts.get(entry.record.source, MappingContext()), blobs))
-
-
-def end_with_parent(parent: int) -> None:
-    """A worker whose hub was killed while it mapped must not go on alone."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(0)
 
 
 def _limit_memory(more: int) -> None:

@@ -1,0 +1,18 @@
+"""A process beside the hub ends when the hub does, however that ends."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+
+def end_with_parent() -> None:
+    """Watch from now on."""
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(0)
