@@ -86,6 +86,7 @@ class Effect:
         changed: list[Key] = []
         found: list[Key] = []
         issues: list[Issue] = []
+        transaction.expect(map(key_of, mapped.changes))
         for change in mapped.changes:
             key = key_of(change)
             if change.mode == "union" and key in there:

@@ -192,6 +192,9 @@ class Transaction(Protocol):
         Raise VersionConflict if the current version is not `if_match`.
         """
 
+    def expect(self, keys: Iterable[Key]) -> None:
+        """`current` and `stamps` of these will be asked for, one by one: a store that is far away may look them up together."""
+
     def current_of(self, keys: Sequence[Key]) -> dict[Key, Version]:
         """The newest versions of those that ever were, deletions included; one question for many."""
 

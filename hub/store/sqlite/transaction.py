@@ -99,6 +99,9 @@ class SqliteTransaction:
         self._connection.execute("INSERT OR REPLACE INTO body VALUES (?, ?)", (head.rid, body))
         return Saved(_version(key, head, body), created=former is None, changed=True)
 
+    def expect(self, keys: Iterable[Key]) -> None:
+        """Each is found as quickly by itself."""
+
     def current_of(self, keys: Sequence[Key]) -> dict[Key, Version]:
         found = {}
         for kind, ids in prepared.by_type(keys).items():
