@@ -15,6 +15,7 @@ from hub.api.responses import error_answer
 from hub.errors import HubError, NotAllowed
 from hub.ingest.run import IntakeService
 from hub.store.port import ResourceStore, SourceTally
+from hub.subscriptions.status import subscriptions_status
 
 if TYPE_CHECKING:
     from hub.app import Hub
@@ -40,7 +41,7 @@ def install_status(app: FastAPI, intake: IntakeService) -> None:
 
 def intake_status(intake: IntakeService, store: ResourceStore) -> dict[str, Any]:
     """Per channel: received, duplicates, done, dead, issues (records that have some), resources; what waits; the newest dead
-    records with their reasons; and the codes that most records hold and no table maps."""
+    records with their reasons; how subscriptions stand; and the codes that most records hold and no table maps."""
     counts, tallies = intake.journal.counts(), store.tallies()
     states = {state.name: state for state in intake.states()}
     channels = []
@@ -64,5 +65,6 @@ def intake_status(intake: IntakeService, store: ResourceStore) -> dict[str, Any]
         "problem": intake.pipeline.problem,
         "channels": channels,
         "dead": [{"seq": o.seq, "source": o.source, "facility": o.facility, "kind": o.kind, "reason": o.reason} for o in dead],
+        "subscriptions": subscriptions_status(store),
         "unmapped": [asdict(code) for code in store.unmapped(MOST_LISTED)],
     }

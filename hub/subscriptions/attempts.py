@@ -20,6 +20,7 @@ from hub.store.port import Key, ResourceStore, Transaction
 from hub.subscriptions.outbox import (
     Progress,
     Registration,
+    Standing,
     State,
     events_in,
     number_in,
@@ -86,8 +87,9 @@ class Planner:
         self._reads = reads
         self._checked: dict[str, int] = {}
 
-    def due(self, registration: Registration) -> bool:
+    def due(self, standing: Standing) -> bool:
         """Whether `next` has something to do."""
+        registration, progress = standing.registration, standing.progress
         if registration.state not in ("requested", "active"):
             return False
         now, id = self._clock(), registration.id
@@ -97,10 +99,9 @@ class Planner:
             return True
         if registration.channel == "websocket":
             return False
-        progress = progress_in(self._store, id)
         if progress.next > now:
             return False
-        waiting = number_in(self._store, id) > progress.done
+        waiting = standing.number > progress.done
         return waiting or registration.state == "requested" or self._heartbeat_due(registration, progress, now)
 
     def next(self, id: str) -> Attempt | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from contextlib import suppress
 from functools import partial
 
@@ -19,7 +20,7 @@ from hub.settings import SubscriptionSettings
 from hub.store.lease import Lease
 from hub.store.port import ResourceStore, Transaction
 from hub.subscriptions.attempts import Attempt, Outcome, Planner, failed, outcome_of
-from hub.subscriptions.outbox import NUMBERS, PROGRESS, generation_in, registration_in, registrations_in, sweep
+from hub.subscriptions.outbox import generation_in, orphans_in, registration_in, standings_in, sweep
 from hub.subscriptions.signal import Bell
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 LEASE = "subscriptions"
 SECONDS = 30.0  # for one call, unless the subscription says how long
 STOP_SECONDS = 5.0
+SWEEP_EVERY, SWEEP_AGAIN = 60.0, 1.0
 
 
 class Deliverer:
@@ -43,6 +45,7 @@ class Deliverer:
         self._bell: Bell | None = None
         self._working: dict[str, asyncio.Task[None]] = {}
         self._problem = ""
+        self._sweep_at = 0.0
 
     def start(self) -> None:
         self._thread.start()
@@ -99,17 +102,16 @@ class Deliverer:
         del self._working[id]
 
     def _due(self) -> list[str]:
-        self._sweep()
+        if time.monotonic() >= self._sweep_at:
+            self._sweep()
         if generation_in(self._store) is None:
             return []
-        return [registration.id for registration in registrations_in(self._store) if self._planner.due(registration)]
+        return [standing.registration.id for standing in standings_in(self._store) if self._planner.due(standing)]
 
     def _sweep(self) -> None:
-        """What is left of Subscriptions that were deleted."""
-        left = {key for shelf in (NUMBERS, PROGRESS) for key, _ in self._store.items(shelf)}
-        for id in left:
-            if registration_in(self._store, id) is None:
-                self._store.write(partial(_swept, id=id)).result()
+        """What is left of Subscriptions that were deleted, some of it at a time."""
+        more = [self._store.write(partial(_swept, id=id)).result() for id in orphans_in(self._store)]
+        self._sweep_at = time.monotonic() + (SWEEP_AGAIN if any(more) else SWEEP_EVERY)
 
     async def _work(self, id: str, free: asyncio.Semaphore) -> None:
         """One subscription, until nothing of it is due."""
@@ -141,7 +143,6 @@ class Deliverer:
         return failed("the hub stopped")
 
 
-def _swept(transaction: Transaction, id: str) -> None:
-    """Unless it has come back meanwhile."""
-    if registration_in(transaction, id) is None:
-        sweep(transaction, id)
+def _swept(transaction: Transaction, id: str) -> bool:
+    """Unless it has come back meanwhile; True if there is more."""
+    return registration_in(transaction, id) is None and sweep(transaction, id)

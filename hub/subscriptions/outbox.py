@@ -113,6 +113,16 @@ def generation_in(source: Source) -> bytes | None:
     return source.item(GENERATION, "")
 
 
+def shelf_in(source: Source, shelf: str) -> dict[str, bytes]:
+    """All of it, in few questions."""
+    found: dict[str, bytes] = {}
+    after = ""
+    while page := source.items(shelf, after=after):
+        found.update(page)
+        after = page[-1][0]
+    return found
+
+
 # -- events
 
 
@@ -143,6 +153,28 @@ def _name(id: str, number: int) -> str:
 
 def progress_in(source: Source, id: str) -> Progress:
     return _decoded(source.item(PROGRESS, id), Progress) or Progress()
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How far a subscription is."""
+
+    registration: Registration
+    number: int
+    progress: Progress
+
+
+def standings_in(source: Source) -> Iterator[Standing]:
+    """Of every Subscription."""
+    numbers, progress = shelf_in(source, NUMBERS), shelf_in(source, PROGRESS)
+    for registration in registrations_in(source):
+        number = int(numbers.get(registration.id, 0))
+        yield Standing(registration, number, _decoded(progress.get(registration.id), Progress) or Progress())
+
+
+def orphans_in(source: Source) -> set[str]:
+    """Ids of Subscriptions that were deleted and have left something."""
+    left = {*shelf_in(source, NUMBERS), *shelf_in(source, PROGRESS)}
+    return left - set(shelf_in(source, REGISTRATIONS)) if left else set()
 
 
 def put_progress(transaction: Transaction, id: str, progress: Progress) -> None:

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from hub.subscriptions.status import subscriptions_status
 from tests.hub.api.county import observation, patient, served
 from tests.hub.subscriptions.receiver import OUTWARD, SETTINGS, becomes, subscription
 
@@ -113,3 +114,15 @@ async def test_the_end_switches_it_off(hub, receiver):
 
 async def _is(client, id, status):
     return await state(client, id) == status
+
+
+async def test_what_waits_and_why_is_told_without_an_address(hub, receiver):
+    receiver.answer = lambda _: (503, {})
+    client = hub.client("clinician", "CTY")
+    await client.put(subscription("S", receiver.url("/hook?key=of-the-receiver")))
+    await observed(client, 3)
+    await receiver.hears(2, "/hook?key=of-the-receiver")
+    (told,) = subscriptions_status(hub.hub.store)
+    assert (told["pending"], told["problem"], told["status"], told["failures"] > 0) == (3, "HTTP 503", "active", True)
+    assert "127.0.0.1" not in str(told)
+    assert "of-the-receiver" not in str(told)
