@@ -118,6 +118,37 @@ def test_a_password_belongs_into_the_environment_or_a_file_and_is_never_shown(tm
         target_of("postgres://x/y")
 
 
+# -- works that share a transaction
+
+
+def test_a_work_that_fails_among_many_fails_alone_whether_or_not_something_of_it_was_sent(store):
+    save(store, patient(), "first")
+
+    def one(number):
+        def work(t):
+            t.save(patient(number), id=f"p{number}", method="POST")
+            t.put_item("shelf", f"{number}", b"x")
+            if number % 3 == 0:
+                t.find(SearchQuery("Patient", (token("identifier", f"{number}"),)))  # so far it is sent
+            if number % 5 == 0:
+                raise Invalid(f"{number}")
+
+        return store.write(work)
+
+    futures = [one(number) for number in range(60)]
+    for number, future in enumerate(futures):
+        error = future.exception(60)
+        assert (str(error) == f"{number}" and isinstance(error, Invalid)) if number % 5 == 0 else error is None
+    kept = {f"p{number}" for number in range(60) if number % 5}
+    assert set(every_id(store, SearchQuery("Patient", count=100))) == {"first", *kept}
+    assert {key for key, _ in store.items("shelf")} == {id.removeprefix("p") for id in kept}
+
+
+def test_works_that_share_a_transaction_see_what_those_before_them_did(store):
+    futures = [store.write(lambda t, n=n: t.save(patient(n), id="same", method="POST")) for n in range(40)]
+    assert sorted(future.result(60).version.version for future in futures) == list(range(1, 41))
+
+
 # -- several processes
 
 
