@@ -18,12 +18,13 @@ from hub.api.call import Call
 from hub.api.conditional import unchanged
 from hub.api.negotiation import JSON_TYPES, accepted_types, body_of, media_type
 from hub.api.parameters import no_criteria
+from hub.api.read import version_number
 from hub.api.responses import resource_answer, version_headers, written_answer
 from hub.api.shape import check_whole
 from hub.api.validity import checked
 from hub.api.write import check_id, check_type, created
 from hub.errors import NotFound
-from hub.store.port import Key
+from hub.store.port import Key, Version
 
 SHA256 = re.compile(r"[0-9a-f]{64}").fullmatch
 MIME_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;[\x20-\x7e]*)?", re.ASCII).fullmatch
@@ -33,7 +34,17 @@ UPLOAD_BYTES = 64 * 1024 * 1024
 
 
 async def read(call: Call) -> Response:
-    version = await call.hub.door.read(call.access, Key("Binary", call.request.path_params["id"]))
+    return await _shown(call, await call.hub.door.read(call.access, Key("Binary", call.request.path_params["id"])))
+
+
+async def vread(call: Call) -> Response:
+    key = Key("Binary", call.request.path_params["id"])
+    number = version_number(call.request.path_params["version"], key)
+    return await _shown(call, await call.hub.door.vread(call.access, key, number))
+
+
+async def _shown(call: Call, version: Version) -> Response:
+    """As what it is, or as FHIR JSON with its content."""
     if (same := unchanged(call, version)) is not None:
         return same
     resource = fhir_json.load(version.body)

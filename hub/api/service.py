@@ -127,6 +127,7 @@ ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
     ("GET", "/fhir/_history", history.of_system, False),
     ("GET", ALL + "/_history", history.of_type, False),
     ("GET", "/fhir/Binary/{id}", binary.read, True),
+    ("GET", "/fhir/Binary/{id}/_history/{version}", binary.vread, True),
     ("PUT", "/fhir/Binary/{id}", binary.update, True),
     ("POST", "/fhir/Binary", binary.create, True),
     ("POST", "/fhir/_search", search.search_system_by_post, False),

@@ -83,6 +83,15 @@ async def test_binary_is_created_once_where_if_none_exist_says_so(admin: Client)
     assert answers[0].headers["location"] == answers[1].headers["location"]
 
 
+async def test_a_version_of_a_binary_is_read_as_the_binary_is(admin: Client) -> None:
+    await admin.put({"resourceType": "Binary", "id": "b1", "contentType": "text/plain", "data": "YQ=="})
+    await admin.put({"resourceType": "Binary", "id": "b1", "contentType": "text/plain", "data": "Yg=="})
+    contents = [await admin.get(f"/fhir/Binary/b1/_history/{number}", accept="text/plain") for number in (1, 2)]
+    assert [(content.text, content.headers["etag"]) for content in contents] == [("a", 'W/"1"'), ("b", 'W/"2"')]
+    assert (await admin.get("/fhir/Binary/b1/_history/1?_format=json")).json()["data"] == "YQ=="
+    assert (await admin.get("/fhir/Binary/b1/_history/3")).status_code == 404
+
+
 async def test_a_method_not_taken_is_answered_with_those_that_are(admin: Client) -> None:
     answer = await admin.http.post("/fhir/Patient/p1", json={})
     assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD, PATCH, PUT")
