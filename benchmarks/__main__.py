@@ -7,83 +7,77 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
-import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import measures
+from benchmarks import measures, scale
+from benchmarks.figures import Figure, median, table
 from benchmarks.hub import BenchHub
 
 RESULTS = Path(__file__).parent / "results"
-RUNS = 3
+GROWTH = (100_000, 1_000_000)
+INTAKE = ("split", "map", "mllp", "dicom")
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    what: str
-    value: float
-    unit: str
-    goal: str
-    runs: tuple[float, ...]
-    detail: str = ""
-
-
-Measure = Callable[[], tuple[float, str]]  # the value, and what else was seen
-
-
-def _median(what: str, unit: str, goal: str, measure: Measure, runs: int = RUNS) -> Figure:
-    seen = [measure() for _ in range(runs)]
-    values = sorted(value for value, _ in seen)
-    middle = statistics.median_low(values)
-    figure = Figure(what, middle, unit, goal, tuple(values), next(text for value, text in seen if value == middle))
-    sys.stderr.write(f"{what}: {middle:,.1f} {unit} (goal {goal}) {figure.detail}\n")
-    return figure
-
-
-def _figures(count: int, folder: Path) -> Iterator[Figure]:
-    yield _median("HL7 v2 split with full access", "messages/s", "10,000", measures.hl7_split)
-    yield _median("HL7 v2 mapped", "messages/s", "", measures.hl7_map)
-    yield _median("start to first answer", "s", "≤ 2", lambda: measures.start(folder / "start"))
-    with BenchHub(folder / "hub") as hub:
-        yield Figure("memory at rest", measures.memory(hub), "MB", "≤ 200", ())
-        yield _median(f"import, bundles of 500, {count:,} resources", "resources/s", "1,500", lambda: measures.load(hub, count), 1)
-        yield Figure("bytes on disk per resource", measures.size(hub, count), "bytes", "≤ 4,096", ())
-        yield _median("single create, 8 clients", "requests/s", "400", lambda: measures.create(hub))
-        yield _median("read by id, 16 connections, audited", "requests/s", "2,500", lambda: measures.read(hub, count))
-        yield _median(f"search token+patient+date of {count:,}, sorted", "requests/s", "600", lambda: measures.search(hub, count))
-    with BenchHub(folder / "mllp") as hub:
-        yield _median("HL7 v2 end to end, mixed corpus", "messages/s", "150", lambda: measures.end_to_end(hub), 1)
-    with BenchHub(folder / "dicom") as hub:
-        yield _median("C-STORE into the hub, CT", "instances/s", "200", lambda: measures.c_store(hub))
+def _intake(folder: Path, only: frozenset[str]) -> Iterator[Figure]:
+    """HL7 v2 and DICOM, which the size of the store matters little to."""
+    if "split" in only:
+        yield median("HL7 v2 split with full access", "messages/s", "10,000", measures.hl7_split)
+    if "map" in only:
+        yield median("HL7 v2 mapped", "messages/s", "", measures.hl7_map)
+    if "mllp" in only:
+        with BenchHub(folder / "mllp") as hub:
+            yield median("HL7 v2 end to end, mixed corpus", "messages/s", "150", lambda: measures.end_to_end(hub), 1)
+    if "dicom" in only:
+        with BenchHub(folder / "dicom") as hub:
+            yield median("C-STORE into the hub, CT", "instances/s", "200", lambda: measures.c_store(hub))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--resources", type=int, default=100_000, help="how many resources are imported and searched")
+    parser.add_argument("--resources", type=int, nargs="+", default=[100_000], help="sizes of the store: 10000 100000 1000000")
     parser.add_argument("--quick", action="store_true", help="10,000 resources: minutes become a minute")
+    parser.add_argument("--store", choices=scale.STORES, default="sqlite", help="mongodb: a mongod is started, as for the tests")
+    parser.add_argument("--only", nargs="+", choices=(*scale.NAMES, *INTAKE), default=(*scale.NAMES, *INTAKE), metavar="NAME")
+    parser.add_argument("--data", type=Path, help="a folder that keeps what is filled, and is used again as it is")
     arguments = parser.parse_args()
-    count = 10_000 if arguments.quick else arguments.resources
-    with tempfile.TemporaryDirectory(prefix="yitong-bench-") as folder:
-        figures = list(_figures(count, Path(folder)))
+    sizes = [10_000] if arguments.quick else sorted(arguments.resources)
+    only, load = frozenset(arguments.only), os.getloadavg()[0]
+    found: dict[int, list[Figure]] = {}
+    every: list[Figure] = []
+    if arguments.store == "sqlite" and only.intersection(INTAKE):
+        with tempfile.TemporaryDirectory(prefix="yitong-bench-") as folder:
+            every += _intake(Path(folder), only)
+    if only.intersection(scale.NAMES):
+        for size in sizes:
+            found[size] = list(scale.figures(size, arguments.store, arguments.data, only))
+            every += found[size]
+    _write(every, sizes, arguments.store, load)
+    sys.stdout.write(table(every) + scale.growth(found, *GROWTH))
+
+
+def _write(figures: list[Figure], sizes: list[int], store: str, load: float) -> None:
     RESULTS.mkdir(exist_ok=True)
     now = datetime.now(UTC)
-    machine = {"cores": measures.cores(), "python": platform.python_version(), "system": platform.platform(), "resources": count}
-    target = RESULTS / f"{now:%Y-%m-%d}-{count // 1000}k.json"
+    machine = {
+        "cores": measures.cores(),
+        "load_before": round(load, 2),
+        "load_after": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "store": store,
+        "resources": sizes,
+    }
+    target = RESULTS / f"{now:%Y-%m-%d}-{store}-{'-'.join(f'{size // 1000}k' for size in sizes)}.json"
     content = {"measured": now.isoformat(timespec="seconds"), "machine": machine, "figures": [asdict(f) for f in figures]}
     target.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    sys.stdout.write(_table(figures))
     sys.stderr.write(f"written to {target}\n")
-
-
-def _table(figures: list[Figure]) -> str:
-    rows = ["| what | measured | goal | seen |", "|---|---|---|---|"]
-    rows += [f"| {f.what} | {f.value:,.1f} {f.unit} | {f.goal} | {f.detail} |" for f in figures]
-    return "\n".join(rows) + "\n"
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import TracebackType
 
 from demo.process import HubProcess, free_ports
-from hub.security.tokens import TokenStore
 
 
 class BenchHub:
@@ -15,7 +16,7 @@ class BenchHub:
         self.port, self.mllp_port, self.dicom_port = free_ports(3)
         options = ("--mllp-port", str(self.mllp_port), "--dicom-port", str(self.dicom_port))
         self._process = HubProcess(folder, self.port, *options)
-        self.token = TokenStore(folder).create("benchmark", "admin")
+        self.token = ""
 
     @property
     def pid(self) -> int:
@@ -25,8 +26,14 @@ class BenchHub:
     def url(self) -> str:
         return self._process.url
 
-    def __enter__(self) -> BenchHub:
+    def wait(self) -> None:
+        """Until it answers."""
         self._process.wait_until_ready()
+
+    def __enter__(self) -> BenchHub:
+        self.wait()
+        command = [sys.executable, "-m", "hub", "token", "create", "--data", str(self.folder), "--name", "bench", "--role", "admin"]
+        self.token = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
