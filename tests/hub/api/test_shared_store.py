@@ -47,7 +47,7 @@ async def test_a_channel_is_owned_by_one_hub_and_taken_over_when_it_stops(tmp_pa
             assert first.states()[0].up
             assert second.states()[0].problem == "another hub on this store has the channel"
             first.stop()
-            until = time.monotonic() + 30
+            until = time.monotonic() + 60
             while not second.states()[0].up and time.monotonic() < until:
                 await asyncio.sleep(0.05)
             assert second.states()[0].up
