@@ -43,8 +43,8 @@ class HubProcess(AbstractContextManager["HubProcess"]):
     def pid(self) -> int:
         return self._process.pid
 
-    def wait_until_ready(self) -> None:
-        until = time.monotonic() + START_SECONDS
+    def wait_until_ready(self, seconds: float = START_SECONDS) -> None:
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             if self._process.poll() is not None:
                 raise RuntimeError(f"the hub stopped while starting; see {self.log}")
@@ -54,7 +54,7 @@ class HubProcess(AbstractContextManager["HubProcess"]):
             except httpx.TransportError:
                 pass
             time.sleep(0.1)
-        raise RuntimeError(f"the hub did not answer within {START_SECONDS} s; see {self.log}")
+        raise RuntimeError(f"the hub did not answer within {seconds:g} s; see {self.log}")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._process.terminate()
