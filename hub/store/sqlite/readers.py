@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -76,10 +77,12 @@ class Readers:
 
 
 @contextmanager
-def limited(connection: apsw.Connection, seconds: float, *, steps: int = STEPS_BETWEEN_LOOKS) -> Iterator[None]:
-    """Raise TooCostly when the statements inside run longer than this."""
-    end = time.monotonic() + seconds
-    connection.set_progress_handler(lambda: time.monotonic() > end, steps)
+def limited(
+    connection: apsw.Connection, seconds: float, *, cpu: float = math.inf, steps: int = STEPS_BETWEEN_LOOKS
+) -> Iterator[None]:
+    """Raise TooCostly when the statements inside run longer than this, or compute longer than `cpu` seconds."""
+    end, computed = time.monotonic() + seconds, time.thread_time() + cpu
+    connection.set_progress_handler(lambda: time.monotonic() > end or time.thread_time() > computed, steps)
     try:
         yield
     except apsw.InterruptError:

@@ -20,7 +20,7 @@ from hub.store.sqlite.readers import Readers, limited
 from hub.store.sqlite.search import Search, Thresholds
 
 STATEMENT_SECONDS = 10.0
-BRIEF_SECONDS = 0.004
+BRIEF_CPU, BRIEF_SECONDS = 0.004, 0.025  # on a busy machine time passes that the search did not take
 BRIEF_STEPS = 500  # of SQLite's virtual machine: a few rows that must be read from a disk
 
 
@@ -83,7 +83,7 @@ class SqliteReads:
 
     def search_briefly(self, query: SearchQuery, scope: Scope) -> SearchPage | None:
         try:
-            with self._readers.snapshot() as connection, limited(connection, BRIEF_SECONDS, steps=BRIEF_STEPS):
+            with self._readers.snapshot() as connection, limited(connection, BRIEF_SECONDS, cpu=BRIEF_CPU, steps=BRIEF_STEPS):
                 return Search(connection, self._names, self._indexer, query, scope, self._thresholds).page()
         except TooCostly:
             return None
