@@ -6,14 +6,17 @@ can be searched (SearchParameter), who waits for it (Subscription).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
+from hub import fhir_json
 from hub.identity import link_patient
 from hub.reindexing import keep_parameter
 from hub.security.policy import PROVING_TYPES, is_golden, relations
 from hub.settings import Policy
-from hub.store.port import Key, Saved, Transaction
-from hub.subscriptions.watch import awaited
+from hub.store.port import Key, Prepared, Saved, Transaction
+from hub.subscriptions.watch import Awaited, awaited, watchers_in
 from hub.terminology.changes import note_change
 
 
@@ -29,16 +32,43 @@ def keep(
     if_match: int | None = None,
 ) -> Saved:
     """Save `resource`, owned by `facility` (tagged in meta), at `now` (UTC ms)."""
-    waiting = awaited(transaction, Key(resource["resourceType"], id))
+    key = Key(resource["resourceType"], id)
+    waiting = awaited(transaction, key)
     saved = transaction.save(resource, id=id, facility=facility, method=method, if_match=if_match)
-    note_change(transaction, saved)
-    if saved.changed:
-        if resource["resourceType"] in PROVING_TYPES:
-            transaction.relate(Key(resource["resourceType"], id), relations(resource, facility, now, policy))
-        if resource["resourceType"] == "Patient" and not is_golden(resource):
-            link_patient(transaction, {**resource, "id": id}, now, created=saved.created)
-        if resource["resourceType"] == "SearchParameter":
-            keep_parameter(transaction, resource, id, now)
-        if waiting is not None:
-            waiting.report(saved, now)
+    _follow(transaction, key, facility, saved, lambda: {**resource, "id": id}, waiting, now, policy)
     return saved
+
+
+def keep_all(transaction: Transaction, resources: Sequence[Prepared], now: int, policy: Policy) -> list[Saved]:
+    """The same for many that were prepared elsewhere, no two of one key."""
+    watched = watchers_in(transaction)
+    waiting = [awaited(transaction, Key(each.type, each.id)) if each.type in watched else None for each in resources]
+    saved = transaction.save_all(resources)
+    for each, result, waits in zip(resources, saved, waiting, strict=True):
+        content = partial(fhir_json.load, result.version.body)
+        _follow(transaction, Key(each.type, each.id), each.facility, result, content, waits, now, policy)
+    return saved
+
+
+def _follow(
+    transaction: Transaction,
+    key: Key,
+    facility: str,
+    saved: Saved,
+    content: Callable[[], dict[str, Any]],
+    waiting: Awaited | None,
+    now: int,
+    policy: Policy,
+) -> None:
+    """What follows from a change; `content` is asked only where something does."""
+    note_change(transaction, saved)
+    if not saved.changed:
+        return
+    if key.type in PROVING_TYPES:
+        transaction.relate(key, relations(content(), facility, now, policy))
+    elif key.type == "Patient" and not is_golden(patient := content()):
+        link_patient(transaction, patient, now, created=saved.created)
+    elif key.type == "SearchParameter":
+        keep_parameter(transaction, content(), key.id, now)
+    if waiting is not None:
+        waiting.report(saved, now)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hub import fhir_json
-from hub.bulk.keeping import keep_all
 from hub.bulk.ready import Ready
 from hub.errors import HubError, Kind
+from hub.keep import keep_all
 from hub.security.audit import audit_event
 from hub.security.policy import check_write, county_wide
 from hub.security.writes import Writes
