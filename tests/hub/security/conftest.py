@@ -1,5 +1,5 @@
-"""The same hub with two facilities as for the API."""
+"""The same hub with two facilities as for the API, on each store."""
 
-from tests.hub.api.conftest import admin, anyio_backend, hub
+from tests.hub.api.conftest import admin, anyio_backend, hub, store
 
-__all__ = ["admin", "anyio_backend", "hub"]
+__all__ = ["admin", "anyio_backend", "hub", "store"]
