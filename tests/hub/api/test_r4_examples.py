@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from hub import fhir_json
+from hub.subscriptions.accept import MASK
 from tests.hub.api.county import Served
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -102,8 +103,16 @@ async def stored_or_refused(ask: Asking, text: bytes) -> str | None:
         return f"{status} {', '.join(issue.get('expression', []))}: {issue['diagnostics']}"
     status, got = await ask("GET", path)
     assert status == 200, path
-    assert without_meta(fhir_json.load(got)) == without_meta(sent), path
+    assert without_meta(fhir_json.load(got)) == without_meta(as_shown(sent)), path
     return None
+
+
+def as_shown(resource: dict[str, Any]) -> dict[str, Any]:
+    """A Subscription's headers hold secrets: nobody reads them."""
+    channel = resource.get("channel")
+    if resource["resourceType"] != "Subscription" or not channel or "header" not in channel:
+        return resource
+    return {**resource, "channel": {**channel, "header": [f"{header.partition(':')[0]}: {MASK}" for header in channel["header"]]}}
 
 
 def without_meta(resource: dict[str, Any]) -> tuple[Any, ...]:
