@@ -68,7 +68,24 @@ def _associate(entity: Any, host: str, port: int, called_ae: str) -> Any:
     association = entity.associate(host, port, ae_title=called_ae, evt_handlers=[(evt.EVT_CONN_OPEN, _no_delay)])
     if not association.is_established:
         raise SourceUnavailable(f"no DICOM association with {host}:{port}")
+    _give_answers_back(association)
     return association
+
+
+def _give_answers_back(association: Any) -> None:
+    """pynetdicom's reactor says that it is paused a moment before it is, and may then take the answer that the sender waits for.
+
+    It drops what it takes, so on a busy machine an answer was waited for in vain. Here it puts it back.
+    """
+    serve = association._serve_request
+
+    def serve_or_give_back(message: Any, context: int) -> None:
+        if message.is_valid_request:
+            serve(message, context)
+        else:
+            association.dimse.msg_queue.put((context, message))
+
+    association._serve_request = serve_or_give_back
 
 
 def _no_delay(event: Any) -> None:
