@@ -7,6 +7,7 @@ The event holds ids and the query as it was asked; no token, no name of a patien
 from __future__ import annotations
 
 import base64
+import os
 import secrets
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -43,6 +44,7 @@ def event_id(now: int) -> str:
 
 _POOL: deque[str] = deque()
 _POOLED = 256
+os.register_at_fork(after_in_child=_POOL.clear)  # no two processes may draw the same
 
 
 def _unguessed() -> str:

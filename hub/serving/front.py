@@ -1,6 +1,6 @@
 """A front: a process that speaks HTTP on the hub's port, answers reads and searches itself and hands everything else on.
 
-It reads the same files as the writing process and sees each commit at once. Started by `hub.serving.fronts`, it waits for the word
+It reads the same files as the writing process and sees each commit at once. Forked by `hub.serving.fronts`, it waits for the word
 that the store is open, and ends when the writing process does.
 """
 
@@ -165,14 +165,19 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
     )
 
 
+def serve_front(place: Place, data: Path, config: Path | None) -> None:
+    """Until the writing process says "stop" or ends."""
+    sys.setswitchinterval(0.0005)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(place, data, config))
+
+
 def main(listener: str, pair: str, counts: str, number: str, fronts: str, data: str, config: str) -> None:
     """As `hub.serving.fronts` says: three descriptors, which front of how many, the data folder, county.toml or ""."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    sys.setswitchinterval(0.0005)
     shared = Counts(int(counts), int(fronts))
     place = Place(socket.socket(fileno=int(listener)), socket.socket(fileno=int(pair)), shared, int(number))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(place, Path(data), Path(config) if config else None))
+    serve_front(place, Path(data), Path(config) if config else None)
 
 
 if __name__ == "__main__":

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from starlette.types import ASGIApp
 
 from hub.serving.accepting import ABSENT, Counts
+from hub.serving.front import Place, serve_front
 from hub.serving.tunnel import Gone, Tunnel
 
 log = logging.getLogger(__name__)
@@ -22,12 +28,55 @@ AGAIN_SECONDS = 1.0  # a front that died is started again after this
 STOP_SECONDS = 15.0
 
 
+class Forked:
+    """A copy of this process that runs a front; waited for and killed like a Popen."""
+
+    def __init__(self, run: Callable[[], None]) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            _be(run)
+
+    def wait(self, timeout: float = math.inf) -> int:
+        """Raise TimeoutExpired."""
+        until = time.monotonic() + timeout
+        while self.returncode is None:
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
+            if ended:
+                self.returncode = os.waitstatus_to_exitcode(status)
+            elif time.monotonic() > until:
+                raise subprocess.TimeoutExpired("front", timeout)
+            else:
+                time.sleep(0.02)
+        return self.returncode
+
+    def kill(self) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def _be(run: Callable[[], None]) -> NoReturn:
+    """In the copy: a session of its own, so that Ctrl-C reaches the writing process alone; then `run`, and nothing after it."""
+    status = 1
+    try:
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        run()
+        status = 0
+    except BaseException as error:  # what this process would do with it is the writing process's to do
+        log.error("a front could not go on: %s", type(error).__name__)  # noqa: TRY400
+    finally:
+        os._exit(status)
+
+
 @dataclass
 class Front:
     """A process, which of the fronts it is, and our end of its tunnel."""
 
     number: int
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     pair: socket.socket
 
 
@@ -41,8 +90,23 @@ class Command:
     counts: Counts
     fronts: int
 
+    def fork(self, number: int, others: Sequence[Front]) -> Front:
+        """A front that need not import anything. Only while this process has one thread: before the store is opened.
+
+        What it inherits of its siblings it lets go, so that each of them sees the writing process end.
+        """
+        ours, theirs = socket.socketpair()
+
+        def run() -> None:
+            for pair in (ours, *(other.pair for other in others)):
+                pair.close()
+            serve_front(Place(self.listener, theirs, self.counts, number), self.data, self.config)
+
+        with theirs:
+            return Front(number, Forked(run), ours)
+
     def start(self, number: int) -> Front:
-        """The process prepares itself while the store is opened; it listens when it hears "go"."""
+        """In the place of one that died. It listens when it hears "go"."""
         ours, theirs = socket.socketpair()
         with theirs:
             descriptors = self.listener.fileno(), theirs.fileno(), self.counts.descriptor
@@ -63,7 +127,9 @@ class Fronts:
     def __init__(self, listener: socket.socket, data: Path, config: Path | None, count: int) -> None:
         self._counts = Counts.of(count)
         self._command = Command(listener, data, config, self._counts, count)
-        self._started = [self._command.start(number) for number in range(count)]
+        self._started: list[Front] = []
+        for number in range(count):
+            self._started.append(self._command.fork(number, self._started))
         self._tunnels: set[Tunnel] = set()
         self._stopping = False
         self._up = asyncio.Event()
@@ -120,7 +186,7 @@ class Fronts:
             await asyncio.to_thread(_ended, front.process)
 
 
-def _ended(process: subprocess.Popen[bytes]) -> None:
+def _ended(process: subprocess.Popen[bytes] | Forked) -> None:
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:

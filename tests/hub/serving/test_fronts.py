@@ -33,12 +33,13 @@ def client(hub):
 
 
 def fronts(hub):
-    return [p for p in psutil.Process(hub.pid).children() if is_front(p)]
+    writing = psutil.Process(hub.pid)
+    return [p for p in writing.children() if is_front(p, writing.cmdline())]
 
 
-def is_front(process):
+def is_front(process, forked):
     try:
-        return "hub.serving.front" in process.cmdline()
+        return process.cmdline() == forked or "hub.serving.front" in process.cmdline()
     except psutil.Error:  # it ended while we looked
         return False
 
