@@ -231,6 +231,8 @@ class _Pairs(list[tuple[Any, Any]]):
 
 def _add(made: Json, child: etree._Element, known: Members, path: str, depth: int) -> None:
     if str(child.tag) == f"{{{XHTML}}}div" and "div" in known:
+        if "div" in made:
+            raise BadXml(f"{path}.div stands twice", expression=(f"{path}.div",))
         made["div"] = _div(child)
         return
     member = known.get(_name(child, path))
@@ -251,7 +253,9 @@ def _complex(child: etree._Element, member: Member, path: str, depth: int) -> Js
     if member.type != "Resource":
         return _object(child, member.type, path, depth + 1)
     inside = [found for found in child if isinstance(found.tag, str)]
-    if len(inside) != 1:
+    for text in (child.text, *(found.tail for found in child)):
+        _no_text(text, path)
+    if len(inside) != 1 or child.attrib:
         raise BadXml(f"{path} holds one resource", expression=(path,))
     return _resource_of(inside[0], depth + 2)
 
@@ -279,11 +283,21 @@ def _typed(value: str, kind: str) -> Any:
 
 
 def _div(element: etree._Element) -> str:
-    """The div with the namespaces that it uses and no other."""
+    """The div with the namespaces that it uses and no other; in JSON XHTML's has no prefix."""
     div = copy.deepcopy(element)
     div.tail = None
+    if any(found.prefix and found.tag.startswith(f"{{{XHTML}}}") for found in div.iter("*")):
+        div = _without_prefix(div)
     etree.cleanup_namespaces(div)
     return etree.tostring(div, encoding="unicode")
+
+
+def _without_prefix(div: etree._Element) -> etree._Element:
+    """Elements take the prefix of where they are put."""
+    made = etree.Element(div.tag, dict(div.attrib), nsmap={None: XHTML})
+    made.text, made.tail = div.text, div.tail
+    made.extend([_without_prefix(found) if isinstance(found.tag, str) else found for found in list(div)])
+    return made
 
 
 def _closed(made: Json) -> Json:

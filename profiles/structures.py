@@ -5,7 +5,7 @@ Derived from the StructureDefinitions (profiles/r4/derive_structures.py). https:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -43,6 +43,11 @@ def base_of(kind: str) -> str:
     """The type that it extends; "" for none, or for what is no complex type of R4."""
     facts = _table().get(kind)
     return facts[0] if facts is not None and kind != "*" else ""
+
+
+def complex_types() -> Iterator[str]:
+    """Patient, Patient.contact, HumanName …: whatever has members."""
+    return (kind for kind in _table() if kind != "*")
 
 
 @cache

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from profiles.fhirpath.plain import CUTS, PLAIN, TEXT, single
-from profiles.fhirpath.steps import COPIED, Branch, Run, merged, nothing
+from profiles.fhirpath.steps import COPIED, Branch, Run, listed, merged, nothing
 from profiles.fhirpath.syntax import Binary, Call, CannotCompile, Literal, Member, Node, Typed
 from profiles.fhirpath.types import ANY
 from profiles.fhirpath.values import FEW, CannotEvaluate, Env, Json, Values, common, distinct
@@ -191,7 +191,9 @@ def _resolved(reference: Json, env: Env) -> Values:
         return []
     if text.startswith("#"):
         contained = env.root.get("contained", ()) if isinstance(env.root, dict) else ()
-        return [each for each in contained if each.get("id") == text[1:]] if len(text) > 1 else [env.root]
+        if len(text) == 1:
+            return [env.root]
+        return [each for each in listed(contained) if isinstance(each, dict) and each.get("id") == text[1:]]
     found = _LITERAL.search(text)
     return [{"resourceType": found[1], "id": found[2]}] if found else []
 

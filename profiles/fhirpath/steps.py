@@ -62,7 +62,7 @@ def _after(run: Run, step: Callable[[Json], Values]) -> Run:
     return walk
 
 
-def _listed(found: Json) -> Values:
+def listed(found: Json) -> Values:
     """The array itself where nothing is missing in it: nobody changes what a step gives."""
     if found is None:
         return []
@@ -73,7 +73,7 @@ def _listed(found: Json) -> Values:
 
 def _step(member: Member) -> Callable[[Json], Values]:
     name = member.name
-    return lambda value: _listed(value.get(name)) if isinstance(value, dict) else []
+    return lambda value: listed(value.get(name)) if isinstance(value, dict) else []
 
 
 def _primitive_step(member: Member) -> Callable[[Json], Values]:
@@ -83,7 +83,7 @@ def _primitive_step(member: Member) -> Callable[[Json], Values]:
         if not isinstance(value, dict):
             return []
         if under not in value:
-            return _listed(value.get(name))
+            return listed(value.get(name))
         return _with_bare(value.get(name), value[under])
 
     return step
@@ -105,7 +105,7 @@ def _with_bare(values: Json, beside: Json) -> Values:
 
 def _beside_step(member: Member) -> Callable[[Json], Values]:
     under = f"_{member.name}"
-    return lambda value: _listed(value.get(under)) if isinstance(value, dict) else []
+    return lambda value: listed(value.get(under)) if isinstance(value, dict) else []
 
 
 COPIED = 8  # so many values that are only passed on cost as much as one that is looked at
@@ -120,7 +120,7 @@ def dynamic(run: Run, name: str) -> Run:
             each = stated.element if isinstance(stated, Bare) else stated
             if isinstance(each, dict):
                 for member in names_in(each, name):
-                    found = found + _listed(each[member]) if found else _listed(each[member])
+                    found = found + listed(each[member]) if found else listed(each[member])
         env.spend(found[::COPIED])
         return found
 
@@ -132,7 +132,7 @@ def children(value: Json) -> Values:
         value = value.element
     if not isinstance(value, dict):
         return []
-    return [each for name, found in value.items() if name != "resourceType" for each in _listed(found)]
+    return [each for name, found in value.items() if name != "resourceType" for each in listed(found)]
 
 
 def descendants(value: Json) -> Values:

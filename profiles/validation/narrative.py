@@ -20,7 +20,11 @@ _ATTRIBUTES = """
     tabindex title type valign value width xml:lang xml:space
 """
 ELEMENTS, ATTRIBUTES = frozenset(_ELEMENTS.split()), frozenset(_ATTRIBUTES.split())
-_SCRIPT = re.compile(r"\s*(javascript|vbscript|data\s*:\s*text/html)", re.I).match
+_ignored = re.compile(r"[\x00-\x20\x7f-\xa0]")  # by a browser that reads an address
+_RUNS = re.compile(r"([a-z][a-z+.\-]*:)*(javascript|vbscript|livescript|data):(?!(?<=data:)image/(?!svg))", re.I).match
+"""A program, or a document that may hold one; of data only a picture is none, unless it is SVG."""
+_STYLE_RUNS = re.compile(r"expression\s*\(|(java|vb)script\s*:|behaviou?r\s*:|-moz-binding|@import|\\", re.I).search
+LINKS = frozenset({"href", "src", "cite", "longdesc"})
 TAGS = frozenset(XHTML + name for name in ELEMENTS)
 
 
@@ -28,7 +32,9 @@ def narrative_fault(text: str) -> tuple[str, str] | None:
     """(rule, what is wrong), or None."""
     if "<!" in text.replace("<!--", "").replace("<![CDATA[", ""):
         return "txt-1", "a narrative has no document type and no entities of its own"
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True, huge_tree=False)
+    if "<?" in text:
+        return "txt-1", "a narrative has no processing instructions"
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, huge_tree=False)
     try:
         root = etree.fromstring(text.encode(), parser)
     except (etree.XMLSyntaxError, ValueError):
@@ -55,6 +61,8 @@ def _of_attributes(element: etree._Element) -> str:
         local = str(name).replace("{http://www.w3.org/XML/1998/namespace}", "xml:")
         if local not in ATTRIBUTES:
             return "the narrative has an attribute that R4 does not allow"
-        if local in ("href", "src") and _SCRIPT(str(value)):
+        if local in LINKS and _RUNS(_ignored.sub("", str(value))):
             return "the narrative has a link that runs a program"
+        if local == "style" and _STYLE_RUNS(str(value)):
+            return "the narrative has a style that runs a program or reads another"
     return ""

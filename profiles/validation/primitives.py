@@ -17,7 +17,7 @@ class Primitive(NamedTuple):
 
 
 def _matching(pattern: str) -> Callable[[Any], bool]:
-    match = re.compile(pattern).fullmatch
+    match = re.compile(pattern, re.ASCII).fullmatch  # a full-width ９ is a digit to Unicode, and none in a date
     return lambda value: isinstance(value, str) and match(value) is not None
 
 
@@ -28,10 +28,13 @@ def _whole(low: int, high: int) -> Callable[[Any], bool]:
 _TIME = r"([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?"
 _ZONE = r"(Z|[+-]((0\d|1[0-3]):[0-5]\d|14:00))"
 _DAY = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
-_date_shape = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?").fullmatch
-_datetime_shape = re.compile(rf"\d{{4}}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01])(T{_TIME}{_ZONE})?)?)?").fullmatch
-_instant_shape = re.compile(rf"{_DAY}T{_TIME}{_ZONE}").fullmatch
-_control = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]").search
+_date_shape = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?", re.ASCII).fullmatch
+_datetime_shape = re.compile(rf"\d{{4}}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01])(T{_TIME}{_ZONE})?)?)?", re.ASCII).fullmatch
+_instant_shape = re.compile(rf"{_DAY}T{_TIME}{_ZONE}", re.ASCII).fullmatch
+_CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff"  # XML has no place for them
+_control = re.compile(f"[{_CONTROL}]").search
+_WORD = rf"[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000{_CONTROL}]+"
+"""Without white space of any script."""
 
 
 def _real_day(text: str) -> bool:
@@ -50,15 +53,15 @@ def _text(value: Any) -> bool:
 
 
 def _base64(value: Any) -> bool:
-    if not isinstance(value, str) or _not_base64(value):
+    if not isinstance(value, str):
         return False
     compact = value if not _blank(value) else re.sub(r"\s", "", value)
-    return len(compact) % 4 == 0 and compact.rstrip("=").count("=") == 0
+    return len(compact) % 4 == 0 and _base64_shape(compact) is not None
 
 
-_not_base64 = re.compile(r"[^A-Za-z0-9+/=\s]").search
+_base64_shape = re.compile(r"[A-Za-z0-9+/]{2,}={0,2}").fullmatch
 _blank = re.compile(r"\s").search
-_uri = _matching(r"\S+")
+_uri = _matching(_WORD)
 
 PRIMITIVES: dict[str, Primitive] = {
     name: Primitive(name, valid)
@@ -76,7 +79,7 @@ PRIMITIVES: dict[str, Primitive] = {
         "oid": _matching(r"urn:oid:[0-2](\.(0|[1-9]\d*))+"),
         "uuid": _matching(r"urn:uuid:[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"),
         "id": _matching(r"[A-Za-z0-9\-.]{1,64}"),
-        "code": _matching(r"[^\s]+(\s[^\s]+)*"),
+        "code": _matching(rf"{_WORD}( {_WORD})*"),
         "date": _dated(_date_shape),
         "dateTime": _dated(_datetime_shape),
         "instant": _dated(_instant_shape),

@@ -115,11 +115,18 @@ def _lineage(kind: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _format(member: structures.Member, *, resource: bool) -> str:
+    """FHIRPath has strings for an id and for the url of an extension; neither has blanks in it."""
+    if member.name == "id" and resource:
+        return "id"
+    return "uri" if member.attribute else member.type
+
+
 def _element(lineage: tuple[str, ...], member: structures.Member, choice: int, resource: bool) -> Element:
     paths = [f"{kind}.{member.element}" for kind in lineage]
     bound = next((_facts("bindings.json")[path] for path in paths if path in _facts("bindings.json")), "")
     targets = next((_facts("targets.json")[path] for path in paths if path in _facts("targets.json")), None)
-    primitive = PRIMITIVES.get("id" if resource and member.name == "id" else member.type)
+    primitive = PRIMITIVES.get(_format(member, resource=resource))
     return Element(
         type=member.type,
         many=member.many,

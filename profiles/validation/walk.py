@@ -13,7 +13,7 @@ from hub.errors import Kind
 from profiles.fhirpath import Env
 from profiles.validation.issues import Place, ValidationIssue, shown, words
 from profiles.validation.narrative import narrative_fault
-from profiles.validation.primitives import json_name
+from profiles.validation.primitives import MAX_STRING, json_name
 from profiles.validation.tables import Element, Structure, resource_type_names, structure_of
 
 Object = dict[str, Any]
@@ -21,6 +21,9 @@ Object = dict[str, Any]
 _relative = re.compile(r"([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(/_history/[A-Za-z0-9\-.]{1,64})?(#.+)?").fullmatch
 _elsewhere = re.compile(r"(#.*|[a-zA-Z][a-zA-Z0-9+.\-]*:\S+)").fullmatch
 _typed = re.compile(r"[/?]([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(/_history/[A-Za-z0-9\-.]{1,64})?(#.+)?$").search
+
+
+NULL = "null is allowed only where it stands for a value that has an extension, or for an extension beside a value"
 
 
 class Enough(Exception):
@@ -110,7 +113,7 @@ class Walk:
         beside = structure.elements.get(name[1:]) if name[:1] == "_" else None
         if beside is not None and beside.primitive:
             self._beside(content, beside, value.get(name[1:]), (place, name, -1))
-        elif not (name == "resourceType" and structure.resource) and name != "fhir_comments":
+        elif not (name == "resourceType" and structure.resource):
             self._wrong(place, f"{shown(name)} is no element of {structure.name}", Kind.STRUCTURE)
 
     def _complex(self, value: Any, element: Element, place: Place) -> None:
@@ -132,9 +135,7 @@ class Walk:
             self._ask(element.rules, value, place)
 
     def _array(self, content: Any, parent: Object, name: str, element: Element, place: Place | str) -> None:
-        if type(content) is not list or not content:
-            shape = "an empty array" if content == [] else json_name(content)
-            self._wrong((place, name, -1), f"an array with values is expected, not {shape}", Kind.STRUCTURE)
+        if not self._listed(content, (place, name, -1)):
             return
         if element.valid is None:
             for number, value in enumerate(content):
@@ -145,29 +146,43 @@ class Walk:
             if value is not None:
                 self._primitive(value, element, (place, name, number))
             elif not isinstance(beside, list) or number >= len(beside) or not beside[number]:
-                self._wrong((place, name, number), "null is allowed only where an extension stands beside it")
+                self._wrong((place, name, number), NULL)
+
+    def _listed(self, content: Any, place: Place) -> bool:
+        if type(content) is list and content:
+            return True
+        shape = "an empty array" if content == [] else json_name(content)
+        self._wrong(place, f"an array with values is expected, not {shape}", Kind.STRUCTURE)
+        return False
 
     # -- values
 
     def _primitive(self, value: Any, element: Element, place: Place) -> None:
         assert element.valid is not None  # noqa: S101  only called for one
         if not element.valid(value):
-            shape = "an empty string" if value == "" else f"this {json_name(value)}"
-            self._wrong(place, f"{shape} is no {_format(element, place)}")
+            self._wrong(place, _misfit(value, element, place))
         elif element.codes is not None and value not in element.codes:
             self._broken(place, "binding", "the code is none of the required value set", Kind.CODE_INVALID)
 
     def _beside(self, content: Any, element: Element, value: Any, place: Place) -> None:
-        """`_birthDate`: id and extensions of a primitive value."""
-        structure = structure_of("Element")
-        for number, each in enumerate(content) if element.many and isinstance(content, list) else ((-1, content),):
-            if each is None and element.many:
-                continue
-            at = (place[0], place[1], number)
-            if not isinstance(each, dict):
-                self._wrong(at, f"an object is expected, not {json_name(each)}", Kind.STRUCTURE)
-            elif not (value is not None and len(each) == 1 and "id" in each):
-                self._object(each, structure, at)
+        """`_birthDate`: id and extensions of a primitive value; of `_given`, those of each."""
+        if not element.many:
+            self._extended(content, value, place)
+        elif self._listed(content, place):
+            values = value if isinstance(value, list) else []
+            for number, each in enumerate(content):
+                at = (place[0], place[1], number)
+                stated = values[number] if number < len(values) else None
+                if each is not None:
+                    self._extended(each, stated, at)
+                elif number >= len(values):
+                    self._wrong(at, NULL)
+
+    def _extended(self, content: Any, value: Any, place: Place) -> None:
+        if not isinstance(content, dict):
+            self._wrong(place, f"an object is expected, not {json_name(content)}", Kind.STRUCTURE)
+        elif value is None or content.keys() != {"id"}:
+            self._object(content, structure_of("Element"), place)
 
     def _narrative(self, text: str, place: Place) -> None:
         fault = narrative_fault(text)
@@ -254,8 +269,15 @@ class Walk:
             self.broken.append(ValidationIssue(words(place), said, kind, "error", rule))
 
 
-def _format(element: Element, place: Place) -> str:
-    return "id" if place[1] == "id" and element.type == "string" else element.type
+ATTRIBUTES = {"id": "id", "url": "uri"}  # strings to FHIRPath
+
+
+def _misfit(value: Any, element: Element, place: Place) -> str:
+    wanted = ATTRIBUTES.get(place[1], "string") if element.type == "string" else element.type
+    if value and isinstance(value, str) and wanted in ("string", "markdown"):
+        return f"a {wanted} is not of blanks alone, has no control characters and at most {MAX_STRING} others"
+    shape = "an empty string" if value == "" else "null" if value is None else f"this {json_name(value)}"
+    return f"{shape} is no {wanted}"
 
 
 def _objects(value: Any) -> list[Object]:

@@ -62,6 +62,15 @@ def test_contained_resources_and_entries_are_resources_again():
     assert there_and_back(bundle) == bundle
 
 
+def test_narrative_under_another_prefix_is_the_same_narrative():
+    text = (
+        b'<f:Patient xmlns:f="http://hl7.org/fhir" xmlns:h="http://www.w3.org/1999/xhtml"><f:text><f:status value="generated"/>'
+        b'<h:div class="a">x <h:b>y<h:i>z</h:i></h:b> t<!-- c --> u<h:br/>v</h:div></f:text></f:Patient>'
+    )
+    div = '<div xmlns="http://www.w3.org/1999/xhtml" class="a">x <b>y<i>z</i></b> t<!-- c --> u<br/>v</div>'
+    assert fhir_xml.parse(text)["text"]["div"] == div
+
+
 def test_text_keeps_its_line_breaks_and_quotes():
     patient = {"resourceType": "Patient", "name": [{"text": 'a\n\tb "c" <d> & 张三'}]}
     assert there_and_back(patient) == patient
@@ -102,6 +111,9 @@ def test_narrative_is_always_well_formed(inside, shown):
         xml("<gender value='&undefined;'/>"),
         xml("<extension url='a'>" * 100 + "</extension>" * 100),
         xml("<contained><Patient/><Patient/></contained>"),
+        xml("<contained>text<Patient/></contained>"),
+        xml("<contained id='a'><Patient/></contained>"),
+        xml(f"<text><status value='generated'/>{DIV.format('a')}{DIV.format('b')}</text>"),
         b"",
     ],
 )

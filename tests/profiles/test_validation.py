@@ -34,6 +34,38 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (patient("p1", photo=[{"data": "a"}]), "Patient.photo[0].data"),
     (patient("p1", contained=[{"resourceType": "Nothing"}]), "Patient.contained[0]"),
     (patient("p 1"), "Patient.id"),
+    (patient("p1", birthDate="１９９０"), "Patient.birthDate"),
+    (patient("p1", identifier=[{"system": "urn:a\u0001b"}]), "Patient.identifier[0].system"),
+    (patient("p1", gender="male\tx"), "Patient.gender"),
+    (patient("p1", maritalStatus={"text": " "}), "Patient.maritalStatus.text"),
+    (patient("p1", photo=[{"contentType": "image/png", "data": ""}]), "Patient.photo[0].data"),
+    (patient("p1", photo=[{"contentType": "image/png", "data": "A==="}]), "Patient.photo[0].data"),
+    (patient("p1", name=[{"id": "a b", "text": "x"}]), "Patient.name[0].id"),
+    (patient("p1", extension=[{"url": "a b", "valueString": "x"}]), "Patient.extension[0].url"),
+    (patient("p1", fhir_comments=["x"]), "Patient"),
+    (patient("p1", name=[{"given": ["三"], "_given": {"id": "a"}}]), "Patient.name[0]._given"),
+    (patient("p1", name=[{"given": ["三"], "_given": []}]), "Patient.name[0]._given"),
+    (patient("p1", name=[{"text": "x", "_given": [None]}]), "Patient.name[0]._given[0]"),
+    (patient("p1", name=[{"given": [None], "_given": [{"id": "a"}]}]), "Patient.name[0]._given[0]"),
+]
+DIV = '<div xmlns="http://www.w3.org/1999/xhtml">{}</div>'
+RUNNING = [
+    '<a href="java&#10;script:x()">x</a>',
+    '<a href=" JavaScript:x()">x</a>',
+    '<a href="feed:javascript:x()">x</a>',
+    '<img src="data:image/svg+xml,x" alt="x"/>',
+    '<a href="data:text/html,x">x</a>',
+    '<p style="width: expression(x())">x</p>',
+    '<p onclick="x()">x</p>',
+    "<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>x",
+    "<?xml-stylesheet href='x'?>x",
+    "<!DOCTYPE x>x",
+]
+RESTING = [
+    '<img src="data:image/png;base64,QQ==" alt="x"/>',
+    '<a href="tel:1">x</a>',
+    '<p style="color: red">x</p>',
+    '<a href="#c">x</a><!-- x -->',
 ]
 
 
@@ -48,6 +80,20 @@ def test_what_is_wrong_is_named_and_its_value_is_not(resource: dict[str, Any], w
     issues = validate(resource)
     assert where in [issue.expression for issue in issues]
     assert "72.5" not in "".join(issue.message for issue in issues)
+
+
+def test_a_narrative_runs_nothing() -> None:
+    told = [validate(patient("p1", text={"status": "generated", "div": DIV.format(inside)})) for inside in RUNNING]
+    assert [[issue.rule for issue in issues] for issues in told] == [["txt-1"]] * len(RUNNING)
+    for inside in RESTING:
+        assert validate(patient("p1", text={"status": "generated", "div": DIV.format(inside)})) == ()
+
+
+@pytest.mark.parametrize("wrong", [None, "x", 5, ["x"], {}])
+def test_what_is_contained_may_be_anything_and_is_looked_at_without_a_fault(wrong: object) -> None:
+    participant = {"member": {"reference": "#x"}, "onBehalfOf": {"reference": "#x"}}
+    referring = {"resourceType": "CareTeam", "contained": [wrong], "participant": [participant]}
+    assert any(issue.expression.startswith("CareTeam.contained[0]") for issue in validate(referring))
 
 
 @pytest.mark.parametrize("resource", [bad for bad, _ in (*BAD[:3], *BAD[4:7])])
