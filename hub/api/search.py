@@ -20,13 +20,13 @@ from hub.errors import Invalid, NotFound, operation_outcome
 from hub.search.parameters import registry
 from hub.search.parse import SystemSearch, parse_system_search
 from hub.search.query import SearchQuery
+from hub.search.reading import BY_NAME_ALONE, MAX_INCLUDED
 from hub.security.reads import Reads
 from hub.store.port import Key, SearchPage
 from profiles.validation import known_type
 
 FORM = "application/x-www-form-urlencoded"
 FORM_BYTES = 256 * 1024
-TRAIL = frozenset({"AuditEvent"})  # searched where it is named; else every page of an administrator would grow the next
 
 
 async def search(call: Call) -> Response:
@@ -84,7 +84,7 @@ async def answer(call: Call, kind: str, pairs: Pairs) -> Response:
     used = list(search.self_parameters)
     query = replace(_counted(search.query, shape), after=position_of(call, kind, used))
     page = await call.hub.door.search(call.access, query, asked=_asked(used))
-    return _searchset(call, kind, used, page, shape, query.count, search.ignored)
+    return _searchset(call, _links(call, kind, used, query.after, page), page, shape, query.count, search.ignored)
 
 
 # -- several types
@@ -107,7 +107,7 @@ async def _several(
     readable = call.hub.door.reads(call.access).scope.types
     asked = (types or registry().types) & (readable if readable is not None else registry().types)
     if len(asked) > 1 and not any(name == "_type" for name, _ in pairs):
-        asked -= TRAIL
+        asked -= BY_NAME_ALONE
     search = _parsed(call, asked, pairs)
     used = list(search.self_parameters)
     queries = [_counted(query, shape) for query in search.queries]
@@ -121,7 +121,7 @@ async def _several(
         type=queries[0].type if len(queries) == 1 else "Resource",
         asked=stated,
     )
-    return _searchset(call, path, used, page, shape, queries[0].count, search.ignored)
+    return _searchset(call, _links(call, path, used, position, page), page, shape, queries[0].count, search.ignored)
 
 
 def _parsed(call: Call, types: frozenset[str], pairs: Pairs) -> SystemSearch:
@@ -148,17 +148,22 @@ def _page(reads: Reads, queries: Sequence[SearchQuery], position: str | None, ke
 # -- the answer
 
 
-def _searchset(
-    call: Call, path: str, used: Pairs, page: SearchPage, shape: Shape, count: int, ignored: tuple[str, ...]
-) -> Response:
-    links = {"self": page_link(call, path, used)}
+def _links(call: Call, path: str, used: Pairs, position: str | None, page: SearchPage) -> dict[str, str]:
+    """`self` leads to this page again, with what of the query was used; there is no way back but to the first."""
+    links = {"self": page_link(call, path, used, position or "")}
+    if position is not None:
+        links["first"] = page_link(call, path, used)
+    if page.next is not None:
+        links["next"] = page_link(call, path, used, page.next)
+    return links
+
+
+def _searchset(call: Call, links: dict[str, str], page: SearchPage, shape: Shape, count: int, ignored: tuple[str, ...]) -> Response:
     entries = []
     if count:
         base = call.base
         entries = [found(version, base, "match", shape.body(version)) for version in page.matches]
         entries += [found(version, base, "include", shape.body(version)) for version in page.included]
-        if page.next is not None:
-            links["next"] = page_link(call, path, used, page.next)
     entries += [warning(operation_outcome(text, code=code, severity="warning")) for code, text in _notes(ignored, page)]
     return json_answer(bundle("searchset", entries, links=links, now=call.hub.clock(), total=page.total))
 
@@ -176,5 +181,6 @@ def _counted(query: SearchQuery, shape: Shape) -> SearchQuery:
 def _notes(ignored: tuple[str, ...], page: SearchPage) -> list[tuple[str, str]]:
     notes = [("not-supported", f"the search parameter {name[:64]} was left out") for name in ignored]
     if page.truncated_includes:
-        notes.append(("too-costly", "more resources would have been included than one page may hold"))
+        most = f"more than {MAX_INCLUDED} resources would stand beside these matches, the others were left out"
+        notes.append(("too-costly", f"{most}: ask for fewer matches at a time by _count, or include less"))
     return notes

@@ -13,10 +13,10 @@ from functools import cache
 from html import unescape
 from typing import Any, Protocol
 
+from hub.search import words
 from hub.search.compare import date_matches, is_version_of, matches, matches_with, middle, number_matches
 from hub.search.entries import Entry, Reference, Value
 from hub.search.extract import composite_matches, extract
-from hub.search.folding import fold
 from hub.search.near import box, distance, position
 from hub.search.parameters import registry
 from hub.search.quantities import quantities
@@ -143,6 +143,13 @@ def needs_body(criterion: Criterion) -> bool:
     return canonical or criterion.type in ("composite", "special") or criterion.modifier in OF_ENTRIES
 
 
+def may_fulfil(body: bytes, criterion: Criterion) -> bool:
+    """Before a resource is read from its JSON for a criterion that `needs_body`: False, where a look at it tells already."""
+    if criterion.code not in NARRATIVE:
+        return True
+    return any(words.may_hold(words.parsed(value.text), body) for value in criterion.values if isinstance(value, StringValue))
+
+
 def body_fulfils(resource: Resource, criterion: Criterion) -> bool:
     """One criterion that `needs_body`, of the resource as it was loaded from its JSON."""
     if criterion.code == "_id":
@@ -154,9 +161,9 @@ def body_fulfils(resource: Resource, criterion: Criterion) -> bool:
 def _body_value(resource: Resource, criterion: Criterion, asked: CriterionValue, values: Callable[[], Iterable[Value]]) -> bool:
     match criterion.code, asked:
         case "_text", StringValue(text):
-            return _all_words(text, [narrative(resource)])
+            return words.holds(words.parsed(text), [narrative(resource)])
         case "_content", StringValue(text):
-            return _all_words(text, [narrative(resource), *_strings(resource)])
+            return words.holds(words.parsed(text), [narrative(resource), *_strings(resource)])
         case _, CompositeValue():
             parameter = registry().get(resource.get("resourceType", ""), criterion.code)
             return parameter is not None and composite_matches(resource, parameter, asked)
@@ -171,17 +178,6 @@ def _as_written(entries: list[Value]) -> list[Value]:
     """A canonical with a version is indexed without it, too: here only as it stands."""
     versioned = {entry.id.partition("|")[0] for entry in entries if isinstance(entry, Reference) and "|" in entry.id}
     return [entry for entry in entries if not (isinstance(entry, Reference) and entry.id in versioned)]
-
-
-def _all_words(text: str, texts: Iterable[str]) -> bool:
-    """Every word occurs somewhere, whatever its case, accents and width; Chinese needs no spaces."""
-    wanted = set(fold(text).split())
-    for each in texts:
-        folded = fold(each)
-        wanted = {word for word in wanted if word not in folded}
-        if not wanted:
-            return True
-    return not wanted
 
 
 _TAG = re.compile(r"<[^<>]*>")

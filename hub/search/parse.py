@@ -162,6 +162,8 @@ def _read(name: str, value: str, draft: Draft, context: Context) -> None:
     if name in PRESENTATION:
         return
     result = RESULT.get(name)
+    if result is None:
+        _refuse_modifier(name)
     if name == "_filter":
         draft.criteria.append(filter_condition(draft.type, value, context))
         return
@@ -172,3 +174,11 @@ def _read(name: str, value: str, draft: Draft, context: Context) -> None:
         raise Invalid(f"{name} may be given once")
     result(value, draft)
     draft.seen.add(name)
+
+
+def _refuse_modifier(name: str) -> None:
+    """`_sort:desc` is of an earlier release of FHIR; _include and _revinclude alone have one."""
+    head, colon, modifier = name.partition(":")
+    if colon and (head in RESULT or head in PRESENTATION):
+        instead = ": R4 writes _sort=-date" if head == "_sort" else ""
+        raise Invalid(f"{head} has no modifier {shown(modifier)}{instead}")

@@ -21,7 +21,9 @@ MAX_ASKED = 20_000  # values of all criteria, those counted that a chain to seve
 MAX_WAYS = 400  # that chains without a type may lead
 MAX_TRIED = 5_000  # types looked at for such ways
 MAX_SORTS = 10
-MAX_INCLUDES = 50
+MAX_INCLUDES = 50  # kinds
+MAX_INCLUDED = 1000  # resources beside one page
+BY_NAME_ALONE = frozenset({"AuditEvent"})  # no part of "every type": else every page of an administrator would grow the next
 
 
 class NotUnderstood(Invalid):

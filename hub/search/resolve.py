@@ -43,10 +43,10 @@ class Concepts(Protocol):
         """(system, code) of all that a value set contains. Raise NotFound for one that is not known."""
 
     def descendants(self, system: str, code: str) -> Iterable[str]:
-        """The code itself and all below it."""
+        """The code itself and all below it. Raise NotFound for a system that is not known."""
 
     def ancestors(self, system: str, code: str) -> Iterable[str]:
-        """The code itself and all above it."""
+        """The code itself and all above it. Raise NotFound for a system that is not known."""
 
 
 class Resources(Protocol):
@@ -66,7 +66,7 @@ class Resolver:
     left: int = MAX_RESOLVED
 
     def resolved(self, query: SearchQuery) -> SearchQuery:
-        """Raise NotFound for a list or value set that is not there for the caller, TooCostly for too many tokens."""
+        """Raise NotFound for a list, value set or code system that is not there for the caller, TooCostly for too many tokens."""
         if not any(needed(condition) for condition in query.criteria):
             return query
         return replace(query, criteria=tuple(self._condition(query.type, each) for each in query.criteria))

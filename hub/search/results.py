@@ -76,6 +76,8 @@ def sort(value: str, draft: Draft) -> None:
 
 def _sort_key(key: str, resource_type: str) -> Sort:
     code = key.removeprefix("-")
+    if not code:
+        raise Invalid("_sort names search parameters parted by commas, each with - before it for the other direction")
     if code == "_score":
         raise not_supported("_sort by '_score'")
     parameter = registry().get(resource_type, code)
@@ -94,7 +96,8 @@ def include(value: str, draft: Draft, *, iterate: bool = False) -> None:
     name = "_include"
     source, code, target = _parts(name, value, wildcard=EVERY if iterate else draft.type)
     if source not in (*draft.matches, EVERY) and not iterate:
-        raise Invalid(f"_include: the matches are {', '.join(sorted(draft.matches)[:5])}, not {shown(source)}")
+        matches = ", ".join(sorted(draft.matches)[:5])
+        raise Invalid(f"_include: the matches are {matches}, not {shown(source)}; _include:iterate starts from the included, too")
     if code != EVERY:
         parameter = _reference_parameter(name, source, code)
         if target and parameter.target and target not in parameter.target:

@@ -10,27 +10,38 @@ from collections.abc import Callable
 
 from hub.errors import Invalid
 from hub.search.criteria import values
+from hub.search.lists import functional
 from hub.search.parameters import SearchParameter
-from hub.search.query import Condition, Criterion, ReferenceValue
+from hub.search.query import AnyOf, Condition, Criterion, ReferenceValue, StringValue
 from hub.search.reading import Context, NotUnderstood, not_supported, shown
-from hub.search.values import string_value
+from hub.search.values import split, string_value
+from hub.search.words import parsed
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 
 
 def _words(resource_type: str, name: str, text: str, context: Context) -> Condition:
-    """Every word must occur, in any order; a comma parts alternatives."""
-    return _special(resource_type, name, text, string_value, context)
+    """What must occur, in any order; a comma parts alternatives."""
+    return _special(resource_type, name, text, _words_value, context)
+
+
+def _words_value(text: str, *_: object) -> StringValue:
+    value = string_value(text)
+    parsed(value.text)
+    return value
 
 
 def _list(resource_type: str, name: str, text: str, context: Context) -> Condition:
-    """The resources of this type on a List, by its id. Which they are is resolved before a store sees the query."""
-    return _special(resource_type, name, text, _list_value, context)
+    """The resources of this type on a List, by its id (resolved before a store sees the query), or on a functional one."""
+    names = split(text, ",") if ":" not in name else []
+    found = [functional(resource_type, each, context) for each in names if each.startswith("$")]
+    kept = ",".join(each for each in names if not each.startswith("$"))
+    if kept or not found:
+        found.append(_special(resource_type, name, kept, _list_value, context))
+    return found[0] if len(found) == 1 else AnyOf(tuple(found))
 
 
 def _list_value(text: str, *_: object) -> ReferenceValue:
-    if text.startswith("$"):
-        raise not_supported("a functional list of '_list'")
     identity = text.removeprefix("List/")
     if not _ID.fullmatch(identity):
         raise ValueError("a list is named by its id")

@@ -19,6 +19,7 @@ class Indexer:
     fold: Callable[[str], str]  # a searched string, as the extractor folds the indexed ones
     needs_body: Callable[[Criterion], bool]  # the index alone cannot tell
     candidates: Callable[[str, Criterion], Condition | None]  # … but it knows what to ask first
+    may_fulfil: Callable[[bytes, Criterion], bool]  # a look at the JSON, before it is read
     body_fulfils: Callable[[Resource, Criterion], bool]
 
 
@@ -26,6 +27,6 @@ def standard_indexer() -> Indexer:
     """Every R4 search parameter."""
     from hub.search.extract import extract, patient_of
     from hub.search.folding import fold
-    from hub.search.match import body_fulfils, candidates, needs_body
+    from hub.search.match import body_fulfils, candidates, may_fulfil, needs_body
 
-    return Indexer(extract, patient_of, fold, needs_body, candidates, body_fulfils)
+    return Indexer(extract, patient_of, fold, needs_body, candidates, may_fulfil, body_fulfils)

@@ -70,11 +70,11 @@ class Terminology:
         return True if True in answers else None if None in answers else False
 
     def descendants(self, system: str, code: str) -> frozenset[str]:
-        """The code and all below it; the code alone where its system is not loaded."""
+        """The code and all below it. Raise NotFound where its system is not loaded: to answer with the code alone would mislead."""
         return self._walked(system, code, CodeSystem.descendants)
 
     def ancestors(self, system: str, code: str) -> frozenset[str]:
-        """The code and all above it."""
+        """The code and all above it. Raise NotFound where its system is not loaded."""
         return self._walked(system, code, CodeSystem.ancestors)
 
     # -- definitions
@@ -190,8 +190,10 @@ class Terminology:
 
     def _walked(self, system: str, code: str, walk: Callable[[CodeSystem, int], dict[int, None]]) -> frozenset[str]:
         loaded = self.code_system(system)
-        number = loaded.find(code) if loaded is not None else None
-        if loaded is None or number is None:
+        if loaded is None or not loaded.codes:
+            raise NotFound("this code system is not loaded here: what lies above and below its codes is not known")
+        number = loaded.find(code)
+        if number is None:
             return frozenset({code})
         codes = loaded.codes
         return frozenset(codes[each] for each in walk(loaded, number))

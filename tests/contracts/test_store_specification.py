@@ -106,13 +106,29 @@ RESOURCES = {
         ],
     },
     "Observation/summary": {"status": "final", "code": _is(LOINC, "x"), "derivedFrom": [_to("Observation/again")]},
-    "Condition/diabetes": {"code": _is(DISEASES, "E11"), "subject": _to("Patient/ou"), "encounter": _to("Encounter/in")},
-    "Condition/foot": {"code": _is(DISEASES, "E11.5"), "subject": _to("Patient/mu")},
+    "Condition/diabetes": {
+        "code": _is(DISEASES, "E11"),
+        "subject": _to("Patient/ou"),
+        "encounter": _to("Encounter/in"),
+        "clinicalStatus": _is("http://terminology.hl7.org/CodeSystem/condition-clinical", "active"),
+    },
+    "Condition/foot": {
+        "code": _is(DISEASES, "E11.5"),
+        "subject": _to("Patient/mu"),
+        "clinicalStatus": _is("http://terminology.hl7.org/CodeSystem/condition-clinical", "resolved"),
+    },
     "Condition/cold": {"code": _is(DISEASES, "J00"), "subject": _to("Patient/mu")},
     "RiskAssessment/low": {
         "status": "final",
         "subject": _to("Patient/ou"),
         "prediction": [{"probabilityDecimal": Decimal("0.05")}],
+    },
+    "AuditEvent/read": {  # stands beside others only where it is named
+        "type": {"code": "rest"},
+        "recorded": "2024-01-01T00:00:00Z",
+        "agent": [{"requestor": True}],
+        "source": {"observer": {"display": "x"}},
+        "entity": [{"what": _to("Patient/mu")}],
     },
     "Group/study": {"type": "person", "actual": True, "member": [{"entity": _to("Patient/mu")}]},
     "List/round": {
@@ -260,11 +276,19 @@ ASKED = {
     "Location?near=-17.8|179.9|50": "east",  # over the date line
     "Patient?_text=fievre cough": "ou",
     "Patient?_text=cough headache": "",
+    "Patient?_text=(headache OR fievre) AND cough": "ou",
+    "Patient?_text=(headache OR fievre) NOT cough": "",
+    'Patient?_text="cough and"': "",
+    'Patient?_text="FIÈVRE and"': "ou",
     "Patient?_content=eva": "mu",
+    "Patient?_content=male NOT 欧": "mu",
+    "Patient?_content=female OR 欧阳": "mu ou",
     "Patient?_content=曾": "zeng",
     "Patient?_list=round": "ou",
     "Observation?subject:Patient._list=round": "glucose",
     "Encounter?_list=List/round": "in",
+    "Condition?_list=$current-problems": "diabetes",
+    "Patient?_has:Condition:patient:_list=$current-problems": "ou",
     # search_filter.html
     'Patient?_filter=name co "LL"': "mu",
     'Patient?_filter=given eq "eva" and birthdate ge 1970-03-01': "mu",
@@ -305,6 +329,8 @@ BESIDE = {
     "Encounter?_id=in&_include=Encounter:location&_include:iterate=Location:partof": "Location/bed Location/ward Location/building",
     "Patient?_id=mu&_revinclude=Observation:subject": "Observation/again Observation/pressure",
     "Patient?_id=ou&_revinclude=Encounter:*&_revinclude:iterate=Condition:encounter": "Encounter/in Condition/diabetes",
+    "Group?_revinclude=AuditEvent:entity": "",
+    "Patient?_id=mu&_revinclude=AuditEvent:entity": "AuditEvent/read",
     "Patient?_id=mu&_revinclude=*": (
         "Observation/again Observation/pressure Encounter/out Condition/foot Condition/cold Group/study List/round"
     ),
@@ -335,6 +361,7 @@ def test_sorted_by_several_keys_nothing_is_lost(reads, url, order):
         ("Patient?_list=nobody", Kind.NOT_FOUND),
         ("Condition?code:in=urn:county:nothing", Kind.NOT_FOUND),
         ("Condition?code:in=ValueSet/nothing", Kind.NOT_FOUND),
+        ("Condition?code:below=http://snomed.info/sct|73211009", Kind.NOT_FOUND),  # not loaded here
         ("Observation?subject:below=Patient/ou", Kind.INVALID),
     ],
 )

@@ -69,10 +69,11 @@ class Filter:
         return found
 
     def _passes(self, document: Document) -> bool:
-        if not self.bodies:
-            return True
-        resource = load(document["body"])
-        return all(self.compiler.indexer.body_fulfils(resource, criterion) for criterion in self.bodies)
+        indexer, body = self.compiler.indexer, document.get("body", b"")
+        if not all(indexer.may_fulfil(body, criterion) for criterion in self.bodies):
+            return False
+        resource = load(body) if self.bodies else {}
+        return all(indexer.body_fulfils(resource, criterion) for criterion in self.bodies)
 
 
 class Compiler:

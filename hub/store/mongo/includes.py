@@ -11,6 +11,7 @@ from hub.fhir_json import load
 from hub.search.entries import Reference
 from hub.search.parameters import registry
 from hub.search.query import Include, SearchQuery
+from hub.search.reading import BY_NAME_ALONE, MAX_INCLUDED
 from hub.store.indexer import Indexer
 from hub.store.mongo.criteria import LIVE, hidden_query
 from hub.store.mongo.documents import Document, paired, plain, version_of
@@ -19,7 +20,6 @@ from hub.store.mongo.versions import WHOLE
 from hub.store.mongo.visibility import Visibility
 from hub.store.port import Key, Version
 
-CAP = 1_000
 EVERY = "*"
 
 
@@ -43,7 +43,7 @@ class Includes:
                 key = Key(version.type, version.id)
                 if key in seen:
                     continue
-                if len(self._found) == CAP:
+                if len(self._found) == MAX_INCLUDED:
                     return tuple(self._found.values()), True
                 seen.add(key)
                 self._found[key] = version
@@ -80,14 +80,18 @@ class Includes:
     def _reverse(self, include: Include, sources: Sequence[Version]) -> Iterator[Version]:
         targets = [source for source in sources if include.target_type in ("", EVERY, source.type)]
         if targets:
-            for kind in self._reading.database.types() if include.source_type == EVERY else [include.source_type]:
+            for kind in self._types() if include.source_type == EVERY else [include.source_type]:
                 yield from self._referring(kind, reference_codes(kind) if include.code == EVERY else (include.code,), targets)
 
+    def _types(self) -> list[str]:
+        """All that need not be asked for by name."""
+        return [kind for kind in self._reading.database.types() if kind not in BY_NAME_ALONE]
+
     def _referring(self, kind: str, codes: Sequence[str], targets: Sequence[Version]) -> Iterator[Version]:
-        rows = self._visible(kind, _refers(codes, targets), newest=CAP + len(targets) + 1)
-        if len(rows) > CAP:  # too many: those of the first targets come first
+        rows = self._visible(kind, _refers(codes, targets), newest=MAX_INCLUDED + len(targets) + 1)
+        if len(rows) > MAX_INCLUDED:  # too many: those of the first targets come first
             for target in targets:
-                rows = self._visible(kind, _refers(codes, [target]), newest=2 * CAP)
+                rows = self._visible(kind, _refers(codes, [target]), newest=2 * MAX_INCLUDED)
                 yield from (version_of(kind, row) for row in rows)
             return
         for target in targets:

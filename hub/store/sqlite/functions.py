@@ -14,7 +14,7 @@ from hub.store.indexer import Indexer
 def register(connection: apsw.Connection, indexer: Indexer) -> None:
     def body_fulfils(*arguments: Any) -> bool:
         body, criterion = arguments
-        return indexer.body_fulfils(load(body), criterion)
+        return indexer.may_fulfil(body, criterion) and indexer.body_fulfils(load(body), criterion)
 
     def has_token(*arguments: Any) -> bool:
         body, code, wanted = arguments

@@ -12,6 +12,7 @@ from typing import Any
 import apsw
 
 from hub.search.query import Include, SearchQuery
+from hub.search.reading import BY_NAME_ALONE, MAX_INCLUDED
 from hub.store.indexer import Indexer
 from hub.store.port import Key, Scope, Version
 from hub.store.sqlite import versions
@@ -19,7 +20,6 @@ from hub.store.sqlite.criteria import Row
 from hub.store.sqlite.frame import Frame
 from hub.store.sqlite.names import Names
 
-CAP = 1_000
 EVERY = "*"
 
 _REFERRED = """SELECT f.param, f.type, f.id FROM resource r CROSS JOIN reference f INDEXED BY reference_of ON f.rid = r.rid
@@ -50,7 +50,7 @@ class Includes:
             here, level = level, []
             for rid, key in self._candidates(here, includes):
                 if rid not in seen:
-                    if len(found) == CAP:
+                    if len(found) == MAX_INCLUDED:
                         return versions.by_rids(self._connection, self._names, found), True
                     seen.add(rid)
                     found.append(rid)
@@ -89,9 +89,9 @@ class Includes:
             yield from self._found(_REFERRING.format(param=param, limits=limits), row)
 
     def _types(self) -> list[str]:
-        """All that have something indexed."""
+        """All that have something indexed and need not be asked for by name."""
         select = "SELECT DISTINCT w.text FROM parameter p JOIN word w ON w.id = p.type ORDER BY w.text"
-        return [text for (text,) in self._connection.execute(select)]
+        return [text for (text,) in self._connection.execute(select) if text not in BY_NAME_ALONE]
 
     def _found(self, select: str, bindings: dict[str, object]) -> Iterator[Found]:
         rows: Iterator[Any] = iter(self._connection.execute(select, bindings))

@@ -106,6 +106,12 @@ REFUSED = {
     "Observation?code:below=A": "code",
     "Patient?_filter=name like x": "like",
     "Observation?code:in=urn:nothing": "value set",
+    "Observation?code:below=urn:nothing|A": "code system is not loaded",
+    "Observation?_sort=": "_sort names search parameters",
+    "Observation?_sort:desc=date": "_sort=-date",
+    "Observation?_include=Patient:organization": "_include:iterate",
+    "Patient?_list=$current-problems": "lists Condition",
+    "Patient?_list=$shoes": "$current-problems",
     f"Organization?{'partof.' * 9}name=x": "chain",
 }
 

@@ -84,6 +84,15 @@ async def test_no_page_is_empty_and_no_link_leads_to_one(ward: Client) -> None:
     assert first["total"] == 3
 
 
+@pytest.mark.parametrize("query", ["Observation?_sort=-_id", "?_type=Patient,Observation"])
+async def test_a_page_says_which_it_is_and_where_to_begin_again(ward: Client, query: str) -> None:
+    first = (await ward.get(f"/fhir/{query}&_count=2")).json()
+    second = (await ward.get(str(link(first, "next")))).json()
+    assert (link(first, "first"), link(second, "first")) == (None, link(first, "self"))
+    assert named((await ward.get(str(link(second, "self")))).json()["entry"]) == named(second["entry"])
+    assert named(first["entry"]) == named((await ward.get(str(link(second, "first")))).json()["entry"])
+
+
 async def test_counts_of_several_types(ward: Client) -> None:
     for query in ("_summary=count", "_count=0&_total=accurate"):
         answer = (await ward.get(f"/fhir?_type=Observation,Condition&{query}")).json()

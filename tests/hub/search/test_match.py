@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from html import escape
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.search.match import Indexed, body_fulfils, candidates, fulfils, is_version_of, needs_body
+from hub.errors import Invalid
+from hub.fhir_json import dump
+from hub.search.match import Indexed, body_fulfils, candidates, fulfils, is_version_of, may_fulfil, needs_body
 from hub.search.near import box, distance
 from hub.search.parse import parse_search
 from hub.search.query import NearValue
@@ -52,6 +55,13 @@ PATIENT = {
         ("_text", "headache,cough", True),
         ("_text", "hidden", False),  # markup is no text
         ("_text", "muller", False),
+        ("_text", "(headache OR cough) AND fever", True),
+        ("_text", "(headache OR cough) NOT fever", False),
+        ("_text", "NOT (headache OR migraine)", True),
+        ("_text", "headache OR migraine OR cough AND fever", True),
+        ("_text", '"cough fever"', False),  # a phrase stands in one piece
+        ("_text", '"Fever &  cough"', True),
+        ("_text", "or", False),  # a word like another
         ("_content", "muller fever", True),
         ("_content", "portrait", True),
         ("_content", "QUJD", False),  # nor is an attachment
@@ -64,6 +74,19 @@ def test_words_are_found_in_the_narrative_or_anywhere(name, text, found):
     assert needs_body(criterion)
     assert candidates("Patient", criterion) is None
     assert body_fulfils(PATIENT, criterion) is found
+
+
+LETTERS = st.text(st.sampled_from('aAéßＡ1，,. ()&\\"\n中㎏ﬁ—'), max_size=6)
+
+
+@given(words=st.lists(LETTERS.filter(str.strip), min_size=1, max_size=3), texts=st.lists(LETTERS, max_size=4))
+def test_a_look_at_the_json_never_passes_over_what_holds_the_words(words, texts):
+    try:
+        criterion = asked("Patient", "_content", " ".join(words).replace("\\", "\\\\").replace(",", "\\,"))
+    except Invalid:
+        return
+    resource = {"resourceType": "Patient", "name": [{"given": texts}], "text": {"div": f"<div>{escape(''.join(texts))}</div>"}}
+    assert may_fulfil(dump(resource), criterion) or not body_fulfils(resource, criterion)
 
 
 @pytest.mark.parametrize("text", [{}, {"div": None}, {"div": ["x"]}, "x", {"div": "<a"}])

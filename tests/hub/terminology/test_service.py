@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hub.errors import NotFound
 from hub.store.sqlite import SqliteReader
 from hub.terminology.capabilities import terminology_capabilities
 from hub.terminology.concepts import CodeSystem
@@ -55,7 +56,9 @@ async def test_hierarchies_for_the_search(hub: Served, admin: Client) -> None:
     terminology = hub.hub.terminology
     assert terminology.descendants(DIAGNOSES, "K35.3") == {"K35.3", "K35.301", "K35.303"}
     assert terminology.ancestors(DIAGNOSES, "K35.301") == {"K35.301", "K35.3", "K35"}
-    assert terminology.descendants("http://snomed.info/sct", "1") == {"1"}
+    assert terminology.descendants(DIAGNOSES, "unknown") == {"unknown"}
+    with pytest.raises(NotFound, match="not loaded"):
+        terminology.descendants("http://snomed.info/sct", "1")
     assert (DIAGNOSES, "K35.2") in terminology.expand(BELLY)
 
 
