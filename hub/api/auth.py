@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -30,13 +31,24 @@ def hub_of(connection: HTTPConnection) -> Hub:
 
 def access_of(connection: HTTPConnection) -> Access:
     """The caller's access: also as a FastAPI dependency. Raise NoToken (401)."""
-    scheme, _, text = connection.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not text.strip():
-        raise NoToken("a bearer token is needed: Authorization: Bearer …")
-    access = hub_of(connection).tokens.resolve(text.strip())
+    access = hub_of(connection).tokens.resolve(_bearer(connection))
     if access is None:
         raise NoToken("the token is unknown, expired or revoked")
     return _calling_from(access, connection.client.host) if connection.client else access
+
+
+async def caller(connection: HTTPConnection) -> Access:
+    """The same on the event loop, which does not wait while a server is asked."""
+    at_hand = hub_of(connection).tokens.at_hand(_bearer(connection))
+    return access_of(connection) if at_hand else await asyncio.to_thread(access_of, connection)
+
+
+def _bearer(connection: HTTPConnection) -> str:
+    """Raise NoToken."""
+    scheme, _, text = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not text.strip():
+        raise NoToken("a bearer token is needed: Authorization: Bearer …")
+    return text.strip()
 
 
 async def note_refusal(connection: HTTPConnection, error: HubError | None = None) -> None:
@@ -44,8 +56,8 @@ async def note_refusal(connection: HTTPConnection, error: HubError | None = None
     if error is not None and error.audited:
         return
     try:
-        access = access_of(connection)
-    except NoToken:
+        access = await caller(connection)
+    except HubError:  # none of ours, or the store that knows does not answer
         access = Access(name="unknown", role="none", address=connection.client.host if connection.client else "")
     with suppress(HubError):
         await hub_of(connection).door.refused(access, connection.scope.get("method", ""), connection.scope["path"])

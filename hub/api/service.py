@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub import fhir_json
 from hub.api import binary, bundle, conditional, everything, history, jobs, lastn, meta, patch, read, search, validate, write
-from hub.api.auth import access_of, hub_of, note_refusal
+from hub.api.auth import caller, hub_of, note_refusal
 from hub.api.call import Call
 from hub.api.claims import beside
 from hub.api.formats import Formats
@@ -57,8 +57,11 @@ class Endpoint:
             if not self.any_format:
                 check_accept(request)
             hub = hub_of(request)
+            access = await caller(request)
+            if hub.store.shared and hub.searchable.due:
+                await asyncio.to_thread(hub.searchable.look)
             with in_force(hub.searchable.registry()):
-                answer = await self.interaction(Call(request, hub, access_of(request)))
+                answer = await self.interaction(Call(request, hub, access))
             if request.path_params.get("type") == "SearchParameter" and request.method != "GET":
                 hub.searchable.look()
                 hub.jobs.wake()
@@ -261,7 +264,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
         return PlainTextResponse(str(error.detail), status, error.headers)
     await note_refusal(request)
     try:
-        access_of(request)
+        await caller(request)
     except HubError as stranger:
         return error_answer(stranger)
     code = _HTTP_CODES.get(status, "processing" if status < 500 else "exception")

@@ -62,16 +62,21 @@ class Searchable:
         with in_force(self._answered):
             return body_fulfils(resource, criterion)
 
+    @property
+    def due(self) -> bool:
+        """The next question looks first."""
+        return self._monotonic() - self._looked > NOTICE_SECONDS
+
     def _look_now_and_then(self) -> None:
-        if self._monotonic() - self._looked > NOTICE_SECONDS:
+        if self.due:
             self.look()
 
     def look(self) -> None:
         """Learn what the shelf says. It is read after the number, so that a change in between is learned at the next look."""
         if self._store is None:
             return
+        self._looked = self._monotonic()  # before it waits: nobody else need wait with it
         with self._lock:
-            self._looked = self._monotonic()
             generation = generation_in(self._store)
             if generation == self._generation:
                 return

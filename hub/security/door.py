@@ -219,10 +219,11 @@ class Door:
     # -- the trail
 
     async def _one(self, access: Access, key: Key, interaction: str, work: Callable[[Reads], Version]) -> Version:
-        """A read by id is quicker than the way to a thread and back; an AuditEvent may have to be waited for."""
+        """A read by id is quicker than the way to a thread and back; a server, or an AuditEvent, may have to be waited for."""
         reads = self.reads(access)
+        waits = self._store.shared or key.type == "AuditEvent"
         try:
-            version = await asyncio.to_thread(work, reads) if key.type == "AuditEvent" else work(reads)
+            version = await asyncio.to_thread(work, reads) if waits else work(reads)
         except HubError as error:
             await self._leave(access, "R", interaction, outcome=REFUSED, key=key)
             error.audited = True

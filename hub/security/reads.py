@@ -48,7 +48,7 @@ class Reads:
         self._store = store
         self.scope = scope
         self._before_audit = before_audit
-        self._concepts = concepts
+        self.concepts = concepts
         self.patients: dict[str, None] = {}
 
     def read(self, key: Key) -> Version:
@@ -118,8 +118,11 @@ class Reads:
     def search_briefly(self, query: SearchQuery) -> SearchPage | None:
         """The same where it takes a moment only, so that the event loop can do it; None: it takes `search`.
 
-        Not tried is what may wait for others (AuditEvents on their way) or read without end (lists, value sets, includes).
+        Not tried is what may wait for others (a server, AuditEvents on their way) or read without end (lists, value sets,
+        includes).
         """
+        if self._store.shared:
+            return None
         plain = not query.includes and query.count <= BRIEF_COUNT and len(query.criteria) <= BRIEF_CRITERIA
         if not plain or any(not isinstance(each, Criterion) or _long(each) for each in query.criteria):
             return None
@@ -141,7 +144,7 @@ class Reads:
     # -- what a query stands for
     def resolved(self, query: SearchQuery) -> SearchQuery:
         """With its lists, value sets and hierarchies read as the caller may see them. Raise NotFound, Invalid, TooCostly."""
-        return Resolver(self._concepts, self).resolved(query)
+        return Resolver(self.concepts, self).resolved(query)
 
     def resource(self, type: str, id: str) -> dict[str, Any]:
         resource: dict[str, Any] = fhir_json.load(self.read(Key(type, id)).body)
@@ -164,21 +167,23 @@ class Reads:
     def person(self, patient: str) -> tuple[str, ...]:
         """All ids under which a person's records may lie: the golden Patient's first, then every linked one.
 
-        Another facility's id that the caller may not see stands for itself alone: what it is linked to is not told.
+        Who does not treat the person is told of no link to another facility's Patient: the own ones stand for the person then, and
+        an id that is not the caller's to see for itself alone.
         """
-        person = self._store.person_of(patient)
-        ids = tuple(dict.fromkeys((person, *self._store.patients_of(person), patient)))
+        ids = self._store.one_person(patient)
         if len(ids) == 1 or self.scope.everything:
             return ids
-        shown = ids if patient == person else (patient,)
-        known = any(self.visible(version) for version in self._store.read_many(Key("Patient", id) for id in shown))
-        return ids if known else (patient,)
+        shown = {version.id for version in self._shown(self._store.read_many(Key("Patient", id) for id in ids))}
+        if ids[0] in shown:  # the golden one, whom only they see who treat the person
+            return ids
+        return tuple(id for id in ids if id in shown) if patient in shown else (patient,)
 
     def visible(self, version: Version) -> bool:
-        scope = self.scope
-        if scope.types is not None and version.type not in scope.types:
-            return False
-        return self._store.visible(version, scope)
+        return bool(self._shown([version]))
+
+    def _shown(self, versions: Iterable[Version]) -> list[Version]:
+        types = self.scope.types
+        return self._store.visible([each for each in versions if types is None or each.type in types], self.scope)
 
     def _settle(self, types: Set[str]) -> None:
         if not types.isdisjoint(("AuditEvent", "")) and (self.scope.types is None or "AuditEvent" in self.scope.types):
@@ -191,7 +196,7 @@ class Reads:
         return version
 
     def _filtered(self, versions: Iterable[Version]) -> list[Version]:
-        given = [version for version in versions if self.visible(version)]
+        given = self._shown(versions)
         self.patients.update((version.patient, None) for version in given)
         return given
 

@@ -55,6 +55,8 @@ class TokenInfo:
 class TokenTable(Protocol):
     """Where tokens lie; only their hashes do."""
 
+    far: bool  # to ask means to wait for a server
+
     def insert(self, info: TokenInfo, digest: bytes) -> None: ...
 
     def find(self, digest: bytes) -> TokenInfo | None: ...
@@ -88,11 +90,14 @@ class TokenStore:
         self._table.insert(TokenInfo(secrets.token_hex(6), name, role, facility, now, now + days * DAY, 0), _digest(text))
         return text
 
+    def at_hand(self, text: str) -> bool:
+        """`resolve` need not wait for a server."""
+        return not self._table.far or self._remembered(_digest(text)) is not None
+
     def resolve(self, text: str) -> Access | None:
         """Whose token this is; None for an unknown, expired or revoked one."""
         digest = _digest(text)
-        known = self._answers.get(digest)
-        info = known[1] if known is not None and known[0] >= time.monotonic() else self._look_up(digest)
+        info = self._remembered(digest) or self._look_up(digest)
         if info is None or self._clock() >= info.expires:
             return None
         return Access(info.name, info.role, info.facility, token_id=info.id)
@@ -116,6 +121,10 @@ class TokenStore:
     def close(self) -> None:
         self._table.close()
 
+    def _remembered(self, digest: bytes) -> TokenInfo | None:
+        known = self._answers.get(digest)
+        return known[1] if known is not None and known[0] >= time.monotonic() else None
+
     def _look_up(self, digest: bytes) -> TokenInfo | None:
         info = self._table.find(digest)
         if info is None or info.revoked:
@@ -128,6 +137,8 @@ class TokenStore:
 
 class TokenFile:
     """`folder`/tokens.sqlite, beside the store in the same folder."""
+
+    far = False
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -168,6 +179,8 @@ class TokenFile:
 
 class TokenShelf:
     """In a store that several processes share: what one of them gives out, all of them know."""
+
+    far = True
 
     def __init__(self, store: ResourceStore) -> None:
         self._store = store

@@ -1,14 +1,19 @@
-"""What the store itself writes into a resource: id, meta.versionId, meta.lastUpdated and the facility's tag.
+"""What the store itself writes into a resource (id, version, time, the facility's tag), and which version follows on which.
 
 https://hl7.org/fhir/R4/resource.html#Meta
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
 
 from hub.clock import instant
+from hub.errors import VersionConflict
 from hub.fhir_json import dump
+from hub.store.port import Key, Prepared, Version
 from profiles.names import FACILITY_TAG
 
 Resource = dict[str, Any]
@@ -47,3 +52,52 @@ def halves(resource: Resource) -> tuple[bytes, bytes]:
 def joined(front: bytes, rest: bytes, version: int, updated: int) -> bytes:
     """The same bytes as `stamped` gives."""
     return b'%s"versionId":"%d","lastUpdated":"%s"%s' % (front, version, instant(updated).encode(), rest)
+
+
+# -- versions
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version but for its number and its time. `render` makes its JSON of these two."""
+
+    key: Key
+    method: Literal["POST", "PUT"]
+    facility: str
+    render: Callable[[int, int], bytes]
+    patient: Callable[[], str]
+
+    def after(self, former: Version | None, clock: Callable[[], int]) -> Version | None:
+        """None: `former` says the same already. A clock that went back makes no version older than the one before it."""
+        there = former is not None and not former.deleted
+        if former and there and self.render(former.version, former.updated) == former.body:
+            return None
+        return self._numbered(*_next(former, clock))
+
+    def first(self, now: int) -> Version:
+        return self._numbered(1, now)
+
+    def _numbered(self, number: int, updated: int) -> Version:
+        body = self.render(number, updated)
+        return Version(*self.key, number, updated, False, body, self.method, self.facility, self.patient())
+
+
+def drafted(resource: Prepared) -> Draft:
+    """Of what was made ready beside the store."""
+    render = partial(joined, resource.front, resource.rest)
+    return Draft(Key(resource.type, resource.id), "PUT", resource.facility, render, lambda: resource.patient)
+
+
+def deletion(former: Version, clock: Callable[[], int]) -> Version:
+    number, updated = _next(former, clock)
+    return replace(former, version=number, updated=updated, deleted=True, body=b"", method="DELETE")
+
+
+def _next(former: Version | None, clock: Callable[[], int]) -> tuple[int, int]:
+    return (former.version + 1, max(clock(), former.updated)) if former else (1, clock())
+
+
+def check_match(key: Key, current: int | None, if_match: int | None) -> None:
+    """Raise VersionConflict if the current version is not the one that the caller knows."""
+    if if_match is not None and current != if_match:
+        raise VersionConflict(f"the current version of {key.type}/{key.id} is not {if_match}")

@@ -96,6 +96,18 @@ class Scope:
     shared_types: frozenset[str] = frozenset()
     now: int = 0  # UTC milliseconds
 
+    def shows(self, resource_type: str, facility: str, patient: str) -> bool | None:
+        """Whether such a resource is visible; None: if `facility` of this scope treats its patient's person."""
+        if self.everything:
+            return True
+        if self.types is not None and resource_type not in self.types:
+            return False
+        if not patient and resource_type in self.shared_types:
+            return True
+        if not self.facility:
+            return False
+        return True if facility == self.facility else None if patient else False
+
 
 EVERYTHING = Scope(everything=True, types=None)
 
@@ -309,12 +321,15 @@ class ResourceStore(Protocol):
     def search_briefly(self, query: SearchQuery, scope: Scope) -> SearchPage | None:
         """The same page if it takes no more than a few milliseconds, on the event loop itself; None: it takes `search`."""
 
-    def visible(self, version: Version, scope: Scope) -> bool:
-        """The policy applied to one resource: the second check, on the way out."""
+    def visible(self, versions: Sequence[Version], scope: Scope) -> list[Version]:
+        """Those that the policy shows: the second check, on the way out."""
 
     def person_of(self, patient: str) -> str: ...
 
     def patients_of(self, person: str) -> tuple[str, ...]: ...
+
+    def one_person(self, patient: str) -> tuple[str, ...]:
+        """All ids under which the person's records may lie: the golden Patient's first, then every linked one's."""
 
     def treats(self, facility: str, patient: str, now: int) -> bool:
         """The facility has a treatment relation with the patient's person at `now`."""

@@ -48,7 +48,7 @@ def county(shared_store):
 @pytest.mark.parametrize("first", range(0, SEARCHES, BATCH))
 @pytest.mark.parametrize("scope", [EVERYTHING, OF_A], ids=["everything", "one facility"])
 def test_any_search_finds_what_looking_at_every_resource_finds(shared_store, county, scope, first):
-    world = county.visible(lambda version: shared_store.visible(version, scope))
+    world = county.visible(lambda version: shared_store.visible([version], scope))
     for seed in range(first, first + BATCH):
         asker = Asker(seed)
         parameters = asker.parameters()

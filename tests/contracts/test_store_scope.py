@@ -39,7 +39,7 @@ def county(store):
 def test_the_default_scope_sees_nothing(county):
     page = county.search(SearchQuery("Observation", total="accurate"), Scope())
     assert (page.matches, page.total) == ((), 0)
-    assert not county.visible(county.read(Key("Observation", "o-p1")), Scope())
+    assert not county.visible([county.read(Key("Observation", "o-p1"))], Scope())
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ def test_a_facility_sees_its_own_the_shared_and_whom_it_treats(county, kind, see
     assert set(every_id(county, query, A)) == seen
     assert county.search(query, A).total == len(seen)
     everyone = county.search(query, EVERYTHING).matches
-    assert {v.id for v in everyone if county.visible(v, A)} == seen, "the second check says the same"
+    assert {v.id for v in county.visible(everyone, A)} == seen, "the second check says the same"
 
 
 def test_types_narrow_whatever_else_is_allowed(county):
     only = replace(A, types=frozenset({"Patient"}))
     assert every_id(county, SearchQuery("Observation"), only) == []
-    assert not county.visible(county.read(Key("Observation", "o-p1")), only)
-    assert county.visible(county.read(Key("Patient", "p1")), only)
+    assert not county.visible([county.read(Key("Observation", "o-p1"))], only)
+    assert county.visible([county.read(Key("Patient", "p1"))], only)
 
 
 def test_criteria_sorting_paging_and_totals_stay_within_the_scope(county):

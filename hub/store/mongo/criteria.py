@@ -34,6 +34,7 @@ from hub.store.mongo.visibility import Visibility
 LIVE: Document = {"o": {"$gt": 0}}
 NOTHING: Document = {"_id": {"$in": []}}
 EVERYTHING: Document = {}
+LEAD_TO_FEW = frozenset({"_id", "patient", "subject"})
 MOST_IDS = 20_000  # of one hop that become part of a query
 BATCH = 500
 
@@ -103,19 +104,22 @@ class Compiler:
         """Of visible, undeleted resources that fulfil all conditions."""
         visible = self._visibility.of_type(self._type)
         found = Filter(self, [LIVE, NOTHING if visible is None else visible, self._hidden])
-        for condition in _flat(conditions):
+        asked = list(_flat(conditions))
+        few = any(map(_leads_to_few, asked))
+        for condition in asked:
             if isinstance(condition, Criterion) and self.indexer.needs_body(condition) and condition.modifier != "not":
                 found.bodies.append(condition)
                 narrowed = self.indexer.candidates(self._type, condition)
                 found.wanted += [self.query(narrowed)] if narrowed is not None else []
             else:
                 self._add(found, condition)
+                found.wanted += () if few else self._starts(condition)
         found.wanted = [NOTHING] if NOTHING in found.wanted else [each for each in found.wanted if each]
         return found
 
     def _add(self, found: Filter, condition: Condition) -> None:
         try:
-            found.wanted += [self.query(condition), *self._starts(condition)]
+            found.wanted.append(self.query(condition))
         except TooMany:
             found.others.append(condition)
             if isinstance(condition, Chain):
@@ -281,6 +285,15 @@ class Compiler:
 def _referred(document: Document, start: str) -> Iterator[str]:
     """Ids of what it refers to by one parameter, in one type."""
     return (each.removeprefix(start) for each in document.get("u", ()) if each.startswith(start))
+
+
+def _leads_to_few(condition: Condition) -> bool:
+    """To the records of some patients, or to those named: further bounds would cost more than they save."""
+    match condition:
+        case Criterion(code, missing=None, modifier=modifier):
+            return code in LEAD_TO_FEW and modifier != "not"
+        case _:
+            return False
 
 
 def _flat(conditions: Iterable[Condition]) -> Iterator[Condition]:

@@ -7,15 +7,18 @@ start slow. They are made outside of transactions, whose snapshots would not see
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from pymongo import ASCENDING, IndexModel, MongoClient, ReadPreference, WriteConcern
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import CollectionInvalid, OperationFailure
+from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
+from hub.errors import Invalid
 from hub.store.mongo.documents import INDEXES, Document
+from hub.store.mongo.reach import Reach
 
 PREFIX = "r."  # of a type's collection: "r.Patient"
 HISTORY = "history"
@@ -53,6 +56,7 @@ class HubDatabase:
         self._database: Database[Document] = client.get_database(
             name, write_concern=MAJORITY, read_concern=ReadConcern("majority"), read_preference=ReadPreference.PRIMARY
         )
+        self.reach = Reach()
         self._known: set[str] = set()
         self._lock = threading.Lock()
 
@@ -106,7 +110,21 @@ class HubDatabase:
             self._database[name].create_indexes(list(indexes))
 
 
-def connect(uri: str, **options: Any) -> MongoClient[Document]:
-    """Retries are the hub's own: it knows which work may be done again."""
-    settings = {"retryWrites": False, "retryReads": True, "serverSelectionTimeoutMS": 10_000, "appname": "yitong", "tz_aware": True}
-    return MongoClient(uri, **{**settings, **options})
+# Retries of writes are the hub's own: it knows which work may be done again. Nothing waits without end for a server that is silent.
+SETTINGS: Mapping[str, Any] = {
+    "appname": "yitong",
+    "retryWrites": False,
+    "retryReads": True,
+    "serverSelectionTimeoutMS": 10_000,  # as long as an election may take
+    "connectTimeoutMS": 5_000,
+    "socketTimeoutMS": 20_000,
+    "tz_aware": True,
+}
+
+
+def connect(uri: str) -> MongoClient[Document]:
+    """Raise Invalid for what is no address; never with what it says, which may be a password."""
+    try:
+        return MongoClient(uri, **SETTINGS)
+    except (PyMongoError, ValueError) as error:
+        raise Invalid(f"the store's address cannot be used: {type(error).__name__}") from None

@@ -6,7 +6,7 @@
     u   "code=http://loinc.org␟718-7", "code=http://loinc.org", "subject=Patient␟p1"   the same with system or type
     s   "name=wang xiaoming"   strings folded; indexed.   e   "name=王小明"   as they stand, for :exact
     d   {p, l, h}   dates; p ends with "~" if the interval is longer than a day; indexed
-    n   {p, v, l, h, s, c}   numbers and quantities, v the middle; indexed
+    n   {p, v, l, h, r, s, c}   numbers and quantities between l and h; r: v is one end of a range; indexed
     k   the parameters that have an entry, for :missing
     sd  the newest start of the type's main date, by which it is mostly sorted;  sm  it has several, or a long one
 
@@ -21,7 +21,6 @@ from typing import Any
 from pymongo import ASCENDING, IndexModel
 
 from hub.search.entries import Date, Entry, Number, Quantity, Reference, String, Token, Uri
-from hub.search.match import middle
 from hub.store.port import Key, Version
 
 Document = dict[str, Any]
@@ -106,11 +105,15 @@ class Arrays:
         self.dates[parameter, *value] = {"p": parameter + length, "l": value.low, "h": value.high}
 
     def number(self, parameter: str, value: Number) -> None:
-        self.numbers[parameter, *value] = {"p": parameter, "v": middle(*value), "l": value.low, "h": value.high}
+        self.numbers[parameter, *value] = _numeric(parameter, value)
 
     def quantity(self, parameter: str, value: Quantity) -> None:
-        low, high, system, code = value
-        self.numbers[parameter, *value] = {"p": parameter, "v": middle(low, high), "l": low, "h": high, "s": system, "c": code}
+        self.numbers[parameter, *value] = {**_numeric(parameter, value), "s": value.system, "c": value.code}
+
+
+def _numeric(parameter: str, each: Number | Quantity) -> Document:
+    found: Document = {"p": parameter, "v": each.value, "l": each.low, "h": each.high}
+    return found if each.low < each.value < each.high else {**found, "r": True}
 
 
 _ADD: dict[type, Callable[[Arrays, str, Any], None]] = {

@@ -24,6 +24,10 @@ class Found(NamedTuple):
     document: Document
     values: tuple[Any, ...]  # of the sort keys
 
+    @property
+    def place(self) -> Values:
+        return [*self.values, self.document["o"]]
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -32,6 +36,9 @@ class Stretch:
     wanted: Document
     field: str | None
     descending: bool
+
+
+FROM_NEWEST = Stretch({}, "sd", True)  # the index has the missing ones last by itself: no second question for a first page
 
 
 class Order:
@@ -46,10 +53,17 @@ class Order:
 
     def walk(self, query: Document, after: str | None, size: Callable[[], int]) -> Iterator[list[Found]]:
         """Matches in order, in batches of `size()`, from behind the position on."""
-        position = None if after is None else positions.decode(after, len(self._sorts) + 1)
+        position: Values | None = None if after is None else positions.decode(after, len(self._sorts) + 1)
         if self._stretches is None:
             yield from self._computed(query, position, size)
             return
+        if position is None and len(self._stretches) > 1 and self._descending:
+            number = size()
+            if batch := self._batch(FROM_NEWEST, query, None, number):
+                yield batch
+            if len(batch) < number:
+                return
+            position = batch[-1].place
         for stretch in self._stretches:
             if position is not None and not _reaches(stretch, position):
                 continue
@@ -59,7 +73,7 @@ class Order:
             position = None
 
     def position(self, found: Found) -> str:
-        return positions.encode([*found.values, found.document["o"]])
+        return positions.encode(found.place)
 
     # -- along an index
     def _along_an_index(self) -> list[Stretch] | None:
@@ -79,30 +93,32 @@ class Order:
         return [Stretch({"sd": {"$gt": -(1 << 62)}}, "sd", first.descending), Stretch({"sd": None}, None, first.descending)]
 
     def _walked(self, stretch: Stretch, query: Document, position: Values | None, size: Callable[[], int]) -> Iterator[list[Found]]:
-        direction = -1 if stretch.descending else 1
-        keys = [stretch.field, "o"] if stretch.field else ["o"]
-        fields = (*WHOLE, "sd")
         while True:
             number = size()
-            behind = _behind_on_index(stretch, position)
-            rows = self._reading.find(
-                of_type(self._type),
-                {"$and": [part for part in (query, stretch.wanted, *behind) if part] or [{}]},
-                fields=fields,
-                sort=[(key, direction) for key in keys],
-                limit=number,
-            )
-            batch = [Found(row, self._values(stretch, row)) for row in rows]
+            batch = self._batch(stretch, query, position, number)
             if batch:
                 yield batch
-                position = [*batch[-1].values, batch[-1].document["o"]]
+                position = batch[-1].place
             if len(batch) < number:
                 return
+
+    def _batch(self, stretch: Stretch, query: Document, position: Values | None, number: int) -> list[Found]:
+        direction = -1 if stretch.descending else 1
+        keys = [stretch.field, "o"] if stretch.field else ["o"]
+        behind = _behind_on_index(stretch, position)
+        rows = self._reading.find(
+            of_type(self._type),
+            {"$and": [part for part in (query, stretch.wanted, *behind) if part] or [{}]},
+            fields=(*WHOLE, "sd"),
+            sort=[(key, direction) for key in keys],
+            limit=number,
+        )
+        return [Found(row, self._values(stretch, row)) for row in rows]
 
     def _values(self, stretch: Stretch, row: Document) -> tuple[Any, ...]:
         if not self._sorts:
             return ()
-        return (row[stretch.field] if stretch.field else None,)
+        return (row.get(stretch.field) if stretch.field else None,)
 
     # -- computed
     def _computed(self, query: Document, position: Values | None, size: Callable[[], int]) -> Iterator[list[Found]]:
@@ -114,7 +130,7 @@ class Order:
             batch = [Found(rows[head["_id"]], self._sorted_by(head)) for head in heads]
             if batch:
                 yield batch
-                position = [*batch[-1].values, batch[-1].document["o"]]
+                position = batch[-1].place
             if len(batch) < number:
                 return
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from pymongo.client_session import ClientSession
 
+from hub.store import visible
 from hub.store.mongo.documents import Document
 from hub.store.mongo.reading import Reading
 from hub.store.port import Key
@@ -23,6 +24,14 @@ def person_of(reading: Reading, patient: str) -> str:
 def patients_of(reading: Reading, person: str) -> tuple[str, ...]:
     rows = reading.find("person", {"g": person}, sort=[("_id", 1)])
     return tuple(row["_id"] for row in rows) or (person,)
+
+
+def one_person(reading: Reading, patient: str) -> tuple[str, ...]:
+    """Most are linked to nobody, and this is told by one question."""
+    rows = {row["_id"]: row["g"] for row in reading.find("person", {"$or": [{"_id": patient}, {"g": patient}]})}
+    person = rows.get(patient, patient)
+    patients = sorted(rows) if person == patient else patients_of(reading, person)
+    return visible.one_person(patient, person, patients)
 
 
 def assign_person(reading: Reading, session: ClientSession, patient: str, person: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
+import pymongo
 from pymongo.client_session import ClientSession
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError
 
@@ -20,6 +21,7 @@ Sort = Sequence[tuple[str, int]]
 
 SNAPSHOT_LOST = frozenset({239, 246})  # SnapshotTooOld, SnapshotUnavailable: a collection was just made
 SNAPSHOT_TRIES = 20
+ON_THE_WAY = 2.0  # seconds that an answer may take beyond what the server was given to find it
 TOO_LARGE = frozenset({292, 10334, 16819, 16820})  # memory limits of a sort; a query or answer past 16 MB
 
 
@@ -85,15 +87,30 @@ def of_type(resource_type: str) -> str:
     return PREFIX + resource_type
 
 
+def now(database: HubDatabase, work: Callable[[Reading], T], *, seconds: float) -> T:
+    """One question: its answer is the newest acknowledged state."""
+    with troubles(), database.reach.asking(), pymongo.timeout(seconds + ON_THE_WAY):
+        return work(Reading(database))
+
+
 def at_once(database: HubDatabase, work: Callable[[Reading], T], *, seconds: float | None = None) -> T:
     """Every read in `work` sees the same, newest state. Raise TooCostly past `seconds`."""
     for _ in range(SNAPSHOT_TRIES):
         try:
-            with troubles(), database.client.start_session(snapshot=True) as session:
+            with (
+                troubles(),
+                database.reach.asking(),
+                _answered_within(seconds),
+                database.client.start_session(snapshot=True) as session,
+            ):
                 return work(Reading(database, session, seconds))
         except SnapshotLost:
             time.sleep(0.01)
     raise Unavailable("the store's collections are changing; try again")
+
+
+def _answered_within(seconds: float | None) -> AbstractContextManager[None]:
+    return nullcontext() if seconds is None else pymongo.timeout(seconds + ON_THE_WAY)
 
 
 class SnapshotLost(HubError):
@@ -108,7 +125,7 @@ def troubles() -> Iterator[None]:
     except ExecutionTimeout as error:
         raise TooCostly("the search took longer than it may; narrow it") from error
     except ConnectionFailure as error:
-        raise Unavailable("the store's server does not answer") from error
+        raise Unavailable("the store's server does not answer; try again") from error
     except OperationFailure as error:
         if error.code in SNAPSHOT_LOST:
             raise SnapshotLost("a snapshot is gone") from error

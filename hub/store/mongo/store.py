@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from hub.store.mongo.criteria import MOST_IDS
 from hub.store.mongo.database import HubDatabase, connect
 from hub.store.mongo.documents import index_fields
 from hub.store.mongo.places import Places
-from hub.store.mongo.reading import Reading, at_once, troubles
+from hub.store.mongo.reading import Reading, at_once, now, troubles
 from hub.store.mongo.search import Search
 from hub.store.mongo.transaction import MongoTransaction
 from hub.store.mongo.visibility import MOST_LISTED, Visibility
@@ -32,6 +32,7 @@ from hub.store.port import (
     UnmappedCode,
     Version,
 )
+from hub.store.visible import place_of, shown
 
 T = TypeVar("T")
 
@@ -148,18 +149,11 @@ class MongoStore:
     def search_briefly(self, query: SearchQuery, scope: Scope) -> SearchPage | None:  # noqa: ARG002 - the port's signature
         return None  # the way to the server and back is long enough for others to be answered
 
-    def visible(self, version: Version, scope: Scope) -> bool:
-        if scope.everything:
-            return True
-        if scope.types is not None and version.type not in scope.types:
-            return False
-        if not version.patient and version.type in scope.shared_types:
-            return True
-        if not scope.facility:
-            return False
-        return version.facility == scope.facility or (
-            bool(version.patient) and self.treats(scope.facility, version.patient, scope.now)
-        )
+    def visible(self, versions: Sequence[Version], scope: Scope) -> list[Version]:
+        def treated(patients: set[str]) -> set[str]:
+            return self._at_once(lambda reading: people.treated_of(reading, scope.facility, patients, scope.now))
+
+        return shown(versions, place_of, scope, treated)
 
     # -- side tables
     def person_of(self, patient: str) -> str:
@@ -167,6 +161,9 @@ class MongoStore:
 
     def patients_of(self, person: str) -> tuple[str, ...]:
         return self._now(lambda reading: people.patients_of(reading, person))
+
+    def one_person(self, patient: str) -> tuple[str, ...]:
+        return self._at_once(lambda reading: people.one_person(reading, patient))
 
     def treats(self, facility: str, patient: str, now: int) -> bool:
         return self._at_once(lambda reading: people.treats(reading, facility, patient, now))
@@ -202,9 +199,7 @@ class MongoStore:
         self._on_close()
 
     def _now(self, work: Callable[[Reading], T]) -> T:
-        """One question: its answer is the newest acknowledged state."""
-        with troubles():
-            return work(Reading(self.database))
+        return now(self.database, work, seconds=self._limit)
 
     def _at_once(self, work: Callable[[Reading], T], *, limited: bool = True) -> T:
         return at_once(self.database, work, seconds=self._limit if limited else None)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 from pymongo import UpdateOne
 
-from hub.errors import NotFound, VersionConflict
+from hub.errors import NotFound
 from hub.fhir_json import load
 from hub.search.query import SearchQuery
-from hub.store.content import joined, owned, stamped
+from hub.store.content import Draft, check_match, deletion, drafted, owned, stamped
 from hub.store.indexer import Indexer
 from hub.store.mongo import outcomes, people, shelves
 from hub.store.mongo.database import HISTORY
@@ -102,19 +103,24 @@ class MongoTransaction:
         key = Key(resource["resourceType"], id)
         self._collection_of(key.type)
         found = self._head_of_saved(key, method)
-        former = version_of(key.type, found) if found else None
-        _check_match(key, former, if_match)
+        check_match(key, found["v"] if found else None, if_match)
         content = owned(resource, id=id, facility=facility)
-        there = former is not None and not former.deleted
-        if former and there and stamped(content, former.version, former.updated) == former.body:
+        return self._succeed(found, self._draft(key, content, facility, method), lambda: self._index(content))
+
+    def _draft(self, key: Key, content: Resource, facility: str, method: Literal["POST", "PUT"]) -> Draft:
+        return Draft(key, method, facility, partial(stamped, content), lambda: self._indexer.patient_of(content))
+
+    def _index(self, content: Resource) -> Document:
+        return index_fields(content["resourceType"], self._indexer.extract(content))
+
+    def _succeed(self, found: Document | None, draft: Draft, index: Callable[[], Document]) -> Saved:
+        former = version_of(draft.key.type, found) if found else None
+        version = draft.after(former, self._clock)
+        if version is None:
+            assert former is not None  # noqa: S101 - it says the same
             return Saved(former, created=False, changed=False)
-        now = self._clock()
-        number, updated = (former.version + 1, max(now, former.updated)) if former else (1, now)
-        body = stamped(content, number, updated)
-        patient = self._indexer.patient_of(content)
-        version = Version(key.type, id, number, updated, False, body, method, facility, patient)
-        self._put(version, found, index_fields(key.type, self._indexer.extract(content)))
-        return Saved(version, created=not there, changed=True)
+        self._put(version, found, index())
+        return Saved(version, created=former is None or former.deleted, changed=True)
 
     def current_of(self, keys: Sequence[Key]) -> dict[Key, Version]:
         self._look_up(keys)
@@ -127,18 +133,8 @@ class MongoTransaction:
         return [self._save_prepared(each) for each in resources]
 
     def _save_prepared(self, resource: Prepared) -> Saved:
-        kind, id, facility, patient, front, rest, index = resource
-        found = self._head(Key(kind, id))
-        former = version_of(kind, found) if found else None
-        there = former is not None and not former.deleted
-        if former and there and joined(front, rest, former.version, former.updated) == former.body:
-            return Saved(former, created=False, changed=False)
-        now = self._clock()
-        number, updated = (former.version + 1, max(now, former.updated)) if former else (1, now)
-        body = joined(front, rest, number, updated)
-        version = Version(kind, id, number, updated, False, body, "PUT", facility, patient)
-        self._put(version, found, index)
-        return Saved(version, created=not there, changed=True)
+        draft = drafted(resource)
+        return self._succeed(self._head(draft.key), draft, lambda: resource.index)
 
     def add(self, additions: Sequence[Addition]) -> None:
         now = self._clock()
@@ -146,21 +142,19 @@ class MongoTransaction:
             self._collection_of(kind)
         for resource, id, facility in additions:
             content = owned(resource, id=id, facility=facility)
-            kind, patient = content["resourceType"], self._indexer.patient_of(content)
-            version = Version(kind, id, 1, now, False, stamped(content, 1, now), "POST", facility, patient)
-            index = index_fields(kind, self._indexer.extract(content))
-            self._workspace.insert(of_type(kind), document_of(version, self._places.next(now), index), addition=True)
+            version = self._draft(Key(content["resourceType"], id), content, facility, "POST").first(now)
+            document = document_of(version, self._places.next(now), self._index(content))
+            self._workspace.insert(of_type(version.type), document, addition=True)
 
     def delete(self, key: Key, *, if_match: int | None = None) -> Saved:
         found = self._head(key)
         if found is None:
             raise NotFound(f"{key.type}/{key.id} is not here")
         former = version_of(key.type, found)
-        _check_match(key, former, if_match)
+        check_match(key, former.version, if_match)
         if former.deleted:
             return Saved(former, created=False, changed=False)
-        updated = max(self._clock(), former.updated)
-        version = Version(*key, former.version + 1, updated, True, b"", "DELETE", former.facility, former.patient)
+        version = deletion(former, self._clock)
         self._put(version, found, {})
         return Saved(version, created=False, changed=True)
 
@@ -178,14 +172,14 @@ class MongoTransaction:
                 of_type(type), {"o": {"$gt": int(after or 0)}}, fields=("o", "body"), sort=[("o", 1)], limit=limit + 1
             )
         )
-        if changes := [UpdateOne({"_id": row["_id"]}, self._entries_anew(type, row["body"])) for row in rows[:limit]]:
+        if changes := [UpdateOne({"_id": row["_id"]}, self._entries_anew(row["body"])) for row in rows[:limit]]:
             collection.bulk_write(changes, ordered=False, session=session)
         more = len(rows) > limit
         return Reindexed(str(rows[limit - 1]["o"]) if more else None, len(rows[:limit]))
 
-    def _entries_anew(self, type: str, body: bytes) -> Document:
+    def _entries_anew(self, body: bytes) -> Document:
         resource = load(body)
-        index = index_fields(type, self._indexer.extract(resource))
+        index = self._index(resource)
         gone = {name: "" for name in INDEX_FIELDS if name not in index}
         fields = {"p": self._indexer.patient_of(resource), **index}
         return {"$set": fields, **({"$unset": gone} if gone else {})}
@@ -247,8 +241,3 @@ class MongoTransaction:
 
 def _stamps_id(key: Key) -> str:
     return f"{key.type}/{key.id}"
-
-
-def _check_match(key: Key, former: Version | None, if_match: int | None) -> None:
-    if if_match is not None and (former is None or former.version != if_match):
-        raise VersionConflict(f"the current version of {key.type}/{key.id} is not {if_match}")

@@ -57,13 +57,20 @@ STARTS: Mapping[Prefix, Callable[[DateValue], Document]] = {
     "eb": lambda v: {"$lt": v.low},
     "ap": lambda v: {"$gt": v.low - DAY, "$lt": v.high},
 }
+EXACT: Document = {"r": None}  # a number, and no end of a range
 NUMBERS: Mapping[Prefix, Callable[[NumberValue], Document]] = {
-    "eq": lambda v: {"v": {"$gte": v.low, "$lt": v.high}},
-    "ne": lambda v: {"$or": [{"v": {"$lt": v.low}}, {"v": {"$gte": v.high}}]},
+    "eq": lambda v: {"v": {"$gte": v.low, "$lt": v.high}, "$or": [EXACT, {"l": {"$gte": v.low}, "h": {"$lt": v.high}}]},
+    "ne": lambda v: {
+        "$or": [
+            {"v": {"$lt": v.low}},
+            {"v": {"$gte": v.high}},
+            {"r": True, "$or": [{"l": {"$lt": v.low}}, {"h": {"$gte": v.high}}]},
+        ]
+    },
     "gt": lambda v: {"v": {"$gt": v.number}},
-    "sa": lambda v: {"v": {"$gt": v.number}},
+    "sa": lambda v: {"v": {"$gt": v.number}, "$or": [EXACT, {"l": {"$gt": v.number}}]},
     "lt": lambda v: {"v": {"$lt": v.number}},
-    "eb": lambda v: {"v": {"$lt": v.number}},
+    "eb": lambda v: {"v": {"$lt": v.number}, "$or": [EXACT, {"h": {"$lt": v.number}}]},
     "ge": lambda v: {"v": {"$gte": v.number}},
     "le": lambda v: {"v": {"$lte": v.number}},
     "ap": lambda v: {"l": {"$lt": v.high}, "h": {"$gt": v.low}},

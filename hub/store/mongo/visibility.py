@@ -12,6 +12,7 @@ from hub.store.mongo import people
 from hub.store.mongo.documents import Document
 from hub.store.mongo.reading import Reading
 from hub.store.port import Scope
+from hub.store.visible import shown
 
 MOST_LISTED = 2_000  # patients named in a query
 
@@ -49,20 +50,11 @@ class Visibility:
     def kept(self, resource_type: str, documents: Sequence[Document]) -> list[Document]:
         """Those that are visible, of documents with `f` and `p`."""
         scope = self._scope
-        if scope.everything:
-            return list(documents)
-        if self.of_type(resource_type) is None:
-            return []
-        shared = resource_type in scope.shared_types
-        if not scope.facility:
-            return [document for document in documents if shared and not document["p"]]
-        others = {document["p"] for document in documents if document["f"] != scope.facility}
-        treated = people.treated_of(self._reading, scope.facility, others, scope.now)
-        return [
-            document
-            for document in documents
-            if document["f"] == scope.facility or (shared and not document["p"]) or document["p"] in treated
-        ]
+
+        def treated(patients: set[str]) -> set[str]:
+            return people.treated_of(self._reading, scope.facility, patients, scope.now)
+
+        return shown(documents, lambda document: (resource_type, document["f"], document["p"]), scope, treated)
 
     @cached_property
     def _treated(self) -> list[str] | None:

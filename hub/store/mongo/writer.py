@@ -74,6 +74,7 @@ class Writer:
     def __init__(self, database: HubDatabase, *, patience: float = PATIENCE, threads: int = THREADS) -> None:
         self._database = database
         self._patience = patience
+        self._closing = threading.Lock()
         self._closed = False
         self._numbers = count(random.randrange(SLOTS))  # noqa: S311 - only spreads counters of several processes
         self._waiting: SimpleQueue[Task | None] = SimpleQueue()
@@ -82,17 +83,21 @@ class Writer:
             thread.start()
 
     def submit(self, work: Work[T]) -> Future[T]:
-        if self._closed:
-            raise Unavailable("the store is closed")
+        if threading.current_thread() in self._threads:
+            raise RuntimeError("a write inside a write would wait for itself")
         task = Task(work)
-        self._waiting.put(task)
+        with self._closing:
+            if self._closed:
+                raise Unavailable("the store is closed")
+            self._waiting.put(task)
         return task.future
 
     def close(self) -> None:
         """When all that was submitted is done."""
-        self._closed = True
-        for _ in self._threads:
-            self._waiting.put(None)
+        with self._closing:
+            self._closed = True
+            for _ in self._threads:
+                self._waiting.put(None)
         for thread in self._threads:
             thread.join()
 
@@ -214,7 +219,9 @@ class Writer:
             try:
                 session.commit_transaction()
             except PyMongoError as error:
-                if error.has_error_label(UNKNOWN) and time.monotonic() < end:
+                if error.has_error_label(UNKNOWN):
+                    if time.monotonic() > end:  # to do it again might do it twice
+                        raise Unavailable("the store's server does not answer: whether the write was kept is not known") from error
                     log.warning("the answer to a commit was lost (%s); it is asked for again", type(error).__name__)
                     time.sleep(FIRST_PAUSE)
                     continue

@@ -13,9 +13,8 @@ from typing import Any
 import apsw
 
 from hub.search.entries import Date, Entry, Number, Quantity, Reference, String, Token, Uri
-from hub.search.match import middle
-from hub.store.content import joined
-from hub.store.port import Key, Prepared, Saved, Version
+from hub.store.content import drafted
+from hub.store.port import Key, Prepared, Saved
 from hub.store.sqlite import rows
 from hub.store.sqlite.names import NewNames
 from hub.store.sqlite.rows import Row
@@ -28,8 +27,8 @@ _ROW: dict[type, Callable[[str, Any], tuple[str, Values]]] = {
     Reference: lambda code, value: ("reference", (code, value.id, value.type)),
     String: lambda code, value: ("string", (code, value.folded, value.exact)),
     Date: lambda code, value: ("date", (code, value.low, value.high)),
-    Number: lambda code, value: ("number", (code, middle(*value), *value)),
-    Quantity: lambda code, value: ("quantity", (code, middle(value.low, value.high), *value)),
+    Number: lambda code, value: ("number", (code, *value)),
+    Quantity: lambda code, value: ("quantity", (code, *value)),
     Uri: lambda code, value: ("uri", (code, value.value)),
 }
 Number_ = Callable[[str], int]
@@ -99,15 +98,14 @@ def insert_new(connection: apsw.Connection, names: NewNames, new: Sequence[Prepa
     first = int(connection.execute("SELECT max(rid) FROM resource").get or 0) + 1
     heads, bodies, saved = [], [], []
     index: dict[str, list[Values]] = defaultdict(list)
-    for rid, (kind, id, facility, patient, front, rest, portable) in enumerate(new, first):
-        tables = numbering.rows(kind, portable)
+    for rid, each in enumerate(new, first):
+        version, tables = drafted(each).first(now), numbering.rows(each.type, each.index)
         for table, listed in tables.items():
             index[table] += [(*values, rid) for values in listed]
-        body = joined(front, rest, 1, now)
-        number = names.number(connection, kind)
-        heads.append((rid, number, id, 1, now, 0, "PUT", facility, patient, _present(tables)))
-        bodies.append((rid, body))
-        saved.append(Saved(Version(kind, id, 1, now, False, body, "PUT", facility, patient), created=True, changed=True))
+        number = names.number(connection, each.type)
+        heads.append((rid, number, each.id, 1, now, 0, "PUT", each.facility, each.patient, _present(tables)))
+        bodies.append((rid, version.body))
+        saved.append(Saved(version, created=True, changed=True))
     rows.insert_many(connection, "INSERT INTO resource", heads)
     rows.insert_many(connection, "INSERT INTO body", bodies)
     for table, bindings in index.items():

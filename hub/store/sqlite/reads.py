@@ -5,7 +5,7 @@ A read takes a connection of its own from the pool and never waits for the write
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hub.search.query import SearchQuery
@@ -18,6 +18,7 @@ from hub.store.sqlite.names import Names
 from hub.store.sqlite.prepared import prepare
 from hub.store.sqlite.readers import Readers, limited
 from hub.store.sqlite.search import Search, Thresholds
+from hub.store.visible import one_person, place_of, shown
 
 STATEMENT_SECONDS = 10.0
 BRIEF_CPU, BRIEF_SECONDS = 0.004, 0.025  # on a busy machine time passes that the search did not take
@@ -88,18 +89,12 @@ class SqliteReads:
         except TooCostly:
             return None
 
-    def visible(self, version: Version, scope: Scope) -> bool:
-        if scope.everything:
-            return True
-        if scope.types is not None and version.type not in scope.types:
-            return False
-        if not version.patient and version.type in scope.shared_types:
-            return True
-        if not scope.facility:
-            return False
-        return version.facility == scope.facility or (
-            bool(version.patient) and self.treats(scope.facility, version.patient, scope.now)
-        )
+    def visible(self, versions: Sequence[Version], scope: Scope) -> list[Version]:
+        def treated(patients: set[str]) -> set[str]:
+            with self._readers.snapshot() as connection:
+                return {patient for patient in patients if people.treats(connection, scope.facility, patient, scope.now)}
+
+        return shown(versions, place_of, scope, treated)
 
     # -- side tables
     def person_of(self, patient: str) -> str:
@@ -109,6 +104,11 @@ class SqliteReads:
     def patients_of(self, person: str) -> tuple[str, ...]:
         with self._readers.borrow() as connection:
             return people.patients_of(connection, person)
+
+    def one_person(self, patient: str) -> tuple[str, ...]:
+        with self._readers.snapshot() as connection:
+            person = people.person_of(connection, patient)
+            return one_person(patient, person, people.patients_of(connection, person))
 
     def treats(self, facility: str, patient: str, now: int) -> bool:
         with self._readers.borrow() as connection:

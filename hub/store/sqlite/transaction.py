@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import apsw
 import msgspec
 
-from hub.errors import NotFound, VersionConflict
+from hub.errors import NotFound
 from hub.fhir_json import load
 from hub.search.query import SearchQuery
-from hub.store.content import joined, owned, stamped
+from hub.store.content import Draft, check_match, deletion, drafted, owned, stamped
 from hub.store.indexer import Indexer
 from hub.store.port import EVERYTHING, Addition, Key, Outcome, Prepared, Reindexed, Resource, Saved, Scope, Version
 from hub.store.sqlite import items, outcomes, people, prepared, rows, versions
@@ -26,10 +27,6 @@ _HEAD = """SELECT rid, version, updated, deleted, method, facility, patient FROM
 WHERE type = (SELECT id FROM word WHERE text = ?) AND id = ?"""
 
 
-Method = Literal["POST", "PUT", "DELETE"]
-State = tuple[int, int, int, Method, str, str]  # of a Head, without the rid
-
-
 class Head(NamedTuple):
     """The row of a resource, without its body."""
 
@@ -37,7 +34,7 @@ class Head(NamedTuple):
     version: int
     updated: int
     deleted: int
-    method: Method
+    method: Literal["POST", "PUT", "DELETE"]
     facility: str
     patient: str
 
@@ -78,26 +75,31 @@ class SqliteTransaction:
     ) -> Saved:
         key = Key(resource["resourceType"], id)
         head = self._head(key)
-        _check_match(key, head, if_match)
+        check_match(key, head.version if head else None, if_match)
         content = owned(resource, id=id, facility=facility)
-        former = self._body(head) if head and not head.deleted else None
-        if head and former is not None and stamped(content, head.version, head.updated) == former:
-            return Saved(_version(key, head, former), created=False, changed=False)
-        patient = self._indexer.patient_of(content)
-        version, updated = (head.version + 1, max(self._clock(), head.updated)) if head else (1, self._clock())
-        body = stamped(content, version, updated)
-        index = self._rows(content)
-        state: State = (version, updated, 0, method, facility, patient)
+        draft = Draft(key, method, facility, partial(stamped, content), lambda: self._indexer.patient_of(content))
         if head is None:
-            head = Head(self._insert(key, state, rows.present(index)), *state)
-            rows.replace(self._connection, head.rid, set(), index)
-        else:
-            self._retire(key, head, former)
-            head = Head(head.rid, *state)
-            rows.replace(self._connection, head.rid, self._rows(load(former)) if former is not None else set(), index)
-            self._set(head, rows.present(index))
-        self._connection.execute("INSERT OR REPLACE INTO body VALUES (?, ?)", (head.rid, body))
-        return Saved(_version(key, head, body), created=former is None, changed=True)
+            return self._begin(draft.first(self._clock()), self._rows(content))
+        return self._succeed(head, draft, lambda: self._rows(content))
+
+    def _begin(self, version: Version, index: set[Row]) -> Saved:
+        rid = self._insert(version, rows.present(index))
+        rows.replace(self._connection, rid, set(), index)
+        self._connection.execute("INSERT INTO body VALUES (?, ?)", (rid, version.body))
+        return Saved(version, created=True, changed=True)
+
+    def _succeed(self, head: Head, draft: Draft, index: Callable[[], set[Row]]) -> Saved:
+        """A further version of what is there, unless it says the same."""
+        former = self._former(draft.key, head)
+        version = draft.after(former, self._clock)
+        if version is None:
+            return Saved(former, created=False, changed=False)
+        self._retire(former, head.rid)
+        new = index()
+        rows.replace(self._connection, head.rid, self._rows_of(former), new)
+        self._set(head.rid, version, rows.present(new))
+        self._connection.execute("INSERT OR REPLACE INTO body VALUES (?, ?)", (head.rid, version.body))
+        return Saved(version, created=former.deleted, changed=True)
 
     def expect(self, keys: Iterable[Key]) -> None:
         """Each is found as quickly by itself."""
@@ -117,24 +119,13 @@ class SqliteTransaction:
         new = [each for each in resources if (each.type, each.id) not in heads]
         made = iter(prepared.insert_new(self._connection, self._names, new, self._clock()))
         found = (heads.get(Key(each.type, each.id)) for each in resources)
-        return [next(made) if head is None else self._succeed(each, head) for each, head in zip(resources, found, strict=True)]
+        return [
+            next(made) if head is None else self._succeed(head, drafted(each), partial(self._numbered, each))
+            for each, head in zip(resources, found, strict=True)
+        ]
 
-    def _succeed(self, resource: Prepared, head: Head) -> Saved:
-        """A further version of what is there, unless it says the same."""
-        key = Key(resource.type, resource.id)
-        former = self._body(head) if not head.deleted else None
-        if former is not None and joined(resource.front, resource.rest, head.version, head.updated) == former:
-            return Saved(_version(key, head, former), created=False, changed=False)
-        self._retire(key, head, former)
-        numbered = prepared.Numbering(self._connection, self._names).rows(resource.type, resource.index)
-        index, old = prepared.as_rows(numbered), self._rows(load(former)) if former is not None else set()
-        now = max(self._clock(), head.updated)
-        head = Head(head.rid, head.version + 1, now, 0, "PUT", resource.facility, resource.patient)
-        body = joined(resource.front, resource.rest, head.version, head.updated)
-        rows.replace(self._connection, head.rid, old, index)
-        self._set(head, rows.present(index))
-        self._connection.execute("INSERT OR REPLACE INTO body VALUES (?, ?)", (head.rid, body))
-        return Saved(_version(key, head, body), created=former is None, changed=True)
+    def _numbered(self, resource: Prepared) -> set[Row]:
+        return prepared.as_rows(prepared.Numbering(self._connection, self._names).rows(resource.type, resource.index))
 
     def add(self, additions: Sequence[Addition]) -> None:
         now = self._clock()
@@ -144,7 +135,7 @@ class SqliteTransaction:
             content = owned(resource, id=id, facility=facility)
             found = self._rows(content)
             type = self._names.number(self._connection, content["resourceType"])
-            state: State = (1, now, 0, "POST", facility, self._indexer.patient_of(content))
+            state = (1, now, 0, "POST", facility, self._indexer.patient_of(content))
             heads.append((rid, type, id, *state, rows.present(found)))
             bodies.append((rid, stamped(content, 1, now)))
             index.append((rid, found))
@@ -156,16 +147,16 @@ class SqliteTransaction:
         head = self._head(key)
         if head is None:
             raise NotFound(f"{key.type}/{key.id} is not here")
-        _check_match(key, head, if_match)
-        if head.deleted:
-            return Saved(_version(key, head, b""), created=False, changed=False)
-        former = self._body(head)
-        self._retire(key, head, former)
-        rows.replace(self._connection, head.rid, self._rows(load(former)), set())
-        head = head._replace(version=head.version + 1, updated=max(self._clock(), head.updated), deleted=1, method="DELETE")
-        self._set(head, "")
+        check_match(key, head.version, if_match)
+        former = self._former(key, head)
+        if former.deleted:
+            return Saved(former, created=False, changed=False)
+        self._retire(former, head.rid)
+        rows.replace(self._connection, head.rid, self._rows_of(former), set())
+        version = deletion(former, self._clock)
+        self._set(head.rid, version, "")
         self._connection.execute("DELETE FROM body WHERE rid = ?", (head.rid,))
-        return Saved(_version(key, head, b""), created=False, changed=True)
+        return Saved(version, created=False, changed=True)
 
     def find(self, query: SearchQuery, *, limit: int = 2, scope: Scope = EVERYTHING) -> list[Key]:
         return self._find(self._connection, query, limit, scope)
@@ -210,33 +201,32 @@ class SqliteTransaction:
         row = self._connection.execute(_HEAD, key).get
         return Head._make(row) if row else None
 
-    def _body(self, head: Head) -> bytes:
-        body: bytes = self._connection.execute("SELECT body FROM body WHERE rid = ?", (head.rid,)).get
-        return body
+    def _former(self, key: Key, head: Head) -> Version:
+        body = b"" if head.deleted else self._connection.execute("SELECT body FROM body WHERE rid = ?", (head.rid,)).get
+        return Version(*key, head.version, head.updated, bool(head.deleted), body, head.method, head.facility, head.patient)
 
     def _rows(self, resource: Resource) -> set[Row]:
         entries = self._indexer.extract(resource)
         return rows.rows_of(self._connection, self._names, resource["resourceType"], entries)
 
-    def _insert(self, key: Key, state: State, present: str) -> int:
-        row = (self._names.number(self._connection, key.type), key.id, *state, present)
+    def _rows_of(self, former: Version) -> set[Row]:
+        return set() if former.deleted else self._rows(load(former.body))
+
+    def _insert(self, version: Version, present: str) -> int:
+        row = (self._names.number(self._connection, version.type), version.id, *_state(version), present)
         self._connection.execute("INSERT INTO resource VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         return self._connection.last_insert_rowid()
 
-    def _set(self, head: Head, present: str) -> None:
+    def _set(self, rid: int, version: Version, present: str) -> None:
         columns = "version = ?, updated = ?, deleted = ?, method = ?, facility = ?, patient = ?, present = ?"
-        self._connection.execute(f"UPDATE resource SET {columns} WHERE rid = ?", (*head[1:], present, head.rid))
+        self._connection.execute(f"UPDATE resource SET {columns} WHERE rid = ?", (*_state(version), present, rid))
 
-    def _retire(self, key: Key, head: Head, body: bytes | None) -> None:
+    def _retire(self, former: Version, rid: int) -> None:
         """Keep what was current as history."""
-        row = (*head, body or b"", self._names.number(self._connection, key.type))
+        row = (rid, *_state(former), former.body, self._names.number(self._connection, former.type))
         self._connection.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
-def _check_match(key: Key, head: Head | None, if_match: int | None) -> None:
-    if if_match is not None and (head is None or head.version != if_match):
-        raise VersionConflict(f"the current version of {key.type}/{key.id} is not {if_match}")
-
-
-def _version(key: Key, head: Head, body: bytes) -> Version:
-    return Version(key.type, key.id, head.version, head.updated, bool(head.deleted), body, head.method, head.facility, head.patient)
+def _state(version: Version) -> tuple[int, int, int, str, str, str]:
+    """As columns of a Head, without the rid."""
+    return version.version, version.updated, int(version.deleted), version.method, version.facility, version.patient
