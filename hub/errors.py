@@ -5,8 +5,12 @@ https://hl7.org/fhir/R4/valueset-issue-type.html
 
 from __future__ import annotations
 
+import traceback
 from enum import Enum
+from pathlib import Path
 from typing import Any, ClassVar
+
+ROOT = Path(__file__).parents[1]
 
 
 class Kind(Enum):
@@ -94,3 +98,13 @@ def operation_outcome(message: str, *, code: str, severity: str = "error", expre
     if expression:
         issue["expression"] = list(expression)
     return {"resourceType": "OperationOutcome", "issue": [issue]}
+
+
+def place_of(error: BaseException) -> str:
+    """The last line of ours that it went through. The text of an exception may quote a record, so a log says this instead."""
+    frames = [(Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    if not frames:
+        return "an unknown place"
+    ours = [(path, line) for path, line in frames if path.is_relative_to(ROOT) and ".venv" not in path.parts]
+    path, line = (ours or frames)[-1]
+    return f"{path.relative_to(ROOT) if path.is_relative_to(ROOT) else path.name}:{line}"

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from hub.errors import HubError
+from hub.errors import HubError, place_of
 from hub.security.access import Access
 from hub.store.port import ResourceStore, Transaction
 
@@ -238,7 +238,7 @@ class Jobs:
         except HubError as error:
             self._finish(job, "failed", message=error.message)
         except Exception as error:
-            log.error("a job of kind %s failed: %s at %s", job.kind, type(error).__name__, _place(error))  # noqa: TRY400
+            log.error("a job of kind %s failed: %s at %s", job.kind, type(error).__name__, place_of(error))  # noqa: TRY400
             self._finish(job, "failed", message="the server failed; the log says where")
         else:
             self._finish(job, "done", result=result)
@@ -257,12 +257,3 @@ class Jobs:
                     transaction.put_item(OVER, former.id, None)
 
         self._store.write(work).result()
-
-
-def _place(error: BaseException) -> str:
-    """Which line of ours or another's; the text of an error may repeat a value."""
-    trace, place = error.__traceback__, "?"
-    while trace is not None:
-        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return place

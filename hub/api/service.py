@@ -30,7 +30,7 @@ from hub.api.openapi import openapi
 from hub.api.responses import error_answer, json_answer
 from hub.bulk.exports import EXPORT_ROUTES
 from hub.bulk.imports import IMPORT_ROUTES
-from hub.errors import HubError, operation_outcome
+from hub.errors import HubError, operation_outcome, place_of
 from hub.graphql.operations import GRAPHQL_ROUTES
 from hub.search.parameters import Registry, in_force
 from hub.subscriptions.operations import SUBSCRIPTION_ROUTES
@@ -77,11 +77,7 @@ class Endpoint:
 
 def unexpected(error: Exception) -> Response:
     """Our own fault. The log says which line, never what value."""
-    place, trace = "?", error.__traceback__
-    while trace is not None:
-        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    log.error("%s at %s", type(error).__name__, place)
+    log.error("%s at %s", type(error).__name__, place_of(error))
     return json_answer(operation_outcome("the server failed; the request was not carried out", code="exception"), 500)
 
 

@@ -23,7 +23,7 @@ from connectors.base import (
     SourceRecord,
     SourceUnavailable,
 )
-from hub.errors import HubError
+from hub.errors import HubError, place_of
 from hub.store.lease import Lease
 
 log = logging.getLogger(__name__)
@@ -111,12 +111,12 @@ class ChannelRunner:
                 pause = self._once() if self._owned() else self._elsewhere()
                 failures = 0
             except EXPECTED as error:
-                self._down(f"{type(error).__name__}: {error}")
+                self._down(f"{type(error).__name__}: {_said(error)}")
                 pause = BACKOFF[min(failures, len(BACKOFF) - 1)]
                 failures += 1
             except Exception as error:
                 if self.state.problem == "":
-                    log.exception("channel %s: an error of its own; it is started again", self.state.name)
+                    log.error("channel %s: %s at %s; it is started again", self.state.name, type(error).__name__, place_of(error))  # noqa: TRY400
                 self._down(type(error).__name__)
                 pause = BACKOFF[min(failures, len(BACKOFF) - 1)]
                 failures += 1
@@ -186,3 +186,8 @@ class ChannelRunner:
             log.warning("channel %s: down: %s", self.state.name, problem)
             self.state.since = datetime.now(UTC)
         self.state.up, self.state.problem = False, problem
+
+
+def _said(error: Exception) -> str:
+    """Without the file that an OSError is about: whoever named it may have named a patient."""
+    return str(error.strerror) if isinstance(error, OSError) and error.filename is not None else str(error)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Protocol
 
+from hub.errors import place_of
 from hub.ingest.journal import Blobs, Entry
 from hub.store.port import Key
 from mappers.base import CannotMap, Change, Issue, Mapped, MappingContext
@@ -67,7 +67,7 @@ def attempt(entry: Entry, context: MappingContext, blobs: Blobs) -> Attempt:
     except OSError as error:  # a mapper touches no file: it is the blobs' disk, and not the record's fault
         return Attempt(entry.seq, None, f"{type(error).__name__} {error.errno}", unavailable=True)
     except Exception as error:  # whatever a mapper does with what a stranger wrote
-        return Attempt(entry.seq, None, f"{type(error).__name__} at {_place(error)}")
+        return Attempt(entry.seq, None, f"{type(error).__name__} at {place_of(error)}")
 
 
 def _attached(mapped: Mapped, entry: Entry, blobs: Blobs) -> Mapped:
@@ -76,18 +76,6 @@ def _attached(mapped: Mapped, entry: Entry, blobs: Blobs) -> Mapped:
         if not (entry.in_blobs and attachment.sha256 == entry.sha256):
             blobs.put(attachment.content)
     return replace(mapped, attachments=tuple(replace(attachment, content=b"") for attachment in mapped.attachments))
-
-
-def _place(error: BaseException) -> str:
-    """File and line inside our own tree: the message of an exception may quote the record, so it is not kept."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return "an unknown place"
-    root = Path(__file__).parents[2]
-    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(root) and ".venv" not in frame.filename]
-    last = (ours or list(frames))[-1]
-    path = Path(last.filename)
-    return f"{path.relative_to(root) if path.is_relative_to(root) else path.name}:{last.lineno}"
 
 
 def _checked(mapped: Mapped, *, strict: bool) -> Mapped:

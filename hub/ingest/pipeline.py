@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import apsw
 
 from connectors.base import JournalUnavailable
-from hub.errors import HubError, Kind
+from hub.errors import HubError, Kind, place_of
 from hub.ingest.effect import Effect
 from hub.ingest.journal import Entry, Journal
 from hub.ingest.mapping import Attempt, PoolClosed, RecordMapper
@@ -144,7 +144,7 @@ class Pipeline:
             except PoolClosed:
                 break
             except Exception as error:
-                log.exception("pipeline: an error of its own; it goes on from where the store is")
+                log.error("pipeline: %s at %s; it goes on from where the store is", type(error).__name__, place_of(error))  # noqa: TRY400
                 self._restart_from_store(type(error).__name__)
                 self._stopping.wait(BACKOFF[min(failures, len(BACKOFF) - 1)])
                 failures += 1

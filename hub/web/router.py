@@ -11,7 +11,6 @@ import contextlib
 import logging
 import re
 import secrets
-import traceback
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Annotated, Any
@@ -24,7 +23,7 @@ from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from hub.errors import Gone, HubError, Invalid, NotAllowed, NotFound
+from hub.errors import Gone, HubError, Invalid, NotAllowed, NotFound, place_of
 from hub.imaging.ecg_svg import Layout, ecg_svg
 from hub.imaging.frames import key_image
 from hub.recognition.facts import recognition_of
@@ -417,8 +416,6 @@ def _error_page(view: View, error: HubError) -> Response:
 def _failure_page(view: View, error: Exception, status: int = 500) -> Response:
     """Our own fault. Page and log share a number; neither says a value, for a traceback may hold patient data."""
     trace = secrets.token_hex(4)
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    place = f"{last[0].filename}:{last[0].lineno}" if last else "?"
-    log.error("page failed, trace %s: %s at %s", trace, type(error).__name__, place)
+    log.error("page failed, trace %s: %s at %s", trace, type(error).__name__, place_of(error))
     text = view.t("error.busy") if status == 503 else view.t("error.text")
     return view.message("error", status=status, text=text, trace=trace)
