@@ -23,7 +23,7 @@ from hub.recognition.router import router as recognition_router
 from hub.reindexing import keep_up, serve_reindexing
 from hub.search.searchable import Searchable
 from hub.security.audit_index import with_audit
-from hub.security.door import Door
+from hub.security.door import Door, Save
 from hub.security.egress import Egress
 from hub.security.links import LinkSigner
 from hub.security.tokens import TokenShelf, TokenStore
@@ -101,15 +101,18 @@ def _opened(data: Path, county: County, target: Target | None, clock: Callable[[
     return hub
 
 
-def open_front(data: Path, county: County, *, settle: Callable[[], None], clock: Callable[[], int] = utc_ms) -> Hub:
-    """The same hub as another process has opened, for reading; `settle` has that one bring logged audit events into the store."""
+def open_front(data: Path, county: County, *, settle: Callable[[], None], save: Save, clock: Callable[[], int] = utc_ms) -> Hub:
+    """The same hub as another process has opened, for reading.
+
+    That one is asked to bring logged audit events into the store (`settle`) and to `save` what was checked here.
+    """
     searchable = Searchable()
     indexer = with_audit(searchable.indexer(), searchable.customised)
     store = open_reader(data, target_of(""), county.store, clock=clock, indexer=indexer)
     searchable.attach(store)
     jobs = Jobs(store, clock, sole=False)  # to tell of them; the other process does them
     trail = AuditTrail(data, clock, RemoteShipper(settle))
-    return _hub(data, county, store, trail, clock, searchable, jobs, tidy=False)
+    return _hub(data, county, store, trail, clock, searchable, jobs, tidy=False, save=save)
 
 
 def _hub(
@@ -122,10 +125,11 @@ def _hub(
     jobs: Jobs,
     *,
     tidy: bool,
+    save: Save | None = None,
 ) -> Hub:
     terminology = Terminology(store)
     tokens = TokenStore(data, clock=clock, table=TokenShelf(store) if store.shared else None)
-    door = Door(store, county, clock, trail, concepts=terminology)
+    door = Door(store, county, clock, trail, concepts=terminology, save=save)
     planner = Planner(store, clock, county.subscriptions, holder=tokens.holder, reads=door.reads)
     return Hub(
         data=data,

@@ -17,8 +17,7 @@ import time
 from pathlib import Path
 
 import uvloop
-from fastapi import FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from hub.app import Hub, create_app, open_hub
 from hub.cli.doctor import county_path
@@ -26,7 +25,8 @@ from hub.errors import Unavailable
 from hub.ingest.run import IntakeService
 from hub.ingest.status import install_status
 from hub.serving.fronts import Fronts
-from hub.serving.tunnel import SETTLE
+from hub.serving.saves import SAVE, save_with
+from hub.serving.tunnel import SETTLE, Calls
 from hub.settings import Channel, County, load_county
 
 MLLP_PORT = 2575
@@ -67,7 +67,7 @@ def run_server(
             install_status(app, intake)
             sys.setswitchinterval(0.0005)  # listeners answer while the pipeline computes
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_serve(_answering(hub, app), fronts, _addresses(web, intake)))
+                runner.run(_serve(app, _calls(hub), fronts, _addresses(web, intake)))
         finally:
             intake.stop()
             fronts.kill()
@@ -112,13 +112,13 @@ def _listen(host: str, port: int) -> socket.socket:
         return listener
 
 
-async def _serve(app: ASGIApp, fronts: Fronts, ready: str) -> None:
+async def _serve(app: ASGIApp, calls: Calls, fronts: Fronts, ready: str) -> None:
     """Answer what the fronts hand on, until SIGTERM or Ctrl-C."""
     loop = asyncio.get_running_loop()
     ending: list[asyncio.Task[None]] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: ending.append(loop.create_task(fronts.stop())))
-    serving = loop.create_task(fronts.serve(app))
+    serving = loop.create_task(fronts.serve(app, calls))
     up = loop.create_task(fronts.all_up())
     await asyncio.wait((serving, up), return_when=asyncio.FIRST_COMPLETED)
     if up.done():
@@ -128,16 +128,14 @@ async def _serve(app: ASGIApp, fronts: Fronts, ready: str) -> None:
     up.cancel()
 
 
-def _answering(hub: Hub, app: FastAPI) -> ASGIApp:
-    """The application, and what the fronts ask of it beside requests."""
+def _calls(hub: Hub) -> Calls:
+    """What the fronts ask beside requests."""
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == SETTLE:
-            await asyncio.to_thread(hub.trail.settle)
-        else:
-            await app(scope, receive, send)
+    async def settle(_: bytes) -> bytes:
+        await asyncio.to_thread(hub.trail.settle)
+        return b""
 
-    return answer
+    return {SETTLE: settle, SAVE: save_with(hub.door)}
 
 
 def _addresses(web: socket.socket, intake: IntakeService) -> str:

@@ -7,7 +7,7 @@ asked for under any of their patients' ids. Every interaction leaves an AuditEve
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from hub.settings import County
 from hub.store.port import HistoryPage, Key, Resource, ResourceStore, Saved, SearchPage, Transaction, Version
 
 T = TypeVar("T")
+Save = Callable[[Access, Resource, str, int | None, bool], Awaitable[Saved]]  # the arguments of `Door.save`
 LONGEST_PATH = 200
 _ACTIONS: dict[str, Action] = {"create": "C", "update": "U", "patch": "U", "delete": "D"}
 
@@ -38,9 +39,11 @@ class Door:
         trail: AuditTrail,
         *,
         concepts: Concepts | None = None,
+        save: Save | None = None,
     ) -> None:
-        """`concepts`: the terminology that searches by value sets and code hierarchies ask."""
+        """`concepts`: the terminology that searches by value sets and hierarchies ask. `save`: who saves, if not this process."""
         self._store = store
+        self._save = save
         self._concepts = concepts
         self._county = county
         self._clock = clock
@@ -149,6 +152,8 @@ class Door:
 
         Raise VersionConflict, NotAllowed, or NotFound for a foreign record.
         """
+        if self._save is not None:
+            return await self._save(access, resource, id, if_match, if_none)
         key = Key(resource["resourceType"], id) if id else None
         work: Callable[[Writes], Saved] = lambda writes: writes.save(resource, id=id, if_match=if_match, if_none=if_none)  # noqa: E731
         return await self.writing(access, work, "update" if id else "create", key)
@@ -202,7 +207,7 @@ class Door:
         def run(transaction: Transaction) -> T:
             now = self._clock()
             reads = Reads(self._store, scope_of(access, self._county, now), concepts=self._concepts)
-            writes = Writes(transaction, access, self._county, now, reads.visible, reads.resolved, reads.scope)
+            writes = Writes(transaction, access, self._county, now, reads)
             result = work(writes)
             save_event(transaction, writes.finish(interaction, key), access.facility, now)
             return result

@@ -1,7 +1,8 @@
-"""A front: a process that speaks HTTP on the hub's port, answers reads and searches itself and hands everything else on.
+"""A front: a process that speaks HTTP on the hub's port, answers reads, searches and single saves itself and hands on the rest.
 
-It reads the same files as the writing process and sees each commit at once. Forked by `hub.serving.fronts`, it waits for the word
-that the store is open, and ends when the writing process does.
+It reads the same files as the writing process and sees each commit at once; what it has checked, that one saves
+(hub.serving.saves). Forked by `hub.serving.fronts`, it waits for the word that the store is open, and ends when the writing
+process does.
 """
 
 from __future__ import annotations
@@ -27,22 +28,27 @@ from hub.api.headers import SecurityHeaders
 from hub.api.service import FhirFirst, add_fhir, unexpected
 from hub.app import Hub, bare_app, open_front
 from hub.serving.accepting import Acceptor, Connections, Counts
+from hub.serving.saves import saving_by
 from hub.serving.tunnel import SETTLE, Gone, Tunnel
 from hub.settings import load_county
 from profiles.validation import known_type
 
 ELSEWHERE = frozenset({"Binary", "metadata"})  # blobs and what is kept in memory are the writing process's
+FOLLOWED = ELSEWHERE | {"SearchParameter", "Subscription"}  # a change of these is more than a resource saved
 
 
-def read_only(scope: Scope) -> bool:
-    """Whether a front answers this itself: reads, searches and histories of one resource type."""
+def answered_here(scope: Scope) -> bool:
+    """Whether a front answers this itself: reads, searches and histories of one type, creates and updates without criteria."""
     if scope["type"] != "http" or not scope["path"].startswith("/fhir/"):
         return False
     first, *others = scope["path"][6:].split("/")
-    if first in ELSEWHERE or not known_type(first) or any(segment[:1] == "$" for segment in others):
+    if not known_type(first) or any(segment[:1] == "$" for segment in others):
         return False
     method = scope["method"]
-    return method in ("GET", "HEAD") or (method == "POST" and others == ["_search"])
+    if method in ("GET", "HEAD") or (method == "POST" and others == ["_search"]):
+        return first not in ELSEWHERE
+    single = (method, len(others)) in (("POST", 0), ("PUT", 1)) and "" not in others
+    return single and first not in FOLLOWED and not any(name == b"if-none-exist" for name, _ in scope["headers"])
 
 
 class Front:
@@ -51,7 +57,7 @@ class Front:
         self._there = there
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if read_only(scope):
+        if answered_here(scope):
             await self._here(scope, receive, send)
             return
         with contextlib.suppress(Gone):  # the connection is closed without an answer, as when the process ends
@@ -112,7 +118,7 @@ async def run(place: Place, data: Path, config: Path | None) -> None:
     def settle() -> None:
         asyncio.run_coroutine_threadsafe(tunnel.ask(SETTLE), loop).result()
 
-    hub = open_front(data, load_county(config), settle=settle)
+    hub = open_front(data, load_county(config), settle=settle, save=saving_by(tunnel.ask))
     answering = Front(fhir_app(hub, config.parent if config else data), tunnel)
     server = Server(server_config(answering), Connections(place.counts, place.number))
     serving = asyncio.create_task(server.serve(sockets=[place.listener]))

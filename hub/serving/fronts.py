@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 
 from hub.serving.accepting import ABSENT, Counts
 from hub.serving.front import Place, serve_front
-from hub.serving.tunnel import Gone, Tunnel
+from hub.serving.tunnel import Calls, Gone, Tunnel
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class Command:
 
 
 class Fronts:
-    """`started` before the store was opened; `serve` answers what they hand on."""
+    """Started before the store is opened; `serve` answers what they hand on."""
 
     def __init__(self, listener: socket.socket, data: Path, config: Path | None, count: int) -> None:
         self._counts = Counts.of(count)
@@ -135,9 +135,9 @@ class Fronts:
         self._up = asyncio.Event()
         self._waiting = count
 
-    async def serve(self, app: ASGIApp) -> None:
+    async def serve(self, app: ASGIApp, calls: Calls) -> None:
         """Until `stop` was called and every front ended."""
-        await asyncio.gather(*(self._keep(front, app) for front in self._started))
+        await asyncio.gather(*(self._keep(front, app, calls) for front in self._started))
 
     async def all_up(self) -> None:
         await self._up.wait()
@@ -157,23 +157,23 @@ class Fronts:
             front.process.kill()
             front.process.wait()
 
-    async def _keep(self, front: Front, app: ASGIApp) -> None:
+    async def _keep(self, front: Front, app: ASGIApp, calls: Calls) -> None:
         while True:
-            await self._one(front, app)
+            await self._one(front, app, calls)
             if self._stopping:
                 return
             log.error("a front process ended with status %s and is started again", front.process.returncode)
             await asyncio.sleep(AGAIN_SECONDS)
             front = self._command.start(front.number)
 
-    async def _one(self, front: Front, app: ASGIApp) -> None:
+    async def _one(self, front: Front, app: ASGIApp, calls: Calls) -> None:
         async def hear(word: str) -> None:
             if word == "up":
                 self._waiting -= 1
                 if self._waiting <= 0:
                     self._up.set()
 
-        tunnel = await Tunnel.over(front.pair, app=app, control=hear)
+        tunnel = await Tunnel.over(front.pair, app=app, calls=calls, control=hear)
         self._tunnels.add(tunnel)
         try:
             await tunnel.say("go")

@@ -1,7 +1,7 @@
-"""ASGI between two processes of one hub: what a front does not answer itself is run by the writing process.
+"""ASGI between two processes of one hub: what a front does not answer itself is run by the writing process; and short calls.
 
-Frames on a socket pair: four bytes of length, then MessagePack of [stream, kind, content]. A stream is one request or one
-websocket. Each side may be `WINDOW` messages ahead of the other, so a slow client holds up its own stream and no memory.
+Frames on a socket pair: four bytes of length, then MessagePack of [stream, kind, content]. A stream is one request, one websocket
+or one call by name. Each side may be `WINDOW` messages ahead of the other, so a slow client holds up its own stream and no memory.
 https://asgi.readthedocs.io/en/latest/specs/www.html
 """
 
@@ -10,25 +10,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.errors import Unavailable
+from hub.errors import HubError, Unavailable, place_of
 
 log = logging.getLogger(__name__)
 
 WINDOW = 16  # messages of one stream on their way
 FRAME_BYTES = 256 << 20
-SETTLE = "hub.settle"  # what a front asks of the writing process: bring the logged audit events into the store
+SETTLE = "settle"  # a call of the writing process: bring the logged audit events into the store
 # What travels of a scope; its application and state are each process's own.
 HTTP = ("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path", "headers")
 CARRIED = (*HTTP, "client", "server", "subprotocols")
 
-Kind = Literal["open", "messages", "credit", "done", "control"]
+Kind = Literal["open", "call", "messages", "credit", "done", "control"]
 Control = Callable[[str], Awaitable[None]]
+Calls = Mapping[str, Callable[[bytes], Awaitable[bytes]]]
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -44,6 +45,7 @@ class Stream:
         self.number = number
         self._tunnel = tunnel
         self._came: asyncio.Queue[Message | None] = asyncio.Queue()
+        self.reply: bytes | None = None  # to a call
         self._credit = asyncio.Semaphore(WINDOW)
 
     async def put(self, *messages: Message) -> None:
@@ -67,28 +69,36 @@ class Stream:
             for message in content:
                 self._came.put_nowait(message)
         else:
+            self.reply = content
             self._came.put_nowait(None)
 
 
 class Tunnel:
-    """One end. `app` runs what the other end opens; `control` hears short words that belong to no request."""
+    """One end. `app` runs what the other end opens, `calls` what it calls; `control` hears words that belong to no request."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, app: ASGIApp | None, control: Control
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        app: ASGIApp | None,
+        calls: Calls,
+        control: Control,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._app = app
+        self._calls = calls
         self._control = control
         self._streams: dict[int, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._last = 0
 
     @classmethod
-    async def over(cls, pair: socket.socket, *, app: ASGIApp | None = None, control: Control) -> Tunnel:
+    async def over(cls, pair: socket.socket, *, app: ASGIApp | None = None, calls: Calls = {}, control: Control) -> Tunnel:  # noqa: B006
         pair.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=pair)
-        return cls(reader, writer, app=app, control=control)
+        return cls(reader, writer, app=app, calls=calls, control=control)
 
     async def send(self, stream: int, kind: Kind, content: Any) -> None:
         """Raise Gone if the other process ended."""
@@ -130,6 +140,8 @@ class Tunnel:
         elif kind == "open":
             stream = self._streams[number] = Stream(number, self)
             self._start(self._answer(stream, content))
+        elif kind == "call":
+            self._start(self._called(number, *content))
         elif number in self._streams:
             self._streams[number].arrived(kind, content)
         elif kind == "messages":  # for a client that hung up; whoever sends them must not wait for it
@@ -166,21 +178,32 @@ class Tunnel:
             if not self._writer.is_closing():
                 await self.send(stream.number, "done", None)
 
+    async def _called(self, number: int, name: str, content: bytes) -> None:
+        reply: bytes | None = None
+        try:
+            reply = await self._calls[name](content)
+        except Exception as error:  # its text may hold what must not be logged
+            log.error("%s in a call at %s", type(error).__name__, place_of(error))  # noqa: TRY400
+        if not self._writer.is_closing():
+            await self.send(number, "done", reply)
+
     # -- the end that asks
     def _opened(self) -> Stream:
         self._last += 1
         stream = self._streams[self._last] = Stream(self._last, self)
         return stream
 
-    async def ask(self, kind: str) -> None:
-        """Have the other end's application do what `kind` means, and wait until it is done."""
+    async def ask(self, name: str, content: bytes = b"") -> bytes:
+        """What the other end's call of this name replies. Raise HubError if it failed, Gone if the other end is no more."""
         stream = self._opened()
         try:
-            await self.send(stream.number, "open", {"type": kind})
-            while await stream.get() is not None:
-                pass
+            await self.send(stream.number, "call", (name, content))
+            await stream.get()
         finally:
             del self._streams[stream.number]
+        if stream.reply is None:
+            raise Gone("the hub is stopping") if self._writer.is_closing() else HubError("the server failed")
+        return stream.reply
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As an ASGI application: the other end answers. Raise Gone if it ends before its answer."""

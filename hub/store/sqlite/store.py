@@ -15,6 +15,7 @@ from hub.search.query import SearchQuery
 from hub.store.indexer import Indexer, standard_indexer
 from hub.store.lock import WAIT_SECONDS, FolderLock
 from hub.store.port import Key, Scope, Transaction
+from hub.store.sqlite.additions import Additions
 from hub.store.sqlite.copying import untold
 from hub.store.sqlite.functions import register
 from hub.store.sqlite.names import NewNames
@@ -58,8 +59,11 @@ class SqliteStore(SqliteReads):
         indexer = indexer or standard_indexer()
         super().__init__(path, indexer=indexer, statement_seconds=statement_seconds, thresholds=thresholds)
         register(self._writing, indexer)
-        self._transaction = SqliteTransaction(self._writing, clock=clock, indexer=indexer, names=self._new_names, find=self._find)
-        self._writer = Writer(self._writing, rolled_back=self._new_names.forget, log_bytes=log_bytes)
+        additions = Additions(self._writing, clock=clock, indexer=indexer, names=self._new_names)
+        self._transaction = SqliteTransaction(
+            self._writing, clock=clock, indexer=indexer, names=self._new_names, additions=additions, find=self._find
+        )
+        self._writer = Writer(self._writing, additions, log_bytes=log_bytes)
 
     def write(self, work: Callable[[Transaction], T]) -> Future[T]:
         return self._writer.submit(lambda: work(self._transaction))

@@ -17,6 +17,7 @@ from hub.store.content import Draft, check_match, deletion, drafted, owned, stam
 from hub.store.indexer import Indexer
 from hub.store.port import EVERYTHING, Addition, Key, Outcome, Prepared, Reindexed, Resource, Saved, Scope, Version
 from hub.store.sqlite import items, outcomes, people, prepared, rows, versions
+from hub.store.sqlite.additions import Additions
 from hub.store.sqlite.names import NewNames
 from hub.store.sqlite.reindex import forget, reindex_some
 from hub.store.sqlite.rows import Row
@@ -43,9 +44,17 @@ class SqliteTransaction:
     """The port's Transaction over the writing connection."""
 
     def __init__(
-        self, connection: apsw.Connection, *, clock: Callable[[], int], indexer: Indexer, names: NewNames, find: Find
+        self,
+        connection: apsw.Connection,
+        *,
+        clock: Callable[[], int],
+        indexer: Indexer,
+        names: NewNames,
+        additions: Additions,
+        find: Find,
     ) -> None:
         self._connection = connection
+        self._additions = additions
         self._clock = clock
         self._indexer = indexer
         self._names = names
@@ -62,6 +71,7 @@ class SqliteTransaction:
 
     # -- resources
     def current(self, key: Key) -> Version | None:
+        self._additions.settle((key.type,))
         return versions.current(self._connection, key)
 
     def save(
@@ -106,6 +116,7 @@ class SqliteTransaction:
 
     def current_of(self, keys: Sequence[Key]) -> dict[Key, Version]:
         found = {}
+        self._additions.settle(key.type for key in keys)
         for kind, ids in prepared.by_type(keys).items():
             for id, *row in self._connection.execute(prepared.NEWEST, (kind, msgspec.json.encode(ids).decode())):
                 found[Key(kind, id)] = versions.version_of(Key(kind, id), tuple(row))
@@ -113,6 +124,7 @@ class SqliteTransaction:
 
     def save_all(self, resources: Sequence[Prepared]) -> list[Saved]:
         heads: dict[Key, Head] = {}
+        self._additions.settle(each.type for each in resources)
         for kind, ids in prepared.by_type(Key(each.type, each.id) for each in resources).items():
             for id, *row in self._connection.execute(prepared.HEADS, (kind, msgspec.json.encode(ids).decode())):
                 heads[Key(kind, id)] = Head._make(row)
@@ -128,20 +140,7 @@ class SqliteTransaction:
         return prepared.as_rows(prepared.Numbering(self._connection, self._names).rows(resource.type, resource.index))
 
     def add(self, additions: Sequence[Addition]) -> None:
-        now = self._clock()
-        first = int(self._connection.execute("SELECT max(rid) FROM resource").get or 0) + 1
-        heads, bodies, index = [], [], []
-        for rid, (resource, id, facility) in enumerate(additions, first):
-            content = owned(resource, id=id, facility=facility)
-            found = self._rows(content)
-            type = self._names.number(self._connection, content["resourceType"])
-            state = (1, now, 0, "POST", facility, self._indexer.patient_of(content))
-            heads.append((rid, type, id, *state, rows.present(found)))
-            bodies.append((rid, stamped(content, 1, now)))
-            index.append((rid, found))
-        rows.insert_many(self._connection, "INSERT INTO resource", heads)
-        rows.insert_many(self._connection, "INSERT INTO body", bodies)
-        rows.insert(self._connection, index)
+        self._additions.put(additions)
 
     def delete(self, key: Key, *, if_match: int | None = None) -> Saved:
         head = self._head(key)
@@ -159,13 +158,16 @@ class SqliteTransaction:
         return Saved(version, created=False, changed=True)
 
     def find(self, query: SearchQuery, *, limit: int = 2, scope: Scope = EVERYTHING) -> list[Key]:
+        self._additions.flush()
         return self._find(self._connection, query, limit, scope)
 
     # -- the index
     def reindex(self, type: str, after: str = "", limit: int = 200) -> Reindexed:
+        self._additions.settle((type,))
         return reindex_some(self._connection, self._indexer, self._names, type, after, limit)
 
     def forget(self, type: str, code: str, limit: int = 5000) -> bool:
+        self._additions.settle((type,))
         return forget(self._connection, type, code, limit)
 
     # -- whose is it
@@ -198,6 +200,7 @@ class SqliteTransaction:
 
     # -- rows
     def _head(self, key: Key) -> Head | None:
+        self._additions.settle((key.type,))
         row = self._connection.execute(_HEAD, key).get
         return Head._make(row) if row else None
 

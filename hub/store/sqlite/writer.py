@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import apsw
 
@@ -42,16 +42,29 @@ class _Finished(NamedTuple):
     error: BaseException | None
 
 
+class Remembering(Protocol):
+    """What is kept in memory beside the open transaction, and follows its fate."""
+
+    def begin_job(self) -> None: ...
+
+    def undo_job(self) -> None: ...
+
+    def flush(self) -> None:
+        """Write what was put off: the group is about to commit."""
+
+    def undo_group(self) -> None: ...
+
+
 class _GroupLost(Exception):
     """SQLite rolled back the whole transaction, not only one job's part."""
 
 
 class Writer:
-    """Owns the writing connection. `rolled_back` is told when a job's changes were undone; past `log_bytes` the log is folded."""
+    """Owns the writing connection. Past `log_bytes` the log is folded."""
 
-    def __init__(self, connection: apsw.Connection, rolled_back: Callable[[], None], log_bytes: int = WAL_BYTES) -> None:
+    def __init__(self, connection: apsw.Connection, memory: Remembering, log_bytes: int = WAL_BYTES) -> None:
         self._connection = connection
-        self._rolled_back = rolled_back
+        self._memory = memory
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
@@ -100,6 +113,7 @@ class Writer:
         try:
             self._begin()
             self._run_group(first, finished)
+            self._memory.flush()
             self._connection.execute("COMMIT")
         except BaseException as error:
             self._undo(error)
@@ -139,10 +153,11 @@ class Writer:
     def _run_job(self, waiting: _Waiting) -> _Finished:
         connection = self._connection
         connection.execute("SAVEPOINT job")
+        self._memory.begin_job()
         try:
             result = waiting.job()
         except BaseException as error:
-            self._rolled_back()
+            self._memory.undo_job()
             if connection.in_transaction:
                 connection.execute("ROLLBACK TO job")
                 connection.execute("RELEASE job")
@@ -151,7 +166,7 @@ class Writer:
         return _Finished(waiting.future, result, None)
 
     def _undo(self, error: BaseException) -> None:
-        self._rolled_back()
+        self._memory.undo_group()
         if isinstance(error, apsw.IOError) or isinstance(error.__cause__, apsw.IOError):
             # After a failed sync nobody knows what is on the disk; only a restart, which reads the log anew, can tell.
             self._broken = "the disk failed while writing; nothing is acknowledged until the hub is restarted"

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from demo.process import HubProcess, free_ports
-from hub.serving.front import read_only
+from hub.serving.front import answered_here
 
 
 @pytest.fixture
@@ -107,8 +107,15 @@ def test_no_process_outlives_the_one_that_writes(hub):
         ("HEAD", "/fhir/Patient", True),
         ("GET", "/fhir/Patient/1/_history/2", True),
         ("POST", "/fhir/Observation/_search", True),
-        ("POST", "/fhir/Observation", False),
-        ("PUT", "/fhir/Patient/1", False),
+        ("POST", "/fhir/Observation", True),
+        ("PUT", "/fhir/Patient/1", True),
+        ("PUT", "/fhir/Patient", False),
+        ("PUT", "/fhir/Patient/", False),
+        ("PATCH", "/fhir/Patient/1", False),
+        ("DELETE", "/fhir/Patient/1", False),
+        ("POST", "/fhir/SearchParameter", False),
+        ("PUT", "/fhir/Subscription/1", False),
+        ("POST", "/fhir/Binary", False),
         ("GET", "/fhir/Patient/1/$everything", False),
         ("GET", "/fhir/Patient/$export", False),
         ("GET", "/fhir/Binary/1", False),
@@ -119,8 +126,8 @@ def test_no_process_outlives_the_one_that_writes(hub):
         ("GET", "/fhir/_history", False),
     ],
 )
-def test_only_reads_of_a_type_are_answered_by_a_front(method, path, here):
-    assert read_only({"type": "http", "method": method, "path": path}) is here
+def test_reads_of_a_type_and_single_saves_are_answered_by_a_front(method, path, here):
+    assert answered_here({"type": "http", "method": method, "path": path, "headers": []}) is here
 
 
 def test_connections_are_shared_out_evenly(hub):
