@@ -69,7 +69,7 @@ def submit_types(transaction: Transaction, types: Sequence[str], now: int, *, ca
     return submit(transaction, KIND, now, arguments=msgspec.to_builtins(_Arguments(types=tuple(types))), caller=caller)
 
 
-EXTRACTION = b"2"
+EXTRACTION = b"3"
 """Which entries hub.search.extract finds: to be counted up when it finds others, so that older stores are indexed anew."""
 
 

@@ -1,7 +1,7 @@
 """Whether one index entry fulfils one value of a query: what every store's query means, for one entry in memory.
 
 The range of the search value must contain the range of the entry for `eq`; a missing prefix is `eq`; `ne` is its opposite.
-Beside `eq`, `ne` and `ap`, a number is compared as if it were exact. https://hl7.org/fhir/R4/search.html#prefix
+Beside `eq`, `ne` and `ap`, a number is compared as if it were exact; a range by its ends. https://hl7.org/fhir/R4/search.html#prefix
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def matches(entry: Value, asked: CriterionValue) -> bool:
             return value == asked.value
         case Date(low, high), DateValue():
             return date_matches(low, high, asked)
-        case Number(low, high), NumberValue():
-            return number_matches(low, high, asked)
-        case Quantity(low, high, system, code), QuantityValue():
+        case Number(value, low, high), NumberValue():
+            return number_matches(value, low, high, asked)
+        case Quantity(value, low, high, system, code), QuantityValue():
             units = (asked.system is None or asked.system == system) and (asked.code is None or asked.code == code)
-            return units and number_matches(low, high, asked.number)
+            return units and number_matches(value, low, high, asked.number)
         case _:
             return False
 
@@ -93,26 +93,26 @@ def date_matches(low: int, high: int, asked: DateValue) -> bool:
             return low < asked.high and asked.low < high
 
 
-def number_matches(low: float, high: float, asked: NumberValue) -> bool:
-    """An entry's number is the middle of its range."""
-    number = middle(low, high)
+def number_matches(value: float, low: float, high: float, asked: NumberValue) -> bool:
+    """Of a range both ends are asked, one by one, and either may answer: see hub.search.entries."""
+    exact = low < value < high
+    within = asked.low <= value < asked.high and (exact or (asked.low <= low and high < asked.high))
     match asked.prefix:
         case "eq":
-            return asked.low <= number < asked.high
+            return within
         case "ne":
-            return not asked.low <= number < asked.high
-        case "gt" | "sa":
-            return number > asked.number
-        case "lt" | "eb":
-            return number < asked.number
+            return not within
+        case "gt":
+            return value > asked.number
+        case "lt":
+            return value < asked.number
         case "ge":
-            return number >= asked.number
+            return value >= asked.number
         case "le":
-            return number <= asked.number
+            return value <= asked.number
+        case "sa":
+            return value > asked.number and (exact or low > asked.number)
+        case "eb":
+            return value < asked.number and (exact or high < asked.number)
         case "ap":
             return low < asked.high and asked.low < high
-
-
-def middle(low: float, high: float) -> float:
-    """The number that a range was made from, to the fifteen digits that a double holds."""
-    return float(f"{low + (high - low) / 2:.15g}")

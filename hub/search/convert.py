@@ -15,7 +15,7 @@ from hub.search import dates
 from hub.search.entries import Date, Number, Quantity, Reference, String, Token, Uri, Value
 from hub.search.expressions import choice_name
 from hub.search.folding import fold, fold_code, has_han, pinyin_forms
-from hub.search.numbers import UNBOUNDED, bounded, compared_range, number_range
+from hub.search.numbers import UNBOUNDED, Span, between, compared, written
 from hub.search.parameters import PINYIN_TYPES, SearchParameter, published
 
 Json = Any
@@ -145,47 +145,42 @@ def timing(value: Json, _: str) -> list[Value]:
 
 
 def number(value: Json, _: str) -> list[Value]:
-    return [] if isinstance(value, bool) else [Number(*number_range(value))]
+    return [] if isinstance(value, bool) else [Number(*written(value))]
 
 
 def number_between(value: Json, _: str) -> list[Value]:
-    low, high = _ends(value)
-    return [Number(low, high)] if (low, high) != (-UNBOUNDED, UNBOUNDED) else []
+    return [Number(*span) for span in _range(value)]
 
 
 def quantity(value: Json, _: str) -> list[Value]:
     amount = value.get("value")
     if amount is None or isinstance(amount, bool):
         return []
-    low, high = compared_range(amount, value.get("comparator") or "")
-    return _with_units(low, high, value)
+    return _with_units(compared(amount, value.get("comparator") or ""), value)
 
 
-def _with_units(low: float, high: float, unit: Json) -> list[Value]:
+def _with_units(spans: Iterable[Span], unit: Json) -> list[Value]:
     """`5.4||mg` means the code or the unit as printed, so both are kept where they differ."""
     system, coded, printed = text(unit.get("system")), text(unit.get("code")), text(unit.get("unit"))
-    found: list[Value] = [Quantity(low, high, system, coded or printed)]
+    units = [(system, coded or printed)]
     if coded and printed and printed != coded:
-        found.append(Quantity(low, high, "", printed))
-    return found
+        units.append(("", printed))
+    return [Quantity(*span, *each) for span in spans for each in units]
 
 
 def money(value: Json, _: str) -> list[Value]:
     amount = value.get("value")
-    return [] if amount is None else [Quantity(*number_range(amount), CURRENCY, text(value.get("currency")))]
+    return [] if amount is None else [Quantity(*written(amount), CURRENCY, text(value.get("currency")))]
 
 
 def quantity_between(value: Json, _: str) -> list[Value]:
-    low, high = _ends(value)
-    if (low, high) == (-UNBOUNDED, UNBOUNDED):
-        return []
-    return _with_units(low, high, value.get("low") or value.get("high"))
+    return _with_units(_range(value), value.get("low") or value.get("high"))
 
 
-def _ends(value: Json) -> tuple[float, float]:
-    """Range: an end that is not stated is open."""
+def _range(value: Json) -> list[Span]:
+    """An end that is not stated is open."""
     low, high = (value.get("low") or {}).get("value"), (value.get("high") or {}).get("value")
-    return -UNBOUNDED if low is None else number_range(low)[0], UNBOUNDED if high is None else number_range(high)[1]
+    return between(-UNBOUNDED if low is None else low, UNBOUNDED if high is None else high)
 
 
 def sampled_data(value: Json, _: str) -> list[Value]:
@@ -195,10 +190,10 @@ def sampled_data(value: Json, _: str) -> list[Value]:
     samples = [each for word in (value.get("data") or "").split() for each in _sample(word, value)]
     if not samples:
         return []
-    first, last = (
+    ends = sorted(
         Decimal(str(each)) * Decimal(str(factor)) + Decimal(str(origin.get("value", 0))) for each in (min(samples), max(samples))
     )
-    return _with_units(bounded(min(first, last)), bounded(max(first, last)), origin)
+    return _with_units(between(*ends), origin)
 
 
 def _sample(word: str, value: Json) -> list[Decimal]:

@@ -68,9 +68,9 @@ def in_base_units(values: Iterable[Value]) -> list[Value]:
     found: list[Value] = []
     for value in values:
         if type(value) is Quantity and value.system == UCUM:
-            base = canonical(value.low, value.high, value.code)
+            base = canonical(value.value, value.low, value.high, value.code)
             if base is not None:
-                found.append(Quantity(base[0], base[1], UCUM, base[2]))
+                found.append(Quantity(*base[:3], UCUM, base[3]))
     return found
 
 
@@ -88,7 +88,7 @@ def _coordinate(value: Json, member: str) -> list[Value]:
     if any(isinstance(each, bool) or not isinstance(each, Decimal | int | float) for each in both):
         return []
     degrees = float(value[member])
-    return [Number(degrees, degrees)]
+    return [Number(degrees, degrees, degrees)]
 
 
 Derived = tuple[tuple[str, Converter], ...]  # (suffix of the code, converter)

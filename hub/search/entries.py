@@ -1,7 +1,9 @@
 """Typed index entries: what the extractor finds in a resource and the stores keep to answer searches.
 
 One entry is one value of one search parameter. Instants are UTC milliseconds, as half-open intervals [low, high).
-Numbers keep R4's implicit precision as [low, high): 5.4 is [5.35, 5.45). https://hl7.org/fhir/R4/search.html
+A number stands between the ends that its implicit precision leaves open: 5.4 is 5.4 within [5.35, 5.45). Whatever covers more than
+one number (a Range, samples, "less than 5") makes two entries, its lowest and its highest value, each with both of them as ends.
+https://hl7.org/fhir/R4/search.html
 """
 
 from __future__ import annotations
@@ -30,11 +32,13 @@ class Date(NamedTuple):
 
 
 class Number(NamedTuple):
+    value: float
     low: float
     high: float
 
 
 class Quantity(NamedTuple):
+    value: float
     low: float
     high: float
     system: str

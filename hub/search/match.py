@@ -14,7 +14,7 @@ from html import unescape
 from typing import Any, Protocol
 
 from hub.search import words
-from hub.search.compare import date_matches, is_version_of, matches, matches_with, middle, number_matches
+from hub.search.compare import date_matches, is_version_of, matches, matches_with, number_matches
 from hub.search.entries import Entry, Reference, Value
 from hub.search.extract import composite_matches, extract
 from hub.search.near import box, distance, position
@@ -47,7 +47,6 @@ __all__ = [
     "is_version_of",
     "matches",
     "matches_with",
-    "middle",
     "needs_body",
     "number_matches",
 ]

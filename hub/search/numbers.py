@@ -5,10 +5,11 @@ https://hl7.org/fhir/R4/search.html#number
 
 from __future__ import annotations
 
-import math
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 
+LITTLE = Decimal("1e-9")
 UNBOUNDED = sys.float_info.max  # an end that is not stated; finite, so that every store and JSON can hold it
 
 
@@ -28,17 +29,36 @@ def bounded(number: Decimal | float) -> float:
     return max(-UNBOUNDED, min(UNBOUNDED, float(number)))
 
 
-def compared_range(number: Decimal | int | float, comparator: str) -> tuple[float, float]:
-    """Quantity.comparator: '<5' is everything below 5. https://hl7.org/fhir/R4/valueset-quantity-comparator.html"""
-    low, high = number_range(number)
-    match comparator:
-        case "<":
-            return -UNBOUNDED, bounded(number)
-        case "<=":
-            return -UNBOUNDED, high
-        case ">":
-            return math.nextafter(bounded(number), math.inf), UNBOUNDED
-        case ">=":
-            return low, UNBOUNDED
-        case _:
-            return low, high
+Span = tuple[float, float, float]  # a value, and the ends between which it stands (hub.search.entries)
+
+
+def written(number: Decimal | int | float) -> Span:
+    """One number, within what its precision leaves open."""
+    return bounded(number), *number_range(number)
+
+
+def between(low: Decimal | float, high: Decimal | float) -> list[Span]:
+    """All numbers from `low` to `high`: both ends, once each; none where neither is stated."""
+    ends = bounded(low), bounded(high)
+    return [] if ends == (-UNBOUNDED, UNBOUNDED) else [(end, *ends) for end in dict.fromkeys(ends)]
+
+
+# Quantity.comparator: '<5' is everything below 5. https://hl7.org/fhir/R4/valueset-quantity-comparator.html
+_COMPARED: dict[str, Callable[[Decimal], list[Span]]] = {
+    "": lambda number: [written(number)],
+    "<": lambda number: between(-UNBOUNDED, number - _little(number)),
+    "<=": lambda number: between(-UNBOUNDED, number),
+    ">": lambda number: between(number + _little(number), UNBOUNDED),
+    ">=": lambda number: between(number, UNBOUNDED),
+}
+
+
+def compared(number: Decimal | int | float, comparator: str) -> list[Span]:
+    """An unknown comparator says nothing of the number."""
+    exact = number if isinstance(number, Decimal) else Decimal(repr(number))
+    return _COMPARED.get(comparator, _COMPARED[""])(exact)
+
+
+def _little(number: Decimal) -> Decimal:
+    """Less than anybody measures, and still there after a conversion of units."""
+    return abs(number) * LITTLE or LITTLE

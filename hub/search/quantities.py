@@ -33,16 +33,13 @@ def part_matches(entry: Value, asked: CriterionValue) -> bool:
     if not isinstance(entry, Quantity) or not isinstance(asked, QuantityValue) or entry.system != UCUM:
         return False
     wanted = _in_base_units(asked)
-    base = canonical(entry.low, entry.high, entry.code) if wanted is not None else None
-    return wanted is not None and base is not None and matches(Quantity(base[0], base[1], UCUM, base[2]), wanted)
+    base = canonical(entry.value, entry.low, entry.high, entry.code) if wanted is not None else None
+    return wanted is not None and base is not None and matches(Quantity(*base[:3], UCUM, base[3]), wanted)
 
 
 def _in_base_units(value: QuantityValue) -> QuantityValue | None:
     if value.code is None or value.system not in (None, UCUM):
         return None
     number = value.number
-    exact = canonical(number.number, number.number, value.code)
-    bounds = canonical(number.low, number.high, value.code)
-    if exact is None or bounds is None:
-        return None
-    return QuantityValue(NumberValue(number.prefix, exact[0], bounds[0], bounds[1]), None, bounds[2])
+    base = canonical(number.number, number.low, number.high, value.code)
+    return None if base is None else QuantityValue(NumberValue(number.prefix, *base[:3]), None, base[3])

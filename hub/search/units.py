@@ -59,13 +59,13 @@ class NotUcum(ValueError):
 
 
 @lru_cache(maxsize=8192)
-def canonical(low: float, high: float, code: str) -> tuple[float, float, str] | None:
-    """The interval in base units, and their code; None if `code` is not UCUM. Equal quantities give equal results."""
+def canonical(value: float, low: float, high: float, code: str) -> tuple[float, float, float, str] | None:
+    """The number and its ends in base units, and their code; None if `code` is not UCUM. Equal quantities give equal results."""
     found = _scale(code)
     if found is None:
         return None
     factor, offset, base = found
-    return _scaled(low, factor, offset), _scaled(high, factor, offset), base
+    return _scaled(value, factor, offset), _scaled(low, factor, offset), _scaled(high, factor, offset), base
 
 
 def _scaled(end: float, factor: float, offset: float) -> float:

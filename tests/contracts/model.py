@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cmp_to_key
 from typing import Any
 
-from hub.search.compare import middle
 from hub.search.entries import Date, Number, Quantity, Reference, String, Token, Uri, Value
 from hub.search.match import Indexed, fulfils
 from hub.search.query import Include, SearchQuery, Sort
@@ -110,10 +109,8 @@ def _sorted_by(value: Value) -> Any:
             return folded
         case Date(low, _):
             return low
-        case Number(low, high):
-            return middle(low, high)
-        case Quantity(low, high, _, _):
-            return middle(low, high)
+        case Number(value, _, _) | Quantity(value, _, _, _, _):
+            return value
         case Uri(text):
             return text
 

@@ -83,7 +83,10 @@ def _patient(dice: random.Random) -> dict[str, object]:
 
 
 def _risk(dice: random.Random) -> dict[str, object]:
-    prediction = [{"probabilityDecimal": Decimal(dice.choice(NUMBERS))} for _ in range(dice.randrange(3))]
+    prediction: list[object] = [{"probabilityDecimal": Decimal(dice.choice(NUMBERS))} for _ in range(dice.randrange(3))]
+    low, high = sorted(Decimal(dice.choice(NUMBERS)) for _ in range(2))
+    if dice.random() < 0.4:
+        prediction.append({"probabilityRange": {"low": {"value": low}, "high": {"value": high}}})
     return {"resourceType": "RiskAssessment", "status": "final", "subject": {"reference": "Patient/p0"}, "prediction": prediction}
 
 

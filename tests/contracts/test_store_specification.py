@@ -111,13 +111,20 @@ RESOURCES = {
         "subject": _to("Patient/ou"),
         "encounter": _to("Encounter/in"),
         "clinicalStatus": _is("http://terminology.hl7.org/CodeSystem/condition-clinical", "active"),
+        "onsetRange": {"low": _amount("40", "a"), "high": _amount("50", "a")},
     },
     "Condition/foot": {
         "code": _is(DISEASES, "E11.5"),
         "subject": _to("Patient/mu"),
         "clinicalStatus": _is("http://terminology.hl7.org/CodeSystem/condition-clinical", "resolved"),
+        "onsetAge": _amount("45", "a"),
     },
     "Condition/cold": {"code": _is(DISEASES, "J00"), "subject": _to("Patient/mu")},
+    "RiskAssessment/between": {
+        "status": "final",
+        "subject": _to("Patient/zeng"),
+        "prediction": [{"probabilityRange": {"low": {"value": Decimal(20)}, "high": {"value": Decimal(60)}}}],
+    },
     "RiskAssessment/low": {
         "status": "final",
         "subject": _to("Patient/ou"),
@@ -193,6 +200,20 @@ ASKED = {
     "RiskAssessment?probability=0.050": "low",
     "RiskAssessment?probability=0.2": "",
     "RiskAssessment?probability=gt0.04&probability=lt6e-2": "low",
+    # … and ranges, by both of their ends
+    "RiskAssessment?probability=40": "",
+    "RiskAssessment?probability=ne40": "low between",
+    "RiskAssessment?probability=gt50": "between",
+    "RiskAssessment?probability=lt30": "low between",
+    "RiskAssessment?probability=sa10": "between",
+    "RiskAssessment?probability=sa30": "",
+    "RiskAssessment?probability=eb50": "low",
+    "RiskAssessment?probability=ap60": "between",
+    "RiskAssessment?probability=4e1": "",  # from 35 to 45
+    f"Condition?onset-age=45|{UCUM}|a": "foot",
+    f"Condition?onset-age=gt48|{UCUM}|a": "diabetes",
+    f"Condition?onset-age=eb576|{UCUM}|mo": "foot",  # 48 years
+    f"Condition?onset-age=ge45|{UCUM}|a": "foot diabetes",
     # 3.1.1.4.9 strings, 3.1.1.4.4 modifiers
     "Patient?name=muller": "mu",
     "Patient?name=欧阳": "ou",

@@ -11,7 +11,6 @@ from typing import Any
 import apsw
 
 from hub.search.entries import Date, Entry, Number, Quantity, Reference, String, Token, Uri
-from hub.search.match import middle
 from hub.store.sqlite.names import NewNames
 
 FEW_ROWS, MOST_ROWS = 12, 64  # of one INSERT: as many as there are, and then so many at most
@@ -38,10 +37,10 @@ _ROW: dict[type, Callable[[int, Any, Word], Row]] = {
     Reference: lambda param, value, word: ("reference", (param, value.id, word(value.type))),
     String: lambda param, value, _: ("string", (param, value.folded, value.exact)),
     Date: lambda param, value, _: ("date", (param, value.low, value.high)),
-    Number: lambda param, value, _: ("number", (param, middle(*value), *value)),
+    Number: lambda param, value, _: ("number", (param, *value)),
     Quantity: lambda param, value, word: (
         "quantity",
-        (param, middle(value.low, value.high), value.low, value.high, word(value.system), word(value.code)),
+        (param, *value[:3], word(value.system), word(value.code)),
     ),
     Uri: lambda param, value, _: ("uri", (param, value.value)),
 }

@@ -84,7 +84,7 @@ CREATE TABLE date (
 ) WITHOUT ROWID;
 CREATE INDEX date_of ON date (rid, param);
 CREATE INDEX date_end ON date (param, high);
-CREATE TABLE number ( -- value: the middle of [low, high), by which all but :ap compare
+CREATE TABLE number ( -- a range has two rows, value is either end of it
     param INTEGER, value REAL, rid INTEGER, low REAL, high REAL,
     PRIMARY KEY (param, value, rid, low, high)
 ) WITHOUT ROWID;

@@ -46,13 +46,16 @@ DATE_CONDITIONS: dict[str, str] = {
     "ap": "{t}low < {high} AND +{t}high > {low}",
 }
 ENDS_BEHIND = frozenset({"gt", "ge", "ap"})
+# A number stands between its ends, a range's entries at one of them each (hub.search.entries).
+_EXACT = "{t}low < {t}value AND {t}value < {t}high"
+_WITHIN = f"{{t}}value >= {{low}} AND {{t}}value < {{high}} AND ({_EXACT} OR {{t}}low >= {{low}} AND {{t}}high < {{high}})"
 NUMBER_CONDITIONS: dict[str, str] = {
-    "eq": "{t}value >= {low} AND {t}value < {high}",
-    "ne": "NOT ({t}value >= {low} AND {t}value < {high})",
+    "eq": _WITHIN,
+    "ne": f"NOT ({_WITHIN})",
     "gt": "{t}value > {number}",
-    "sa": "{t}value > {number}",
+    "sa": f"{{t}}value > {{number}} AND ({_EXACT} OR {{t}}low > {{number}})",
     "lt": "{t}value < {number}",
-    "eb": "{t}value < {number}",
+    "eb": f"{{t}}value < {{number}} AND ({_EXACT} OR {{t}}high < {{number}})",
     "ge": "{t}value >= {number}",
     "le": "{t}value <= {number}",
     "ap": "{t}low < {high} AND {t}high > {low}",

@@ -53,8 +53,8 @@ def test_a_lab_result_is_found_by_everything_it_states():
         "performer": [Reference("Organization", "CTY")],
         "specimen": [Reference("", "urn:uuid:0b0e3e2a")],
         "code:text": [String("葡萄糖", "")],
-        "value-quantity": [Quantity(6.295, 6.305, UCUM, "mmol/L"), Quantity(6.295, 6.305, "", "毫摩尔/升")],
-        "value-quantity:canonical": [Quantity(6.295, 6.305, UCUM, "m-3.mol")],
+        "value-quantity": [Quantity(6.3, 6.295, 6.305, UCUM, "mmol/L"), Quantity(6.3, 6.295, 6.305, "", "毫摩尔/升")],
+        "value-quantity:canonical": [Quantity(6.3, 6.295, 6.305, UCUM, "m-3.mol")],
     }
     assert {code: found(OBSERVATION, code) for code in expected} == expected
     combined = {"combo-code:text", "combo-value-quantity", "combo-value-quantity:canonical"}
@@ -140,12 +140,16 @@ def test_a_timing_counts_by_its_outer_limits():
 @pytest.mark.parametrize(
     ("member", "value", "expected"),
     [
-        ("valueQuantity", {"value": 5, "comparator": "<", "unit": "mg"}, [Quantity(-UNBOUNDED, 5, "", "mg")]),
+        (
+            "valueQuantity",
+            {"value": 5, "comparator": "<=", "unit": "mg"},
+            [Quantity(-UNBOUNDED, -UNBOUNDED, 5, "", "mg"), Quantity(5, -UNBOUNDED, 5, "", "mg")],
+        ),
         ("valueQuantity", {"comparator": "<", "unit": "mg"}, []),
         (
             "valueSampledData",
             {"origin": {"value": Decimal(10), "unit": "mV"}, "factor": Decimal("0.5"), "upperLimit": 9, "data": "-2 E 4 U x"},
-            [Quantity(9.0, 14.5, "", "mV")],
+            [Quantity(9.0, 9.0, 14.5, "", "mV"), Quantity(14.5, 9.0, 14.5, "", "mV")],
         ),
         ("valueRange", {"low": {"value": 1}}, []),  # value-quantity does not reach a Range
     ],
@@ -159,11 +163,15 @@ def test_ranges_money_and_plain_numbers():
         "resourceType": "RiskAssessment",
         "prediction": [{"probabilityRange": {"low": {"value": 10}}}, {"probabilityDecimal": Decimal("0.3")}],
     }
-    assert found(risk, "probability") == [Number(9.5, UNBOUNDED), Number(0.25, 0.35)]
+    assert found(risk, "probability") == [
+        Number(10, 10, UNBOUNDED),
+        Number(UNBOUNDED, 10, UNBOUNDED),
+        Number(0.3, 0.25, 0.35),
+    ]
     invoice = {"resourceType": "Invoice", "totalNet": {"value": Decimal("12.50"), "currency": "CNY"}}
-    assert found(invoice, "totalnet") == [Quantity(12.495, 12.505, "urn:iso:std:iso:4217", "CNY")]
+    assert found(invoice, "totalnet") == [Quantity(12.5, 12.495, 12.505, "urn:iso:std:iso:4217", "CNY")]
     group = {"resourceType": "Condition", "onsetRange": {"low": {"value": 1, "unit": "a"}, "high": {"value": 2, "unit": "a"}}}
-    assert found(group, "onset-age") == [Quantity(0.5, 2.5, "", "a")]
+    assert found(group, "onset-age") == [Quantity(1, 1, 2, "", "a"), Quantity(2, 1, 2, "", "a")]
 
 
 @pytest.mark.parametrize(
@@ -209,14 +217,14 @@ def test_ranges_money_and_plain_numbers():
         (
             {"resourceType": "Location", "position": {"latitude": Decimal("28.97"), "longitude": 118}},
             "near:longitude",
-            [Number(118.0, 118.0)],
+            [Number(118.0, 118.0, 118.0)],
         ),
         ({"resourceType": "Location", "position": {"latitude": Decimal("28.97")}}, "near:latitude", []),
         ({"resourceType": "Observation", "valueQuantity": {"value": 5, "unit": "mg"}}, "value-quantity:canonical", []),
         (
-            {"resourceType": "Observation", "valueQuantity": {"value": 5, "comparator": "<", "system": UCUM, "code": "mg"}},
+            {"resourceType": "Observation", "valueQuantity": {"value": 5, "comparator": "<=", "system": UCUM, "code": "mg"}},
             "value-quantity:canonical",
-            [Quantity(-UNBOUNDED, 0.005, UCUM, "g")],
+            [Quantity(-UNBOUNDED, -UNBOUNDED, 0.005, UCUM, "g"), Quantity(0.005, -UNBOUNDED, 0.005, UCUM, "g")],
         ),
     ],
 )

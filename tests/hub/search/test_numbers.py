@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.search.entries import Date, Number, Quantity, Reference, String, Token, Uri
-from hub.search.match import matches, middle
-from hub.search.numbers import UNBOUNDED, compared_range, number_range
+from hub.search.match import matches
+from hub.search.numbers import UNBOUNDED, between, compared, number_range, written
 from hub.search.query import DateValue, NumberValue, QuantityValue, ReferenceValue, StringValue, TokenValue, UriValue
 
 
@@ -45,10 +45,9 @@ decimals = st.decimals(min_value=-(10**9), max_value=10**9, allow_nan=False, all
 
 @settings(deadline=None)
 @given(decimals)
-def test_a_number_lies_within_its_precision_and_in_its_middle(number):
-    low, high = number_range(number)
-    assert low < float(number) < high
-    assert middle(low, high) == float(number)
+def test_a_number_lies_within_its_precision(number):
+    value, low, high = written(number)
+    assert low < value == float(number) < high
 
 
 @settings(deadline=None)
@@ -65,7 +64,7 @@ def test_comparing_numbers_is_comparing_numbers(entry, asked):
     low, high = number_range(asked)
 
     def holds(prefix):
-        return matches(Number(*number_range(entry)), NumberValue(prefix, float(asked), low, high))
+        return matches(Number(*written(entry)), NumberValue(prefix, float(asked), low, high))
 
     assert holds("gt") == holds("sa") == (entry > asked)
     assert holds("lt") == holds("eb") == (entry < asked)
@@ -75,11 +74,31 @@ def test_comparing_numbers_is_comparing_numbers(entry, asked):
 
 
 def test_a_comparator_opens_one_end():
-    assert compared_range(Decimal(5), "<")[1] == 5
-    assert compared_range(Decimal(5), "<")[0] == -UNBOUNDED
-    assert compared_range(Decimal(5), "<=")[1] == 5.5
-    assert compared_range(Decimal(5), ">")[0] > 5
-    assert compared_range(Decimal(5), ">=") == (4.5, UNBOUNDED)
+    assert compared(Decimal(5), "<=") == [(-UNBOUNDED, -UNBOUNDED, 5), (5, -UNBOUNDED, 5)]
+    assert compared(Decimal(5), ">=") == [(5, 5, UNBOUNDED), (UNBOUNDED, 5, UNBOUNDED)]
+    assert compared(Decimal(5), "") == [(5, 4.5, 5.5)]
+    assert compared(Decimal(5), "<")[1][0] < 5 < compared(Decimal(5), ">")[0][0]
+    assert compared(Decimal(0), "<")[1][0] < 0
+    assert between(-UNBOUNDED, UNBOUNDED) == []
+    assert between(5, 5) == [(5, 5, 5)]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "number", "holds"),
+    [  # of the range from 10 to 20. https://hl7.org/fhir/R4/search.html#prefix
+        *(("eq", 15, False), ("eq", 10, False), ("ne", 15, True), ("ap", 15, True), ("ap", 25, False)),
+        *(("gt", 19, True), ("gt", 20, False), ("lt", 11, True), ("lt", 10, False), ("ge", 20, True), ("le", 10, True)),
+        *(("sa", 9, True), ("sa", 10, False), ("sa", 15, False), ("eb", 21, True), ("eb", 20, False), ("eb", 15, False)),
+    ],
+)
+def test_a_range_is_compared_by_its_ends(prefix, number, holds):
+    asked = NumberValue(prefix, number, number - 0.5, number + 0.5)
+    assert any(matches(Number(*span), asked) for span in between(10, 20)) is holds
+
+
+def test_a_range_that_lies_within_what_is_asked_equals_it():
+    hundred = NumberValue("eq", 100, 95, 105)
+    assert all(matches(Number(*span), hundred) for span in between(98, 102))
 
 
 intervals = st.tuples(st.integers(0, 50), st.integers(1, 20)).map(lambda pair: (pair[0], pair[0] + pair[1]))
@@ -111,5 +130,5 @@ def test_the_other_types():
     assert matches(Uri("urn:a"), UriValue("urn:a"))
     assert not matches(Uri("urn:a"), TokenValue(None, "urn:a"))
     five = NumberValue("eq", 5.0, 4.5, 5.5)
-    assert matches(Quantity(4.5, 5.5, "s", "mg"), QuantityValue(five, None, "mg"))
-    assert not matches(Quantity(4.5, 5.5, "s", "mg"), QuantityValue(five, "s", "g"))
+    assert matches(Quantity(5, 4.5, 5.5, "s", "mg"), QuantityValue(five, None, "mg"))
+    assert not matches(Quantity(5, 4.5, 5.5, "s", "mg"), QuantityValue(five, "s", "g"))
