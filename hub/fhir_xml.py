@@ -292,9 +292,13 @@ def _div(element: etree._Element) -> str:
     return etree.tostring(div, encoding="unicode")
 
 
+_PLAIN: dict[Any, str] = {None: XHTML}
+
+
 def _without_prefix(div: etree._Element) -> etree._Element:
     """Elements take the prefix of where they are put."""
-    made = etree.Element(div.tag, dict(div.attrib), nsmap={None: XHTML})
+    made = etree.Element(div.tag, nsmap=_PLAIN)
+    made.attrib.update(div.attrib)
     made.text, made.tail = div.text, div.tail
     made.extend([_without_prefix(found) if isinstance(found.tag, str) else found for found in list(div)])
     return made

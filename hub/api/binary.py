@@ -21,7 +21,7 @@ from hub.api.parameters import no_criteria
 from hub.api.read import version_number
 from hub.api.responses import resource_answer, version_headers, written_answer
 from hub.api.shape import check_whole
-from hub.api.validity import checked
+from hub.api.validity import checked, conforming
 from hub.api.write import check_id, check_type, created
 from hub.errors import NotFound
 from hub.store.port import Key, Version
@@ -80,7 +80,7 @@ async def _sent(call: Call, id: str = "") -> dict[str, Any]:
         body = await body_of(call.request, UPLOAD_BYTES)
         parsed = fhir_json.parse(body)
         if parsed.get("resourceType") == "Binary" or kind != "application/json":
-            resource = checked(parsed)
+            resource = conforming(call, parsed, call.hub.county.validation.api)
             check_type(resource, "Binary")
             if not id:
                 resource.pop("id", None)
@@ -90,7 +90,8 @@ async def _sent(call: Call, id: str = "") -> dict[str, Any]:
     resource = {"resourceType": "Binary", **({"id": id} if id else {}), "contentType": kind or UNTYPED}
     if context := call.request.headers.get("x-security-context"):
         resource["securityContext"] = {"reference": context}
-    resource["data"] = base64.b64encode(body).decode()
+    if body:
+        resource["data"] = base64.b64encode(body).decode()
     return checked(resource)
 
 

@@ -58,6 +58,8 @@ OF_GUIDES = {
     ("Subscription", "events"): f"{BACKPORT}events",
     ("Subscription", "get-ws-binding-token"): f"{BACKPORT}get-ws-binding-token",
 }
+CHANGING = frozenset({"meta-add", "meta-delete"})
+"""Operations that write the resource they are called on."""
 OURS = frozenset({"reindex", "job", "recognizable-results", "import"})
 
 

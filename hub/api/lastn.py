@@ -5,7 +5,6 @@ What counts as one code is what shares a coding; observations of the time at whi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from starlette.responses import Response
 from hub import fhir_json
 from hub.api.bundles import bundle, found
 from hub.api.call import Call
-from hub.api.paging import Pairs, page_link, query_pairs
+from hub.api.paging import Pairs, operation_pairs, page_link
 from hub.api.parameters import parsed
 from hub.api.responses import json_answer
 from hub.api.shape import Shape
@@ -30,26 +29,7 @@ AT_ONCE, MOST = 500, 10_000  # observations looked at
 
 
 async def lastn(call: Call) -> Response:
-    return await _answer(call, query_pairs(call))
-
-
-async def lastn_by_post(call: Call) -> Response:
-    """Parameters: each a name and a primitive value."""
-    sent = await call.resource()
-    if sent["resourceType"] != "Parameters":
-        raise Invalid("the operation takes Parameters", expression=("resourceType",))
-    return await _answer(call, [*query_pairs(call), *_pairs(sent)])
-
-
-def _pairs(parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for part in parameters.get("parameter", ()):
-        values = [value for name, value in part.items() if name.startswith("value")]
-        if len(values) != 1 or isinstance(values[0], (dict, list)):
-            raise Invalid("each parameter has one primitive value", expression=("Parameters.parameter",))
-        yield str(part.get("name", "")), str(values[0])
-
-
-async def _answer(call: Call, pairs: Pairs) -> Response:
+    pairs = await operation_pairs(call)
     shape = Shape.of(dict(pairs))
     most = _most(dict(pairs).get("max", "1"))
     _check(pairs)
@@ -66,7 +46,7 @@ async def _answer(call: Call, pairs: Pairs) -> Response:
 
 
 def _most(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= 1000:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:9]) <= 1000:
         raise Invalid("max is a number from 1 to 1000", expression=("max",))
     return int(text)
 

@@ -122,7 +122,7 @@ def _meta_of(version: Version) -> Meta:
 
 def _answer(meta: Meta) -> Response:
     shown = {name: meta[name] for name in LISTS if name in meta}
-    part: dict[str, Any] = {"name": "return"}
-    if shown:
-        part["valueMeta"] = shown
-    return json_answer({"resourceType": "Parameters", "parameter": [part]})
+    found: dict[str, Any] = {"resourceType": "Parameters"}
+    if shown:  # a parameter without a value is none (inv-1)
+        found["parameter"] = [{"name": "return", "valueMeta": shown}]
+    return json_answer(found)

@@ -13,7 +13,7 @@ from importlib.metadata import version as installed
 from typing import Any
 
 from hub import fhir_json
-from hub.api.claims import CONDITIONAL, SYSTEM_LEVEL, TYPE_LEVEL, WRITING, Operation, interactions, operations, plain
+from hub.api.claims import CHANGING, CONDITIONAL, SYSTEM_LEVEL, TYPE_LEVEL, WRITING, Operation, interactions, operations, plain
 from hub.api.negotiation import FHIR_JSON, FHIR_XML
 from hub.clock import instant
 from hub.errors import Invalid
@@ -118,7 +118,7 @@ class Capabilities:
 
     def _rest(self, known: Registry, *, normative: bool) -> dict[str, Any]:
         offered = interactions(self._addresses)
-        found = list(dict.fromkeys((o.type, o.name, o.definition) for o in operations(self._addresses) if o.type or _whole(o)))
+        found = tuple(operations(self._addresses))
         types = [kind for kind in resource_types() if not normative or kind in NORMATIVE]
         referring = _referring(known)
         rest: dict[str, Any] = {
@@ -128,13 +128,13 @@ class Capabilities:
             "resource": [self._resource(kind, known, offered, found, referring[kind] | referring[""]) for kind in types],
             "interaction": [{"code": code} for code in SYSTEM_LEVEL if code in offered],
             "searchParam": [_described(*stated) for stated in OF_ANY_TYPE],
-            "operation": [{"name": name, "definition": url} for type, name, url in found if not type],
+            "operation": _claimed(o for o in found if o.level == "system"),
             "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{name[0].lower()}{name[1:]}" for name in compartments()],
         }
         return rest
 
     def _resource(
-        self, kind: str, known: Registry, offered: frozenset[str], found: list[tuple[str, str, str]], referring: set[str]
+        self, kind: str, known: Registry, offered: frozenset[str], found: tuple[Operation, ...], referring: set[str]
     ) -> dict[str, Any]:
         writable = kind not in SERVER_OWNED_TYPES
         conditional = {CONDITIONAL[method, plain(at)] for method, at in self._addresses if (method, plain(at)) in CONDITIONAL}
@@ -157,14 +157,14 @@ class Capabilities:
         resource["searchParam"] = [_parameter(parameters[code]) for code in sorted(parameters)]
         if kind == "Subscription":
             resource |= offered_topics()
-        if of_type := [{"name": name, "definition": url} for type, name, url in found if type == kind]:
-            resource["operation"] = of_type
+        here = (o for o in found if o.type == kind or (not o.type and o.level != "system"))
+        resource["operation"] = _claimed(o for o in here if writable or o.name not in CHANGING)
         return resource
 
 
-def _whole(operation: Operation) -> bool:
-    """At the base address, or alike at every type."""
-    return not operation.type
+def _claimed(operations: Iterable[Operation]) -> list[dict[str, str]]:
+    """Once each, at however many levels and by however many methods it is served."""
+    return [{"name": name, "definition": url} for name, url in dict.fromkeys((o.name, o.definition) for o in operations)]
 
 
 def _referring(known: Registry) -> dict[str, set[str]]:

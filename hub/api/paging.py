@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 from urllib.parse import urlencode
 
 from hub.api.call import Call
@@ -20,6 +21,29 @@ def query_pairs(call: Call) -> Pairs:
     if b"%" in asked:
         pairs_of(asked.decode("latin-1"))
     return [(name, value) for name, value in call.request.query_params.multi_items() if name not in (POSITION, SIGNATURE)]
+
+
+async def operation_pairs(call: Call) -> Pairs:
+    """Of an operation: those of the address and, by POST, of the Parameters sent. Raise Invalid.
+
+    https://hl7.org/fhir/R4/operations.html#request
+    """
+    pairs = query_pairs(call)
+    if call.request.method != "POST" or "content-type" not in call.request.headers:
+        return pairs
+    sent = await call.resource()
+    if sent["resourceType"] != "Parameters":
+        raise Invalid("the operation takes Parameters", expression=("resourceType",))
+    return [*pairs, *_stated(sent)]
+
+
+def _stated(parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for number, part in enumerate(parameters.get("parameter", ())):
+        values = [value for name, value in part.items() if name.startswith("value")]
+        value = values[0].get("reference") if values and isinstance(values[0], dict) else values[0] if values else None
+        if value is None or isinstance(value, list):
+            raise Invalid("each parameter has one primitive value, or a reference", expression=(f"Parameters.parameter[{number}]",))
+        yield part["name"], str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def page_link(call: Call, path: str, pairs: Iterable[tuple[str, str]], position: str = "") -> str:
@@ -44,6 +68,6 @@ def count_of(text: str | None, default: int) -> int:
     """_count, at most MAX_COUNT. Raise Invalid for what is no number."""
     if text is None or text == "":
         return default
-    if not text.isdecimal() or len(text) > 9:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
         raise Invalid("_count is a number that is not negative", expression=("_count",))
     return min(int(text), MAX_COUNT)

@@ -30,6 +30,7 @@ from hub.api.openapi import openapi
 from hub.api.responses import error_answer, json_answer
 from hub.bulk.exports import EXPORT_ROUTES
 from hub.bulk.imports import IMPORT_ROUTES
+from hub.api.shape import Shape
 from hub.errors import HubError, operation_outcome, place_of
 from hub.graphql.operations import GRAPHQL_ROUTES
 from hub.search.parameters import Registry, in_force
@@ -92,12 +93,13 @@ async def metadata(request: Request) -> Response:
     base, name, now = f"{str(request.base_url).rstrip('/')}/fhir", hub.county.name, hub.clock()
     if mode == "terminology":
         return json_answer(await asyncio.to_thread(terminology_capabilities, hub.terminology, base, name, now))
-    stated = CAPABILITIES.statement(base, name, now, hub.searchable.registry(), mode)
-    if stated.etag in request.headers.get("if-none-match", ""):
+    stated = CAPABILITIES.statement(base, name, now, await _registry(hub), mode)
+    if shape.whole and stated.etag in request.headers.get("if-none-match", ""):
         return Response(None, 304, {"etag": stated.etag})
-    return Response(stated.body, 200, {"etag": stated.etag}, CONTENT_TYPE)
+    return Response(shape.part("CapabilityStatement", stated.body), 200, {"etag": stated.etag}, CONTENT_TYPE)
 
 
+        shape = Shape.of(request.query_params)
 async def openapi_document(request: Request) -> Response:
     """Free without a token too: it says no more than `metadata`."""
     hub = hub_of(request)
@@ -119,7 +121,7 @@ class CompartmentTypes(StringConvertor):
 register_url_convertor("compartment", CompartmentTypes())
 
 ONE, ALL = "/fhir/{type}/{id}", "/fhir/{type}"
-ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
+ROUTES: tuple[Served, ...] = (
     ("POST", "/fhir/$reindex", jobs.reindex, False),
     ("GET", "/fhir/$job/{job}", jobs.status, False),
     ("DELETE", "/fhir/$job/{job}", jobs.cancel, False),
@@ -129,12 +131,22 @@ ROUTES: tuple[tuple[str, str, Interaction, bool], ...] = (
     ("GET", "/fhir/Binary/{id}/_history/{version}", binary.vread, True),
     ("PUT", "/fhir/Binary/{id}", binary.update, True),
     ("POST", "/fhir/Binary", binary.create, True),
+Served = tuple[str, str, Interaction, bool]
+
+
+def _either_way(address: str, run: Interaction) -> tuple[Served, Served]:
+    """An operation that changes nothing is asked by GET or by POST. https://hl7.org/fhir/R4/operations.html#request"""
+    return ("GET", address, run, False), ("POST", address, run, False)
+
+
     ("POST", "/fhir/_search", search.search_system_by_post, False),
-    ("GET", "/fhir/Observation/$lastn", lastn.lastn, False),
-    ("POST", "/fhir/Observation/$lastn", lastn.lastn_by_post, False),
-    ("GET", "/fhir/$meta", meta.of_system, False),
-    ("GET", ALL + "/$meta", meta.of_type, False),
-    ("GET", ONE + "/$meta", meta.of_instance, False),
+    *_either_way("/fhir/Patient/$everything", everything.of_all_patients),
+    *_either_way("/fhir/Patient/{id}/$everything", everything.of_patient),
+    *_either_way("/fhir/Encounter/{id}/$everything", everything.of_encounter),
+    *_either_way("/fhir/Observation/$lastn", lastn.lastn),
+    *_either_way("/fhir/$meta", meta.of_system),
+    *_either_way(ALL + "/$meta", meta.of_type),
+    *_either_way(ONE + "/$meta", meta.of_instance),
     ("POST", ONE + "/$meta-add", meta.add, False),
     ("POST", ONE + "/$meta-delete", meta.delete, False),
     *TERMINOLOGY_ROUTES,

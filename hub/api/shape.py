@@ -53,9 +53,12 @@ class Shape:
 
     def body(self, version: Version) -> bytes:
         """The asked part, marked as one; the stored bytes when all of it is asked."""
-        if self.whole or (self.elements and not self._of(version.type)):
-            return version.body
-        return fhir_json.dump(self._part(fhir_json.load(version.body)))
+        return self.part(version.type, version.body)
+
+    def part(self, kind: str, body: bytes) -> bytes:
+        if self.whole or (self.elements and not self._of(kind)):
+            return body
+        return fhir_json.dump(self._part(fhir_json.load(body)))
 
     def _of(self, kind: str) -> frozenset[str]:
         """Names of top-level elements that are asked of this type."""

@@ -65,12 +65,8 @@ async def _answer(call: Call, asked: Asked, key: Key | None) -> Response:
         return [*rights, *issues, *_absent(call, reads, resource)]
 
     issues = await call.hub.door.reading(call.access, work, interaction="operation", key=key, type=call.type, asked="$validate")
-    if not issues:
-        issues = [ValidationIssue(call.type, "no issue was found", Kind.NOT_FOUND, "information")]
-        outcome = outcome_of(issues)
-        outcome["issue"][0]["code"] = "informational"
-        return json_answer(outcome)
-    return json_answer(outcome_of(issues[:MAX_ISSUES]))
+    nothing = ValidationIssue(call.type, "no issue was found", Kind.INFORMATIONAL, "information")
+    return json_answer(outcome_of(issues[:MAX_ISSUES] or [nothing]))
 
 
 # -- what is asked

@@ -55,6 +55,11 @@ def total(value: str, draft: Draft) -> None:
         draft.total = "accurate"
 
 
+def total_method(value: str, draft: Draft) -> None:
+    """Aidbox's name for `_total`, which its client fhirpy says when it counts."""
+    total({"count": "accurate", "estimate": "estimate"}.get(value, "none"), draft)
+
+
 def contained(value: str, _: Draft) -> None:
     """Contained resources are not searched by themselves."""
     if value not in ("false", "true", "both"):
@@ -153,6 +158,7 @@ def _iterated(read: Callable[..., None]) -> Callable[[str, Draft], None]:
 RESULT: dict[str, Callable[[str, Draft], None]] = {
     "_count": count,
     "_total": total,
+    "_totalMethod": total_method,
     "_sort": sort,
     "_contained": contained,
     "_include": include,

@@ -49,10 +49,11 @@ class ProfileCheck:
         self._env = Env(None, None)
         self._profile = ""
         self._depth = 0
-        self._left = MAX_STEPS
+        self._left = 0
 
     def issues(self, resource: Json, also: Sequence[str] = ()) -> list[ValidationIssue]:
-        """The resource's structure is right already."""
+        """The resource's structure is right already. `also`: profiles that the caller names, so that each must be known."""
+        self._issues, self._left = [], MAX_STEPS
         kind = str(resource["resourceType"])
         try:
             self._resource(resource, kind, also)
@@ -62,20 +63,20 @@ class ProfileCheck:
 
     def _resource(self, resource: Json, place: Place | str, also: Sequence[str] = ()) -> None:
         self._env = Env(resource, resource)
-        stated = [*resource.get("meta", {}).get("profile", ()), *also]
-        for canonical in list(dict.fromkeys(map(str, stated)))[:MAX_PROFILES]:
-            self._against(canonical, resource, str(resource["resourceType"]), place)
+        kind, stated = str(resource["resourceType"]), resource.get("meta", {}).get("profile", ())
+        for canonical in list(dict.fromkeys(map(str, (*also, *stated))))[:MAX_PROFILES]:
+            self._against(canonical, resource, kind, place, "error" if canonical in also else self._unknown)
         if resource["resourceType"] == "Bundle":
             for number, entry in enumerate(resource.get("entry", ())):
                 if "profile" in (entry.get("resource", {}).get("meta") or ()):
                     self._resource(entry["resource"], ((place, "entry", number), "resource", -1))
 
-    def _against(self, canonical: str, value: Any, kind: str, place: Place | str) -> None:
+    def _against(self, canonical: str, value: Any, kind: str, place: Place | str, unknown: Severity) -> None:
         if canonical == CORE + kind or self._depth >= MAX_DEPTH:
             return
         found = self._outline(canonical)
         if isinstance(found, str):
-            self._say(place, found, self._unknown if found == UNKNOWN else "information", canonical)
+            self._say(place, found, unknown if found == UNKNOWN else "information", canonical)
             return
         type_, outline = found
         if type_ != kind:
@@ -142,7 +143,7 @@ class ProfileCheck:
         stated = outline.types.get(present.type, {})
         profiles = stated.get("profile", ())
         if len(profiles) == 1 and profiles[0] != CORE + "SimpleQuantity":
-            self._against(profiles[0], present.value, present.type, place)
+            self._against(profiles[0], present.value, present.type, place, self._unknown)
         targets = {str(each).removeprefix(CORE) for each in stated.get("targetProfile", ())}
         reference = present.value.get("reference") if present.type == "Reference" else None
         if isinstance(reference, str) and targets and targets <= resource_type_names():

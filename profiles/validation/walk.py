@@ -56,9 +56,9 @@ class Walk:
 
     def _any_resource(self, value: Any, place: Place, *, contained: bool) -> None:
         if not isinstance(value, dict):
-            self._wrong(place, f"an object is expected, not {json_name(value)}", Kind.STRUCTURE)
+            self._wrong(place, f"an object is expected, not {json_name(value)}")
         elif not isinstance(kind := value.get("resourceType"), str) or kind not in resource_type_names():
-            self._wrong(place, "resourceType must name a resource type of FHIR R4", Kind.STRUCTURE)
+            self._wrong(place, "resourceType must name a resource type of FHIR R4")
         else:
             self.resource(value, place, contained=contained)
 
@@ -98,14 +98,14 @@ class Walk:
     def _complete(self, value: Object, structure: Structure, place: Place | str) -> None:
         for name in structure.required:
             if name not in value and f"_{name}" not in value:
-                self._wrong((place, name, -1), f"{structure.name}.{name} is required")
+                self._wrong((place, name, -1), f"{structure.name}.{name} is required", Kind.REQUIRED)
         for names in structure.choices:
             if not any(name in value or f"_{name}" in value for name in names):
-                self._wrong(place, f"{structure.name} needs one of {', '.join(names[:6])}")
+                self._wrong(place, f"{structure.name} needs one of {', '.join(names[:6])}", Kind.REQUIRED)
         if not value:
-            self._wrong(place, "an object must not be empty", Kind.STRUCTURE)
+            self._wrong(place, "an object must not be empty")
         elif len(value) == 1 and "id" in value and not structure.resource:
-            self._broken(place, "ele-1", "an element has a value or children beside its id")
+            self._broken(place, "ele-1", "an element has a value or children beside its id", Kind.INVARIANT)
         if structure.name == "Reference":
             self._reference(value, place)
 
@@ -114,14 +114,14 @@ class Walk:
         if beside is not None and beside.primitive:
             self._beside(content, beside, value.get(name[1:]), (place, name, -1))
         elif not (name == "resourceType" and structure.resource):
-            self._wrong(place, f"{shown(name)} is no element of {structure.name}", Kind.STRUCTURE)
+            self._wrong(place, f"{shown(name)} is no element of {structure.name}")
 
     def _complex(self, value: Any, element: Element, place: Place) -> None:
         if element.type == "Resource":
             self._any_resource(value, place, contained=place[1] == "contained")
             return
         if type(value) is not dict:
-            self._wrong(place, f"an object is expected, not {json_name(value)}", Kind.STRUCTURE)
+            self._wrong(place, f"an object is expected, not {json_name(value)}")
             return
         misshapen = len(self.misshapen)
         self._object(value, element.structure, place)
@@ -152,7 +152,7 @@ class Walk:
         if type(content) is list and content:
             return True
         shape = "an empty array" if content == [] else json_name(content)
-        self._wrong(place, f"an array with values is expected, not {shape}", Kind.STRUCTURE)
+        self._wrong(place, f"an array with values is expected, not {shape}")
         return False
 
     # -- values
@@ -160,7 +160,7 @@ class Walk:
     def _primitive(self, value: Any, element: Element, place: Place) -> None:
         assert element.valid is not None  # noqa: S101  only called for one
         if not element.valid(value):
-            self._wrong(place, _misfit(value, element, place))
+            self._wrong(place, _misfit(value, element, place), Kind.VALUE)
         elif element.codes is not None and value not in element.codes:
             self._broken(place, "binding", "the code is none of the required value set", Kind.CODE_INVALID)
 
@@ -180,7 +180,7 @@ class Walk:
 
     def _extended(self, content: Any, value: Any, place: Place) -> None:
         if not isinstance(content, dict):
-            self._wrong(place, f"an object is expected, not {json_name(content)}", Kind.STRUCTURE)
+            self._wrong(place, f"an object is expected, not {json_name(content)}")
         elif value is None or content.keys() != {"id"}:
             self._object(content, structure_of("Element"), place)
 
@@ -215,7 +215,7 @@ class Walk:
             return
         if "?" in reference and reference.partition("?")[0] in resource_type_names() and words(place).startswith("Bundle."):
             return  # a conditional reference: a transaction resolves it
-        self._wrong((place, "reference", -1), "a reference is Type/id, an absolute URL, a urn or #id")
+        self._wrong((place, "reference", -1), "a reference is Type/id, an absolute URL, a urn or #id", Kind.VALUE)
 
     def _contained(self) -> dict[str, str]:
         """Id → type of the contained resources."""
@@ -227,7 +227,7 @@ class Walk:
         for kind in self._referred(value):
             if kind not in targets and kind in resource_type_names():
                 allowed = ", ".join(sorted(targets)[:8])
-                self._broken(place, "target", f"a reference to {kind} is not allowed here: {allowed}")
+                self._broken(place, "target", f"a reference to {kind} is not allowed here: {allowed}", Kind.VALUE)
                 return
 
     def _referred(self, value: Object) -> list[str]:
@@ -256,14 +256,14 @@ class Walk:
         for rule in rules:
             if (not rule.needs or rule.needs in value) and rule.broken(value, env) and len(self.broken) < self._limit:
                 said = f"{rule.key}: {rule.says}"
-                self.broken.append(ValidationIssue(words(place), said, Kind.PROCESSING, rule.severity, rule.key))
+                self.broken.append(ValidationIssue(words(place), said, Kind.INVARIANT, rule.severity, rule.key))
 
-    def _wrong(self, place: Place | str, message: str, kind: Kind = Kind.PROCESSING) -> None:
+    def _wrong(self, place: Place | str, message: str, kind: Kind = Kind.STRUCTURE) -> None:
         self.misshapen.append(ValidationIssue(words(place), message, kind))
         if len(self.misshapen) >= self._limit:
             raise Enough
 
-    def _broken(self, place: Place | str, rule: str, message: str, kind: Kind = Kind.PROCESSING) -> None:
+    def _broken(self, place: Place | str, rule: str, message: str, kind: Kind = Kind.INVARIANT) -> None:
         said = message if rule in ("binding", "target") else f"{rule}: {message}"
         if len(self.broken) < self._limit:
             self.broken.append(ValidationIssue(words(place), said, kind, "error", rule))

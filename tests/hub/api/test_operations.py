@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.hub.api.county import Client, Served, encounter, observation, patient
+from tests.hub.api.county import Client, Served, encounter, link, observation, patient
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +47,8 @@ class TestLastn:
             assert ids(await measurements.get(f"/fhir/Observation/$lastn?{query}")) == found
 
     async def test_by_post(self, measurements: Client) -> None:
-        parts = [{"name": "patient", "valueString": "Patient/p1"}, {"name": "code", "valueString": "29463-7"}]
+        parts = [{}, {"name": "code", "valueString": "29463-7"}]
+        parts[0] = {"name": "patient", "valueReference": {"reference": "Patient/p1"}}  # type: ignore[dict-item]
         parts.append({"name": "max", "valuePositiveInt": 2})  # type: ignore[dict-item]
         answer = await measurements.post({"resourceType": "Parameters", "parameter": parts}, "/fhir/Observation/$lastn")
         assert ids(answer) == ["w2", "w3"]
@@ -72,7 +73,7 @@ def parameters(**meta: Any) -> dict[str, Any]:
 
 def meta_of(answer: Any) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
-    return answer.json()["parameter"][0].get("valueMeta", {})
+    return answer.json()["parameter"][0]["valueMeta"]
 
 
 A, B = {"system": "urn:t", "code": "a"}, {"system": "urn:t", "code": "b"}
@@ -89,7 +90,12 @@ class TestMeta:
         assert (await admin.get("/fhir/Patient?_tag=urn:t|b")).json()["total"] == 1
         answer = await admin.post(parameters(tag=[A], profile=["http://a.example/p"]), "/fhir/Patient/p1/$meta-delete")
         assert meta_of(answer) == {"tag": [{**B, "display": "B"}]}
+        assert meta_of(await admin.http.post("/fhir/Patient/p1/$meta")) == meta_of(answer)
         assert (await admin.get("/fhir/Patient/p1")).headers["etag"] == 'W/"3"'
+
+    async def test_where_nothing_is_labelled_the_answer_is_valid_all_the_same(self, admin: Client) -> None:
+        await admin.put(patient("p1"))
+        assert (await admin.get("/fhir/Patient/p1/$meta")).json() == {"resourceType": "Parameters"}
 
     async def test_a_type_and_everything(self, admin: Client) -> None:
         await admin.put(patient("p1", meta={"tag": [A]}))
@@ -133,15 +139,37 @@ class TestEverything:
         assert modes == {"e1": "match", "during": "match", "p1": "include", "dr": "include"}
         paged = await visits.walk("/fhir/Encounter/e1/$everything?_count=1")
         assert {entry["resource"]["id"] for entry in paged} == set(modes)
-        assert set(ids(await visits.get("/fhir/Encounter/e1/$everything?_type=Observation"))) == {"during", "p1"}
+        shown = {"Observation": {"during"}, "Observation,Patient": {"during", "p1"}, "Practitioner": {"dr"}}
+        for types, expected in shown.items():
+            assert set(ids(await visits.get(f"/fhir/Encounter/e1/$everything?_type={types}"))) == expected, types
         assert (await visits.get("/fhir/Encounter/none/$everything")).status_code == 404
 
     async def test_of_a_patient_between_two_days(self, visits: Client) -> None:
         found = set(ids(await visits.get("/fhir/Patient/p1/$everything?start=2024-01-01&end=2024-12-31")))
         assert found == {"p1", "e1", "dr", "during", "undated"}
         assert "early" in ids(await visits.get("/fhir/Patient/p1/$everything?end=2024-01-01"))
-        for query in ("start=never", "start=gt2024", "_since=x", "other=1", "_type=Nothing"):
+        for query in ("start=never", "start=gt2024", "_since=x", "other=1", "_type=Nothing", "start=2024&start=2025", "_count=٣"):
             assert (await visits.get(f"/fhir/Patient/p1/$everything?{query}")).status_code == 400
+
+    async def test_of_all_patients_whom_the_caller_may_see(self, hub: Served, visits: Client) -> None:
+        town = hub.client("clinician", "TWN")
+        await town.put(patient("p2"))
+        await town.put(observation("o2", "p2"))
+        await visits.put({"resourceType": "Group", "id": "g", "type": "person", "actual": True})
+        await visits.put(observation("of-a-group", "p1", subject={"reference": "Group/g"}))
+        entries = await visits.walk("/fhir/Patient/$everything?_count=2")
+        assert {entry["resource"]["id"] for entry in entries} == {"p1", "p2", "e1", "dr", "early", "during", "undated", "o2"}
+        assert set(ids(await town.get("/fhir/Patient/$everything"))) == {"p2", "o2"}
+        assert set(ids(await visits.get("/fhir/Patient/$everything?_type=Patient&_type=Encounter"))) == {"p1", "p2", "e1"}
+
+    async def test_by_post(self, visits: Client) -> None:
+        parts = [{"name": "_type", "valueCode": "Observation"}, {"name": "start", "valueDate": "2024-01-01"}]
+        sent = {"resourceType": "Parameters", "parameter": [*parts, {"name": "_count", "valueInteger": 1}]}
+        first = await visits.post(sent, "/fhir/Patient/p1/$everything")
+        entries = first.json()["entry"] + await visits.walk(link(first.json(), "next") or "")
+        assert {entry["resource"]["id"] for entry in entries} == {"during", "undated"}
+        assert len(ids(await visits.http.post("/fhir/Encounter/e1/$everything"))) == 4
+        assert (await visits.post(patient("p1"), "/fhir/Patient/p1/$everything")).status_code == 400
 
     async def test_since(self, visits: Client) -> None:
         await visits.put(measured("during", "1", "2024-02-03"))

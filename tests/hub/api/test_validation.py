@@ -99,6 +99,25 @@ async def test_what_is_stored_can_be_checked_against_a_profile(admin: Client) ->
     assert any(error.startswith("Observation.component: slice SystolicBP of it stands at least 1 times") for error in found)
 
 
+async def test_a_profile_that_is_asked_for_and_not_known_is_an_error(admin: Client) -> None:
+    """R4: if a profile is nominated, and the server cannot validate against it, it SHALL return an error."""
+    sent = parameters(resource=patient("p1"), profile="http://nobody/knows")
+    for issues in (
+        await told(admin, sent, "/fhir/Patient/$validate"),
+        await told(admin, patient("p1"), "/fhir/Patient/$validate?profile=http://nobody/knows"),
+    ):
+        assert errors(issues) == ["Patient: the profile is not known here and was not checked (profile http://nobody/knows)"]
+
+
+async def test_an_issue_says_of_which_kind_it_is(admin: Client) -> None:
+    wrong = observation("o1", "p1", **TOGETHER, issued="x", nonsense=1, specimen={"reference": "nothing"})
+    wrong["status"] = "done"
+    del wrong["code"]
+    kinds = {issue["code"] for issue in await told(admin, wrong)}
+    assert kinds == {"required", "value", "structure", "code-invalid", "not-found"}
+    assert "invariant" in {issue["code"] for issue in await told(admin, observation("o1", "p1", **TOGETHER))}
+
+
 async def test_the_profiles_of_the_specification_are_known(admin: Client) -> None:
     await admin.put(patient("p1"))
     refused = await admin.put(observation("o1", "p1", meta={"profile": [f"{CORE}/bodyweight"]}))

@@ -38,10 +38,10 @@ def counts(told: dict[str, Any]) -> tuple[int, ...]:
 
 BAD = {
     17: (b"{ this is no JSON", "structure"),
-    400: (fhir_json.dump({"resourceType": "Patient", "id": "x", "birthDate": 5, "name": [{"text": "密"}]}), "processing"),
+    400: (fhir_json.dump({"resourceType": "Patient", "id": "x", "birthDate": 5, "name": [{"text": "密"}]}), "value"),
     401: (fhir_json.dump({"resourceType": "Cat", "id": "x"}), "structure"),
     1200: (fhir_json.dump({"resourceType": "Patient", "name": [{"text": "密"}]}), "invalid"),
-    2003: (fhir_json.dump({"resourceType": "AuditEvent", "id": "a"}), "processing"),
+    2003: (fhir_json.dump({"resourceType": "AuditEvent", "id": "a"}), "required"),
 }
 
 
