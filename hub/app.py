@@ -34,6 +34,7 @@ from hub.store.opening import Target, open_reader, open_store, target_of
 from hub.store.port import ResourceStore, Transaction
 from hub.subscriptions.attempts import Planner
 from hub.subscriptions.deliver import Deliverer
+from hub.terminology.ready import Keeper
 from hub.terminology.service import Terminology
 from hub.web.router import install as install_pages
 from mappers.identity_keys import organization_id
@@ -41,6 +42,8 @@ from mappers.identity_keys import organization_id
 ORGANIZATION_TYPE = "http://terminology.hl7.org/CodeSystem/organization-type"
 FACILITY_CODE = "urn:hub:facility-code"
 FACILITY_KIND = "urn:hub:facility-kind"
+SILENCES = 4  # how often takeover_seconds a job may save nothing: its pieces last longer than the renewal of a lease
+READY_SECONDS = 2.0  # until a large code system that was written is made ready
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 
 
@@ -87,12 +90,13 @@ def _opened(data: Path, county: County, target: Target | None, clock: Callable[[
         searchable.attach(store)
         keep_up(store, clock())
         store.write(lambda transaction: keep_facilities(transaction, county, clock())).result()
-        jobs = Jobs(store, clock, sole=not store.shared)
+        jobs = Jobs(store, clock, sole=not store.shared, hold=int(SILENCES * 1000 * county.store.takeover_seconds))
         serve_reindexing(jobs, searchable, sole=not store.shared)
         trail = AuditTrail(data, clock, Shipper(data, store))
         hub = _hub(data, county, store, trail, clock, searchable, jobs, tidy=True)
         serve_exports(jobs, hub)
         serve_imports(jobs, hub)
+        jobs.regularly(READY_SECONDS, Keeper(store).look)
         jobs.start()
         hub.deliverer.start()
     except BaseException:
@@ -144,7 +148,7 @@ def _hub(
         clock=clock,
         searchable=searchable,
         jobs=jobs,
-        deliverer=Deliverer(store, planner, Egress(county.egress.allow), county.subscriptions),
+        deliverer=Deliverer(store, planner, Egress(county.egress.allow), county.subscriptions, county.store.takeover_seconds),
     )
 
 

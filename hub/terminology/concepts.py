@@ -3,13 +3,13 @@
 https://hl7.org/fhir/R4/codesystem.html
 The hierarchy is what the concepts' nesting says and what the properties parent, child and subsumedBy say; a concept may have
 several parents. Walking it costs what it finds, so no table of all ancestors is made: is-a on a hundred thousand codes takes
-milliseconds.
+milliseconds. What is read here once is kept ready in the store (hub.terminology.ready).
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -22,6 +22,7 @@ from hub.terminology.texts import TextIndex
 Designations = list[dict[str, Any]]
 CONCEPT_PROPERTIES = "http://hl7.org/fhir/concept-properties#"
 PARENTS = frozenset({"parent", "subsumedBy"})
+INCOMPLETE = frozenset({"not-present", "example", "fragment"})
 
 
 class Concept(msgspec.Struct):
@@ -52,10 +53,12 @@ class Document(msgspec.Struct):
     version: str = ""
     name: str = ""
     title: str = ""
+    language: str = ""
     status: str = ""
     content: str = "complete"
     caseSensitive: bool = True
     valueSet: str = ""
+    supplements: str = ""
     property: list[Property] = []
     filter: list[Filter] = []
     concept: list[Concept] = []
@@ -64,43 +67,101 @@ class Document(msgspec.Struct):
 _decoder = msgspec.json.Decoder(Document, float_hook=Decimal)
 
 
+class Core(msgspec.Struct, array_like=True):
+    """Codes and displays by number, and the hierarchy: numbers as bytes of 32 bits."""
+
+    head: Document  # without its concepts
+    codes: list[str]
+    displays: list[str]
+    first_parents: bytes
+    more_parents: dict[int, list[int]]
+    worked_out: bool = False  # what follows
+    inactive: bytes = b""
+    abstract: bytes = b""
+    above: bytes = b""  # those that have something below them,
+    ends: bytes = b""  # where what lies below each ends
+    below: bytes = b""  # in this
+
+
+class Notes(msgspec.Struct, array_like=True):
+    """What some concepts have, by number."""
+
+    definitions: dict[int, str] = {}
+    designations: dict[int, Designations] = {}
+    properties: dict[int, list[dict[str, Any]]] = {}
+
+
 class CodeSystem:
     """Concepts are numbered in the order in which the resource lists them."""
 
-    def __init__(self, document: Document, *, size: int = 0) -> None:
-        self.url = document.url
-        self.version = document.version
-        self.name = document.name or document.title or document.url
-        self.title = document.title or document.name
-        self.status = document.status
-        self.content = document.content
-        self.case_sensitive = document.caseSensitive
-        self.declared = {declared.code: declared for declared in document.property}
-        self.filters = {declared.code: declared.operator for declared in document.filter}
-        self.size = size  # bytes of JSON it was read from
-        self.number: dict[str, int] = {}
-        self.displays: list[str] = []
-        self.definitions: dict[int, str] = {}
-        self.designations: dict[int, Designations] = {}
-        self.properties: dict[int, list[dict[str, Any]]] = {}
-        self._first_parent = array("i")
-        self._more_parents: dict[int, list[int]] = {}
-        self._fill(document.concept)
+    def __init__(
+        self, core: Core, notes: Callable[[], Notes], texts: Callable[[], TextIndex | None] = lambda: None, *, size: int = 0
+    ) -> None:
+        """`notes` and `texts` are called when something of them is asked for; `size`: bytes of JSON it was read from."""
+        head = core.head
+        self.url = head.url
+        self.version = head.version
+        self.name = head.name or head.title or head.url
+        self.title = head.title or head.name
+        self.language = head.language
+        self.status = head.status
+        self.content = head.content
+        self.case_sensitive = head.caseSensitive
+        self.declared = {declared.code: declared for declared in head.property}
+        self.filters = {declared.code: declared.operator for declared in head.filter}
+        self.size = size
+        self.codes = core.codes
+        self.number = dict(zip(core.codes, range(len(core.codes)), strict=True))
+        self.displays = core.displays
+        self._core = core
+        self._first_parent = _numbers(core.first_parents)
+        self._more_parents = core.more_parents
+        self._read_notes = notes
+        self._read_texts = texts
 
     @classmethod
     def read(cls, body: bytes) -> CodeSystem:
-        return cls(_decoder.decode(body), size=len(body))
+        core, notes = gathered(_decoder.decode(body))
+        return cls(core, lambda: notes, size=len(body))
 
     @classmethod
     def of(cls, resource: dict[str, Any]) -> CodeSystem:
         return cls.read(fhir_json.dump(resource))
 
-    def __len__(self) -> int:
-        return len(self.displays)
+    @property
+    def core(self) -> Core:
+        """With all that can be worked out ahead."""
+        above, ends, below = array("i"), array("i"), array("i")
+        for number, numbers in self.children.items():
+            below.extend(numbers)
+            above.append(number)
+            ends.append(len(below))
+        found = {"inactive": self.inactive, "abstract": self.abstract, "above": above, "ends": ends, "below": below}
+        return msgspec.structs.replace(self._core, worked_out=True, **{name: _bytes(numbers) for name, numbers in found.items()})
 
     @cached_property
-    def codes(self) -> list[str]:
-        return list(self.number)
+    def notes(self) -> Notes:
+        return self._read_notes()
+
+    @property
+    def definitions(self) -> dict[int, str]:
+        return self.notes.definitions
+
+    @property
+    def designations(self) -> dict[int, Designations]:
+        return self.notes.designations
+
+    @property
+    def properties(self) -> dict[int, list[dict[str, Any]]]:
+        return self.notes.properties
+
+    @property
+    def complete(self) -> bool:
+        """All its codes are here: one that is not here is none."""
+        return self.content not in INCOMPLETE
+
+    def __len__(self) -> int:
+        return len(self.displays)
 
     def find(self, code: str) -> int | None:
         """The concept's number; case makes no difference only where the code system says so."""
@@ -114,6 +175,12 @@ class CodeSystem:
     @cached_property
     def children(self) -> dict[int, array[int]]:
         found: dict[int, array[int]] = {}
+        if self._core.worked_out:
+            start, below = 0, _numbers(self._core.below)
+            for number, end in zip(_numbers(self._core.above), _numbers(self._core.ends), strict=True):
+                found[number] = below[start:end]
+                start = end
+            return found
         for number in range(len(self)):
             for parent in self.parents(number):
                 found.setdefault(parent, array("i")).append(number)
@@ -140,7 +207,7 @@ class CodeSystem:
 
     @cached_property
     def texts(self) -> TextIndex:
-        return TextIndex(
+        return self._read_texts() or TextIndex.of(
             (code, display, *(str(d.get("value", "")) for d in self.designations.get(number, ())))
             for number, (code, display) in enumerate(zip(self.number, self.displays, strict=True))
         )
@@ -148,18 +215,21 @@ class CodeSystem:
     @cached_property
     def inactive(self) -> frozenset[int]:
         """https://hl7.org/fhir/R4/codesystem-concept-properties.html"""
-        return frozenset(
-            number
-            for number in self.properties
-            if "true" in self.values(number, "inactive") or "retired" in self.values(number, "status")
-        )
+        if self._core.worked_out:
+            return frozenset(_numbers(self._core.inactive))
+        return self._stating("inactive", "true") | self._stating("status", "retired") | self._stating("status", "inactive")
 
     @cached_property
     def abstract(self) -> frozenset[int]:
         """Not to be chosen by a user."""
-        codes = {declared.code for declared in self.declared.values() if declared.uri == CONCEPT_PROPERTIES + "notSelectable"}
-        codes |= {"notSelectable", "abstract"}
-        return frozenset(n for n in self.properties if any("true" in self.values(n, code) for code in codes))
+        if self._core.worked_out:
+            return frozenset(_numbers(self._core.abstract))
+        return self._stating("notSelectable", "true") | self._stating("abstract", "true")
+
+    def _stating(self, name: str, value: str) -> frozenset[int]:
+        """Whose property of that name, or declared to be it, has the value."""
+        codes = {name} | {code for code, declared in self.declared.items() if declared.uri == CONCEPT_PROPERTIES + name}
+        return frozenset(n for n in self.properties if any(value in self.values(n, code) for code in codes))
 
     def values(self, number: int, code: str) -> list[str]:
         """The values of a property as text; a Coding's is its code."""
@@ -170,38 +240,79 @@ class CodeSystem:
     def _folded(self) -> dict[str, int]:
         return {code.casefold(): number for code, number in self.number.items()}
 
-    def _fill(self, concepts: list[Concept]) -> None:
-        children: list[tuple[int, str]] = []
+
+def _numbers(stated: bytes) -> array[int]:
+    found = array("i")
+    found.frombytes(stated)
+    return found
+
+
+def _bytes(numbers: Iterable[int]) -> bytes:
+    return array("i", numbers).tobytes()
+
+
+class _Gathering:
+    """A document's concepts in the order of their numbers; the first of several with one code counts."""
+
+    def __init__(self, document: Document) -> None:
+        self.number: dict[str, int] = {}
+        self.displays: list[str] = []
+        self.notes = Notes({}, {}, {})
+        self.first_parents = array("i")
+        self.more_parents: dict[int, list[int]] = {}
+        parents, children = _relating(document)
         above: list[tuple[int, str]] = []
-        for concept, parent in _in_order(concepts):
+        below: list[tuple[int, str]] = []
+        for concept, parent in _in_order(document.concept):
             if concept.code in self.number or not concept.code:
                 continue
-            number = len(self.displays)
-            self.number[concept.code] = number
-            self.displays.append(concept.display)
-            self._first_parent.append(self.number.get(parent, -1))
-            if concept.definition:
-                self.definitions[number] = concept.definition
-            if concept.designation:
-                self.designations[number] = concept.designation
-            if concept.property:
-                self.properties[number] = concept.property
-                stated = [(str(each.get("code", "")), text_of(value_of(each)[1])) for each in concept.property]
-                above += [(number, value) for code, value in stated if code in PARENTS]
-                children += [(number, value) for code, value in stated if code == "child"]
+            number = self._add(concept, parent)
+            for each in concept.property:
+                if (code := each.get("code")) in parents:
+                    above.append((number, text_of(value_of(each)[1])))
+                elif code in children:
+                    below.append((number, text_of(value_of(each)[1])))
         for number, value in above:
             self._link(number, self.number.get(value))
-        for number, value in children:
-            if (below := self.number.get(value)) is not None:
-                self._link(below, number)
+        for number, value in below:
+            if (child := self.number.get(value)) is not None:
+                self._link(child, number)
+
+    def _add(self, concept: Concept, parent: str) -> int:
+        number = len(self.displays)
+        self.number[concept.code] = number
+        self.displays.append(concept.display)
+        self.first_parents.append(self.number.get(parent, -1))
+        if concept.definition:
+            self.notes.definitions[number] = concept.definition
+        if concept.designation:
+            self.notes.designations[number] = concept.designation
+        if concept.property:
+            self.notes.properties[number] = concept.property
+        return number
 
     def _link(self, number: int, parent: int | None) -> None:
-        if parent is None or parent == number or parent in self.parents(number):
+        known = self.more_parents.get(number, ())
+        if parent is None or parent in (number, self.first_parents[number]) or parent in known:
             return
-        if self._first_parent[number] < 0:
-            self._first_parent[number] = parent
+        if self.first_parents[number] < 0:
+            self.first_parents[number] = parent
         else:
-            self._more_parents.setdefault(number, []).append(parent)
+            self.more_parents.setdefault(number, []).append(parent)
+
+
+def gathered(document: Document) -> tuple[Core, Notes]:
+    found = _Gathering(document)
+    head = msgspec.structs.replace(document, concept=[])
+    core = Core(head, list(found.number), found.displays, found.first_parents.tobytes(), found.more_parents)
+    return core, found.notes
+
+
+def _relating(document: Document) -> tuple[set[str], set[str]]:
+    """Codes of the properties that name a parent, and of those that name a child."""
+    declared = {each.code: each.uri.removeprefix(CONCEPT_PROPERTIES) for each in document.property}
+    parents = {code for code, name in declared.items() if name == "parent"}
+    return parents | PARENTS, {code for code, name in declared.items() if name == "child"} | {"child"}
 
 
 def _in_order(concepts: Iterable[Concept], parent: str = "") -> Iterator[tuple[Concept, str]]:

@@ -22,6 +22,7 @@ from hub.terminology.expansion import Expansion
 from hub.terminology.grammars import GRAMMARS
 from hub.terminology.kept import Kept
 from hub.terminology.maps import CodeMap
+from hub.terminology.ready import taken_up
 from hub.terminology.sources import Canonical, Files, Found, Stored, standard
 
 T = TypeVar("T")
@@ -113,7 +114,7 @@ class Terminology:
     # -- reading what was found
 
     def read_code_system(self, found: Found) -> CodeSystem:
-        return self._read(self._systems, found, CodeSystem.read)
+        return self._read(self._systems, found, lambda body: taken_up(self._store, found) or CodeSystem.read(body))
 
     def read_concept_map(self, found: Found) -> CodeMap:
         return self._read(self._maps, found, lambda body: CodeMap.of(fhir_json.load(body)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import accumulate
 
 from hub.search.folding import fold, reading_of
 
@@ -30,14 +31,25 @@ def line_of(texts: Iterable[str]) -> str:
 
 
 class TextIndex:
-    def __init__(self, concepts: Iterable[Iterable[str]]) -> None:
+    def __init__(self, text: str, starts: array[int]) -> None:
+        self._text = text
+        self._starts = starts  # of each concept's line
+
+    @classmethod
+    def of(cls, concepts: Iterable[Iterable[str]]) -> TextIndex:
         lines = [line_of(texts) for texts in concepts]
-        self._starts = array("q")
-        at = 0
-        for line in lines:
-            self._starts.append(at)
-            at += len(line) + 1
-        self._text = "\n".join(lines)
+        starts = array("q", accumulate((len(line) + 1 for line in lines[:-1]), initial=0))
+        return cls("\n".join(lines), starts if lines else array("q"))
+
+    @classmethod
+    def of_parts(cls, text: str, starts: bytes) -> TextIndex:
+        found = array("q")
+        found.frombytes(starts)
+        return cls(text, found)
+
+    @property
+    def parts(self) -> tuple[str, bytes]:
+        return self._text, self._starts.tobytes()
 
     def matching(self, words: Iterable[str]) -> set[int]:
         """Numbers of the concepts that hold every word."""

@@ -1,27 +1,13 @@
-from __future__ import annotations
+"""The same hub with two facilities as for the API, on each store."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+from __future__ import annotations
 
 import pytest
 
-from tests.hub.api.county import Client, Served, served
+from tests.hub.api.conftest import admin, anyio_backend, hub, store
+from tests.hub.api.county import Client, Served
 
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[Served]:
-    async with served(tmp_path / "data") as running:
-        yield running
-
-
-@pytest.fixture
-async def admin(hub: Served) -> Client:
-    return hub.client("admin")
+__all__ = ["admin", "anyio_backend", "hub", "store"]
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from hub.store.sqlite import SqliteReader
 from hub.terminology.capabilities import terminology_capabilities
 from hub.terminology.concepts import CodeSystem
 from hub.terminology.kept import Kept
+from hub.terminology.ready import BLOCKS, READY, Keeper
 from hub.terminology.service import Terminology
 from hub.terminology.sources import standard
 from profiles.validation import validate
@@ -64,7 +65,8 @@ async def test_hierarchies_for_the_search(hub: Served, admin: Client) -> None:
 
 async def test_a_process_that_only_reads_sees_what_another_one_wrote(hub: Served, admin: Client) -> None:
     await loaded(admin)
-    reader = SqliteReader(hub.hub.data, indexer=hub.hub.searchable.indexer())
+    store = hub.hub.store
+    reader = store if store.shared else SqliteReader(hub.hub.data, indexer=hub.hub.searchable.indexer())
     try:
         other = Terminology(reader)
         assert other.contains(BELLY, DIAGNOSES, "E11") is False
@@ -73,7 +75,8 @@ async def test_a_process_that_only_reads_sees_what_another_one_wrote(hub: Served
         await admin.delete("/fhir/ValueSet/belly")
         assert other.contains(BELLY, DIAGNOSES, "E11") is None
     finally:
-        reader.close()
+        if reader is not store:
+            reader.close()
 
 
 async def test_a_hundred_thousand_codes_are_given_in_pages_only(hub: Served, admin: Client) -> None:
@@ -88,6 +91,41 @@ async def test_a_hundred_thousand_codes_are_given_in_pages_only(hub: Served, adm
     assert (page["expansion"]["total"], len(page["expansion"]["contains"])) == (12_000, 2)
     assert (await admin.get(f"{ask}&filter=bing11999")).json()["expansion"]["total"] == 1
     assert hub.hub.terminology.contains(f"{DIAGNOSES}?fhir_vs", DIAGNOSES, "00042") is True
+
+
+async def test_a_large_code_system_is_made_ready_for_the_next_start(hub: Served, admin: Client) -> None:
+    """Its codes, hierarchy, texts and properties come from the store as they came from the resource; of the newest version only."""
+    stated = [{"code": "weight", "valueDecimal": 72.5}, {"code": "inactive", "valueBoolean": True}]
+    group = {**DIAGNOSIS_TABLE["concept"][1], "code": "G", "property": stated}
+    below = [{"code": f"G{n:04}", "display": f"分组中的疾病{n}"} for n in range(4000)]
+
+    def table(below: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+        return {**DIAGNOSIS_TABLE, "concept": [*DIAGNOSIS_TABLE["concept"], {**group, "concept": below}], **more}
+
+    store = hub.hub.store
+
+    def read() -> list[Any]:
+        loaded = Terminology(store).code_system(DIAGNOSES)
+        assert loaded is not None
+        about = [loaded.properties, loaded.designations, loaded.definitions, loaded.inactive, loaded.abstract, loaded.children]
+        found = [loaded.descendants(0), loaded.ancestors(4), loaded.find("k35.2"), loaded.texts.matching(["jibing3999"])]
+        return [loaded.codes, loaded.displays, loaded.version, loaded.case_sensitive, *about, *found]
+
+    for version in ("2.1", "2.2"):
+        assert (await admin.post(table(below, version=version, status="draft"), "/fhir/CodeSystem")).status_code == 201
+    assert (await admin.put(table(below))).status_code == 201
+    first, keeper = read(), Keeper(store)
+    keeper.look()
+    assert len(store.items(READY)) == 3
+    assert read() == first
+    assert (await admin.put(table(below[1:]))).status_code == 200
+    assert len(Terminology(store).descendants(DIAGNOSES, "G")) == len(below), "what was made ready of another version is not taken"
+    keeper.look()
+    assert len(Terminology(store).descendants(DIAGNOSES, "G")) == len(below)
+    await admin.delete("/fhir/CodeSystem/icd-10")
+    keeper.look()
+    assert len(store.items(READY)) == 2
+    assert {place.partition("#")[0] for place, _ in store.items(BLOCKS)} == {mark for mark, _ in store.items(READY)}
 
 
 async def test_a_county_s_own_table_takes_the_place_of_the_shipped_one(hub: Served) -> None:
