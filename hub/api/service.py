@@ -28,9 +28,9 @@ from hub.api.metadata import Capabilities, mode_of
 from hub.api.negotiation import CONTENT_TYPE, check_accept
 from hub.api.openapi import openapi
 from hub.api.responses import error_answer, json_answer
+from hub.api.shape import Shape
 from hub.bulk.exports import EXPORT_ROUTES
 from hub.bulk.imports import IMPORT_ROUTES
-from hub.api.shape import Shape
 from hub.errors import HubError, operation_outcome, place_of
 from hub.graphql.operations import GRAPHQL_ROUTES
 from hub.search.parameters import Registry, in_force
@@ -88,18 +88,18 @@ async def metadata(request: Request) -> Response:
     try:
         check_accept(request)
         mode = mode_of(request.query_params.get("mode", "full"))
+        shape = Shape.of(request.query_params)
     except HubError as error:
         return error_answer(error)
     base, name, now = f"{str(request.base_url).rstrip('/')}/fhir", hub.county.name, hub.clock()
     if mode == "terminology":
         return json_answer(await asyncio.to_thread(terminology_capabilities, hub.terminology, base, name, now))
-    stated = CAPABILITIES.statement(base, name, now, await _registry(hub), mode)
+    stated = CAPABILITIES.statement(base, name, now, hub.searchable.registry(), mode)
     if shape.whole and stated.etag in request.headers.get("if-none-match", ""):
         return Response(None, 304, {"etag": stated.etag})
     return Response(shape.part("CapabilityStatement", stated.body), 200, {"etag": stated.etag}, CONTENT_TYPE)
 
 
-        shape = Shape.of(request.query_params)
 async def openapi_document(request: Request) -> Response:
     """Free without a token too: it says no more than `metadata`."""
     hub = hub_of(request)
@@ -120,6 +120,14 @@ class CompartmentTypes(StringConvertor):
 
 register_url_convertor("compartment", CompartmentTypes())
 
+Served = tuple[str, str, Interaction, bool]
+
+
+def _either_way(address: str, run: Interaction) -> tuple[Served, Served]:
+    """An operation that changes nothing is asked by GET or by POST. https://hl7.org/fhir/R4/operations.html#request"""
+    return ("GET", address, run, False), ("POST", address, run, False)
+
+
 ONE, ALL = "/fhir/{type}/{id}", "/fhir/{type}"
 ROUTES: tuple[Served, ...] = (
     ("POST", "/fhir/$reindex", jobs.reindex, False),
@@ -131,14 +139,6 @@ ROUTES: tuple[Served, ...] = (
     ("GET", "/fhir/Binary/{id}/_history/{version}", binary.vread, True),
     ("PUT", "/fhir/Binary/{id}", binary.update, True),
     ("POST", "/fhir/Binary", binary.create, True),
-Served = tuple[str, str, Interaction, bool]
-
-
-def _either_way(address: str, run: Interaction) -> tuple[Served, Served]:
-    """An operation that changes nothing is asked by GET or by POST. https://hl7.org/fhir/R4/operations.html#request"""
-    return ("GET", address, run, False), ("POST", address, run, False)
-
-
     ("POST", "/fhir/_search", search.search_system_by_post, False),
     *_either_way("/fhir/Patient/$everything", everything.of_all_patients),
     *_either_way("/fhir/Patient/{id}/$everything", everything.of_patient),
@@ -166,8 +166,6 @@ def _either_way(address: str, run: Interaction) -> tuple[Served, Served]:
     ("PUT", ALL, conditional.update, False),
     ("DELETE", ALL, conditional.delete, False),
     ("PATCH", ALL, patch.conditional_patch, False),
-    ("GET", "/fhir/Patient/{id}/$everything", everything.of_patient, False),
-    ("GET", "/fhir/Encounter/{id}/$everything", everything.of_encounter, False),
     ("GET", ONE + "/_history", history.of_instance, False),
     ("GET", ONE + "/_history/{version}", read.vread, False),
     ("POST", ALL + "/_search", search.search_by_post, False),
