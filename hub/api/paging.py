@@ -50,18 +50,17 @@ def page_link(call: Call, path: str, pairs: Iterable[tuple[str, str]], position:
     """The address of this query, at `position` if one is given."""
     query = urlencode(list(pairs))
     if position:
-        signature = call.hub.links.sign(call.access, f"{path}?{query}", position)
-        query = urlencode([*pairs, (POSITION, position), (SIGNATURE, signature)])
+        sealed, signature = call.hub.links.seal(call.access, f"{path}?{query}", position)
+        query = urlencode([*pairs, (POSITION, sealed), (SIGNATURE, signature)])
     return f"{call.base}/{path}{'?' if query else ''}{query}"
 
 
 def position_of(call: Call, path: str, pairs: Iterable[tuple[str, str]]) -> str | None:
     """Where a page link says to go on; None for a first page. Raise BadLink for one that was altered or is another's."""
-    position = call.request.query_params.get(POSITION)
-    if position is None:
+    stated = call.request.query_params
+    if POSITION not in stated:
         return None
-    call.hub.links.check(call.access, f"{path}?{urlencode(list(pairs))}", position, call.request.query_params.get(SIGNATURE, ""))
-    return position
+    return call.hub.links.unseal(call.access, f"{path}?{urlencode(list(pairs))}", stated[POSITION], stated.get(SIGNATURE, ""))
 
 
 def count_of(text: str | None, default: int) -> int:

@@ -29,7 +29,6 @@ from hub.search.custom import customs_in, generation_in
 from hub.security.access import Access
 from hub.security.policy import county_wide
 from hub.security.trail import save_event
-from hub.security.writes import SUBJECTS
 from hub.store.port import Transaction
 from profiles.validation import refusing
 from profiles.validation.profile import ProfileCheck
@@ -127,7 +126,7 @@ class Import:
         self._generation = generation_in(self._run.store)
         facility = "" if county_wide(self._asked.access) else self._asked.access.facility
         strict = self._hub.county.validation.imports == "strict"
-        return Setting(facility, strict, tuple(customs_in(self._run.store)), self._run.store.prepare, SUBJECTS)
+        return Setting(facility, strict, tuple(customs_in(self._run.store)), self._run.store.prepare)
 
     # -- one after the other
     def _take(self, pool: Preparing) -> None:

@@ -17,6 +17,7 @@ from hub.search.custom import Custom
 from hub.search.entries import Entry
 from hub.search.extract import Extractor, patient_of
 from hub.search.parameters import published
+from hub.security.subjects import subjects_of
 from hub.store.content import halves, owned
 from hub.store.port import Key, Prepared
 from profiles.names import FACILITY_TAG, GOLDEN, HUB_TAG
@@ -33,14 +34,14 @@ class Ready(NamedTuple):
     line: int  # within the piece, from 0
     prepared: tuple[Any, ...]  # the fields of a Prepared
     tags: tuple[str, ...]  # facilities that the resource was tagged with
-    subjects: tuple[str, ...]  # Patients that it is about
+    subjects: tuple[str, ...]  # Patients that it ties itself to
     golden: bool
     profiled: bool  # it may name profiles, which only the hub can look at
     issues: bytes  # an OperationOutcome of rules that it breaks and that do not keep it out
 
     @property
     def resource(self) -> Prepared:
-        return Prepared._make(self.prepared)
+        return Prepared(*self.prepared)
 
     @property
     def key(self) -> Key:
@@ -60,7 +61,6 @@ class Setting:
     strict: bool
     customs: tuple[Custom, ...]
     prepare: Prepare
-    subjects: tuple[str, ...]  # elements that refer to whom a resource is about
 
     def extractor(self) -> Extractor:
         return Extractor(published().extended(each for custom in self.customs for each in custom.parameters()))
@@ -100,24 +100,11 @@ class Preparer:
             line,
             (kind, id, facility, patient, *halves(content), index),
             tags,
-            self._subjects(resource, patient),
+            subjects_of(resource, patient),
             kind == "Patient" and GOLDEN in _codes(meta, HUB_TAG),
             "profile" in meta or kind == "Bundle",
             outcome_of(issues) if issues else b"",
         )
-
-    def _subjects(self, resource: dict[str, Any], patient: str) -> tuple[str, ...]:
-        """Ids of the Patients that the resource is about."""
-        if resource["resourceType"] == "Patient":
-            return ()
-        found = {patient: None} if patient else {}
-        for name in self._setting.subjects:
-            stated = resource.get(name)
-            for reference in stated if isinstance(stated, list) else (stated,):
-                text = reference.get("reference") if isinstance(reference, dict) else None
-                if isinstance(text, str) and text.startswith("Patient/"):
-                    found[text.split("/")[1]] = None
-        return tuple(found)
 
 
 def _codes(meta: dict[str, Any], system: str) -> tuple[str, ...]:

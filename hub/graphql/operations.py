@@ -60,8 +60,8 @@ def _data(call: Call, reads: Reads, question: Question, key: Key | None) -> dict
         base=call.base,
         zone=call.hub.county.zone,
         now=call.hub.clock(),
-        sign=lambda about, position: links.sign(access, about, position),
-        check=lambda about, position, signature: links.check(access, about, position, signature),
+        seal=lambda about, position: links.seal(access, about, position),
+        unseal=lambda about, sealed, signature: links.unseal(access, about, sealed, signature),
     )
     document = read(*question)
     spent = Spent()

@@ -31,13 +31,13 @@ Resource = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`sign` and `check` bind a cursor to its caller and its search."""
+    """`seal` and `unseal` bind a cursor to its caller and its search."""
 
     base: str
     zone: str
     now: int
-    sign: Callable[[str, str], str]
-    check: Callable[[str, str, str], None]
+    seal: Callable[[str, str], tuple[str, str]]
+    unseal: Callable[[str, str, str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +115,18 @@ class Source:
         return pairs
 
     def _cursor(self, about: str, position: str) -> str:
-        return base64.urlsafe_b64encode(json.dumps([position, self._site.sign(about, position)]).encode()).decode()
+        return base64.urlsafe_b64encode(json.dumps(self._site.seal(about, position)).encode()).decode()
 
     def _position(self, about: str, cursor: Any) -> str | None:
         """Raise Invalid for a cursor of another search or another caller."""
         if cursor in (None, ""):
             return None
         try:
-            position, signature = json.loads(base64.urlsafe_b64decode(str(cursor).encode()))
-            self._site.check(about, str(position), str(signature))
+            sealed, signature = json.loads(base64.urlsafe_b64decode(str(cursor).encode()))
+            position = self._site.unseal(about, str(sealed), str(signature))
         except (ValueError, TypeError, binascii.Error):
             raise Invalid("this _cursor was not given for this search") from None
-        return None if position == START else str(position)
+        return None if position == START else position
 
 
 def _count(stated: Any) -> int:

@@ -1,4 +1,8 @@
-"""Two Patients that may be one person → one Task a pair, for a person to decide. https://hl7.org/fhir/R4/task.html"""
+"""Two Patients that may be one person → one Task a pair, for a person to decide. https://hl7.org/fhir/R4/task.html
+
+It lies in nobody's compartment, so that only those who see the whole county see it: a facility that treats one of the two must not
+learn of the other.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +37,8 @@ def doubt_task(pair: Pair, reason: str, status: str) -> dict[str, Any]:
         "status": status,
         "intent": "proposal",
         "code": {"coding": [{"system": HUB_TAG, "code": CODE}]},
-        "focus": {"reference": f"Patient/{one}"},
         "reasonCode": {"coding": [{"system": REASON, "code": reason}], "text": REASONS[reason]},
-        "input": [{"type": {"text": "candidate"}, "valueReference": {"reference": f"Patient/{other}"}}],
+        "input": [{"type": {"text": "candidate"}, "valueReference": {"reference": f"Patient/{id}"}} for id in (one, other)],
     }
 
 

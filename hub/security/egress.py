@@ -34,6 +34,7 @@ ANSWER_BYTES = 64 * 1024  # of an answer's body: nothing in it is needed
 METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254")))
 """Where clouds tell a machine its own secrets: never, whatever network is allowed."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_GIVEN_OUT = ipaddress.ip_network("2000::/3")  # https://www.iana.org/assignments/ipv6-address-space
 
 
 class NotAllowedOut(HubError):
@@ -192,4 +193,7 @@ def _innermost(address: Address) -> Address:
 
 
 def _public(address: Address) -> bool:
+    """What Python calls global leaves out ranges that were set aside later; of IPv6 only 2000::/3 was ever given to anybody."""
+    if isinstance(address, ipaddress.IPv6Address) and address not in _GIVEN_OUT:
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved

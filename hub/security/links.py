@@ -1,5 +1,8 @@
 """Page links that only their caller can follow: position and query are signed, so a link outlives a restart and cannot be
-altered, moved to another search or handed to someone else."""
+altered, moved to another search or handed to someone else.
+
+A position holds what the last row of a page was sorted by, a name perhaps, and addresses end up in logs: so it is hidden too.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,7 @@ class BadLink(HubError):
 class LinkSigner:
     def __init__(self, key: bytes) -> None:
         self._signing = hmac.new(key, digestmod=hashlib.sha256)
+        self._hiding = hmac.digest(key, b"positions", "sha256")
 
     @classmethod
     def of_folder(cls, folder: Path) -> LinkSigner:
@@ -58,6 +62,25 @@ class LinkSigner:
             return key
 
         return cls(store.item(SHELF, FILE) or store.write(work).result())
+
+    def seal(self, access: Access, query: str, position: str) -> tuple[str, str]:
+        """A position as a link carries it, and its signature."""
+        signature = self.sign(access, query, position)
+        return base64.urlsafe_b64encode(self._hidden(position.encode(), signature)).decode(), signature
+
+    def unseal(self, access: Access, query: str, sealed: str, signature: str) -> str:
+        """The position. Raise BadLink unless `seal` made both for the same caller and query."""
+        try:
+            position = self._hidden(base64.urlsafe_b64decode(sealed.encode()), signature).decode()
+        except ValueError:
+            position = ""
+        self.check(access, query, position, signature)
+        return position
+
+    def _hidden(self, content: bytes, signature: str) -> bytes:
+        """And shown again. No two positions share a key stream, for the signature hangs on all there is to it: RFC 5297's idea."""
+        stream = hashlib.shake_256(self._hiding + signature.encode()).digest(len(content))
+        return bytes(one ^ other for one, other in zip(content, stream, strict=True))
 
     def sign(self, access: Access, query: str, position: str) -> str:
         """A signature over caller, query (path and parameters, in order) and position."""

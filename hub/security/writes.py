@@ -17,6 +17,7 @@ from hub.security.access import Access
 from hub.security.audit import Action, audit_event
 from hub.security.policy import PROVING_TYPES, check_write, county_wide, is_golden
 from hub.security.reads import unknown
+from hub.security.subjects import subjects_of
 from hub.settings import County
 from hub.store.port import EVERYTHING, Key, Resource, Saved, Scope, Transaction, Version
 from hub.subscriptions.accept import accept, withdraw
@@ -29,7 +30,6 @@ ANY_VERSION = 0
 FIND_LIMIT = 200  # matches that a conditional interaction looks at before the policy narrows them
 _OURS = re.compile(r"[a-z2-7]{26}").fullmatch
 _DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
-SUBJECTS = ("subject", "patient", "for", "beneficiary", "individual")
 
 
 def new_id() -> str:
@@ -134,7 +134,7 @@ class Writes:
         )
         done = "patch" if patch else "create" if saved.created else "update"
         self._touch("C" if saved.created else "U", done, saved.version)
-        self._subjects.update(_subjects_of(resource, saved.version))
+        self._subjects.update(subjects_of(resource, saved.version.patient))
         return saved
 
     def create_unless(self, resource: Resource, query: SearchQuery) -> tuple[Version, bool]:
@@ -255,7 +255,7 @@ class Writes:
         return own and not reserved(key)
 
     def _check_subjects(self) -> None:
-        """A facility may write about patients it sees, no others: an encounter must not open a stranger's record."""
+        """A facility may write about patients it sees, no others: neither encounter nor link may open a stranger's record."""
         if county_wide(self._access):
             return
         for patient in self._subjects:
@@ -298,14 +298,3 @@ def without_facility(resource: Resource) -> Resource:
         return resource
     meta = {name: value for name, value in resource["meta"].items() if name != "tag"}
     return {**resource, "meta": {**meta, "tag": others} if others else meta}
-
-
-def _subjects_of(resource: Resource, version: Version) -> set[str]:
-    """Ids of the Patients that the resource is about."""
-    if resource["resourceType"] == "Patient":
-        return set()
-    named = (resource.get(name) for name in SUBJECTS)
-    references = [r for value in named for r in (value if isinstance(value, list) else [value])]
-    stated = {str(r.get("reference", "")) for r in references if isinstance(r, dict)}
-    ids = {s.split("/")[1] for s in stated if s.startswith("Patient/")}
-    return ids | ({version.patient} if version.patient else set())

@@ -174,9 +174,11 @@ class Awaited:
         ids = dict.fromkeys((person, *self._transaction.patients_of(person), patient))
         if len(ids) == 1 or scope.everything:
             return iter(ids)
-        shown = tuple(TokenValue(None, id) for id in (ids if patient == person else (patient,)))
-        query = SearchQuery("Patient", (Criterion("_id", "token", shown),))
-        return iter(ids if self._transaction.find(query, limit=1, scope=scope) else (patient,))
+        query = SearchQuery("Patient", (Criterion("_id", "token", tuple(TokenValue(None, id) for id in ids)),))
+        shown = {key.id for key in self._transaction.find(query, limit=len(ids), scope=scope)}
+        if person in shown:
+            return iter(ids)
+        return (id for id in ids if id in shown) if patient in shown else iter((patient,))
 
 
 def _indexed(version: Version | None) -> Indexed | None:

@@ -13,7 +13,6 @@ import pytest
 from benchmarks.data import resources
 from hub import fhir_json
 from hub.bulk.ready import Preparer, Ready, Setting
-from hub.security.writes import SUBJECTS
 from hub.store.port import Key, ResourceStore, Saved, Version
 from hub.store.sqlite import SqliteStore
 from hub.store.sqlite.rows import COLUMNS
@@ -41,7 +40,7 @@ def sqlite(folder: Path) -> Iterator[ResourceStore]:
 
 
 def ready(store: ResourceStore, every: list[dict[str, Any]], facility: str = "F") -> list[Ready]:
-    preparer = Preparer(Setting(facility, False, (), store.prepare, SUBJECTS))
+    preparer = Preparer(Setting(facility, False, (), store.prepare))
     found = [preparer.of(number, fhir_json.dump(each)) for number, each in enumerate(every)]
     return [each for each in found if isinstance(each, Ready)]
 

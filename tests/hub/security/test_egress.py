@@ -35,6 +35,10 @@ from hub.security.egress import Egress, NotAllowedOut
         "https://169.254.169.254/latest/meta-data",
         "https://100.100.100.200/",
         "https://[fe80::1]/",
+        "https://[fec0::1]/",
+        "https://[64:ff9b:1::7f00:1]/",
+        "https://[::127.0.0.1]/",
+        "https://[2001:db8::1]/",
         "https://[fd00:ec2::254]/",
         "https://224.0.0.1/",
         "https://user:secret@hub.example/",
@@ -62,6 +66,7 @@ def test_refused(url):
     ("allow", "url"),
     [
         ((), "https://receiver.example/hook?key=1"),
+        ((), "https://[2606:4700::1111]/"),
         (("10.20.0.0/16",), "http://10.20.3.4:8080/"),
         (("his.county.example",), "http://his.county.example/x"),
         (("192.168.7.4:8080",), "http://192.168.7.4:8080/"),
