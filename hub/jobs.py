@@ -22,7 +22,7 @@ from hub.store.port import ResourceStore, Transaction
 
 OPEN, OVER = "job", "job-over"  # shelves: what is to be done, and for a while what was
 KEPT_MS = 7 * 86_400_000  # a finished job is remembered so long
-HOLD_MS = 60_000  # a holder that saves nothing for so long is taken for dead
+HOLD_MS = 60_000  # a holder that saves nothing for so long is taken for dead, unless `Jobs` is told otherwise
 LOOK_SECONDS = 0.5  # between looks for jobs that a transaction has submitted, or another process left behind
 
 log = logging.getLogger(__name__)
@@ -89,8 +89,11 @@ def jobs_in(source: Transaction | ResourceStore, shelf: str = OPEN) -> Iterator[
 class Run:
     """A job while this process does it."""
 
-    def __init__(self, job: Job, store: ResourceStore, clock: Callable[[], int], closing: threading.Event) -> None:
+    def __init__(
+        self, job: Job, store: ResourceStore, clock: Callable[[], int], closing: threading.Event, hold: int = HOLD_MS
+    ) -> None:
         self.job = job
+        self._hold = hold
         self.store = store
         self._clock = clock
         self._closing = closing
@@ -114,7 +117,7 @@ class Run:
         current = job_in(transaction, self.job.id)
         if current is None or current.cancelled or current.holder != self.job.holder:
             raise Stopped
-        until = self._clock() + HOLD_MS
+        until = self._clock() + self._hold
         total = self.job.total if total is None else total
         saved = msgspec.structs.replace(current, position=position, done=done, total=total, held_until=until)
         put(transaction, saved)
@@ -127,8 +130,9 @@ Work = Callable[[Run], dict[str, Any] | None]  # returns the result
 class Jobs:
     """Runs the jobs of one hub, on a thread for each kind of work that waits. `sole`: no other process writes to the store."""
 
-    def __init__(self, store: ResourceStore, clock: Callable[[], int], *, sole: bool) -> None:
+    def __init__(self, store: ResourceStore, clock: Callable[[], int], *, sole: bool, hold: int = HOLD_MS) -> None:
         self._store = store
+        self._hold = hold
         self._clock = clock
         self._sole = sole
         self._name = secrets.token_hex(8)
@@ -222,12 +226,12 @@ class Jobs:
         job = next((job for job in jobs_in(transaction) if job.kind == kind), None)
         if job is None or (job.holder not in ("", self._name) and not self._sole and job.held_until > now):
             return None
-        claimed = msgspec.structs.replace(job, state="running", holder=self._name, held_until=now + HOLD_MS)
+        claimed = msgspec.structs.replace(job, state="running", holder=self._name, held_until=now + self._hold)
         put(transaction, claimed)
         return claimed
 
     def _run(self, job: Job) -> None:
-        run = Run(job, self._store, self._clock, self._closing)
+        run = Run(job, self._store, self._clock, self._closing, self._hold)
         if job.cancelled:
             self._finish(job, "cancelled")
             return

@@ -16,7 +16,7 @@ from hub.reindexing import keep_parameter
 from hub.security.policy import PROVING_TYPES, is_golden, relations
 from hub.settings import Policy
 from hub.store.port import Key, Prepared, Saved, Transaction
-from hub.subscriptions.watch import Awaited, awaited, watchers_in
+from hub.subscriptions.watch import Awaited, awaited, watched_in
 from hub.terminology.changes import note_change
 
 
@@ -41,7 +41,7 @@ def keep(
 
 def keep_all(transaction: Transaction, resources: Sequence[Prepared], now: int, policy: Policy) -> list[Saved]:
     """The same for many that were prepared elsewhere, no two of one key."""
-    watched = watchers_in(transaction)
+    watched = watched_in(transaction)
     waiting = [awaited(transaction, Key(each.type, each.id)) if each.type in watched else None for each in resources]
     saved = transaction.save_all(resources)
     for each, result, waits in zip(resources, saved, waiting, strict=True):

@@ -119,12 +119,14 @@ class StoreSettings(Table):
     """Of a store on a server; which one, the command line or the environment says."""
 
     allow_unsafe_server: bool = False  # a MongoDB version with a known hole, where nobody else can reach it
+    takeover_seconds: float = Field(default=15, ge=1, le=600)  # of silence, after which another hub on it does a hub's work
 
 
 class EgressSettings(Table):
     """What the hub may call by itself beyond public https addresses (hub.security.egress)."""
 
     allow: tuple[str, ...] = ()  # his.county.example, 192.168.7.4:8080, 10.20.0.0/16
+    imports: tuple[str, ...] = ()  # from where $import may fetch files; nowhere, unless named here
 
 
 class SubscriptionSettings(Table):

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import msgspec
 
 from hub.api.parameters import pairs_of
-from hub.errors import Invalid
+from hub.errors import HubError, Invalid
+from hub.search.dates import interval
 from hub.search.parameters import registry
 from hub.search.parse import parse_search
 from hub.search.query import AllOf, AnyOf, Condition
@@ -33,6 +34,13 @@ _element = re.compile(r"([A-Z][A-Za-z]+\.)?[a-z][A-Za-z0-9]*").fullmatch
 _patient = re.compile(r"(?:Patient/)?([A-Za-z0-9\-.]{1,64})").fullmatch
 
 
+class Note(msgspec.Struct, frozen=True):
+    """What the client is told of beside the files: a warning of the manifest's `error`."""
+
+    code: str
+    text: str
+
+
 class Asked(msgspec.Struct, frozen=True):
     """Kept in the job; criteria stay as they were written."""
 
@@ -44,12 +52,13 @@ class Asked(msgspec.Struct, frozen=True):
     group: str = ""
     patients: tuple[str, ...] = ()
     since: str = ""
+    until: str = ""
     filters: dict[str, tuple[str, ...]] = {}  # type → alternatives, each a search
     elements: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def conditions(self, kind: str, now: int, zone: str) -> tuple[Condition, ...]:
-        """What a resource of the type must fulfil beside lying in the compartments. Raise Invalid."""
+        """What a resource of the type must fulfil beside lying in the compartments; it may have changed since. Raise Invalid."""
         found: list[Condition] = []
         if self.since:
             found += _criteria(kind, [("_lastUpdated", f"ge{self.since}")], now, zone, self.base)
@@ -60,7 +69,11 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 def _criteria(kind: str, pairs: Pairs, now: int, zone: str, base: str) -> tuple[Condition, ...]:
-    query = parse_search(kind, pairs, now=now, zone=zone, base=base).query
+    try:
+        query = parse_search(kind, pairs, now=now, zone=zone, base=base).query
+    except HubError as error:
+        error.expression = ("_typeFilter",)
+        raise
     if query.sort or query.includes or not query.criteria:
         raise Invalid("_typeFilter takes search criteria, such as Observation?category=laboratory", expression=("_typeFilter",))
     return query.criteria
@@ -77,9 +90,10 @@ class Reader:
         self.types: list[str] = []
         self.patients: list[str] = []
         self.since = ""
+        self.until = ""
         self.filters: dict[str, tuple[str, ...]] = {}
         self.elements: list[str] = []
-        self.ignored: list[str] = []
+        self.notes: list[Note] = []
 
     def read(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Raise Invalid for what is unknown, malformed or not offered."""
@@ -91,6 +105,8 @@ class Reader:
                 self._leave_out(name, f"{name[:64]} is no parameter of this export")
                 continue
             take(self, value)
+        if self.types and not set(self.filters) <= set(self.types):
+            self._leave_out("_typeFilter", "_typeFilter is about a type that _type does not name")
 
     def chosen(self) -> tuple[str, ...]:
         """The types to export; without `_type` all that this caller may read, and those of `_typeFilter` alone with none."""
@@ -101,17 +117,17 @@ class Reader:
     def _leave_out(self, name: str, why: str) -> None:
         if not self._lenient:
             raise Invalid(why, expression=(name[:64],))
-        self.ignored.append(why)
+        self.notes.append(Note("not-supported", why))
 
     def take_format(self, value: str) -> None:
         if value.replace(" ", "+") not in FORMATS:
             self._leave_out("_outputFormat", "_outputFormat is application/fhir+ndjson")
 
     def take_since(self, value: str) -> None:
-        parse_search("Patient", [("_lastUpdated", f"ge{value}")], now=0)
-        if "T" not in value:
-            raise Invalid("_since is an instant such as 2026-05-01T00:00:00+08:00", expression=("_since",))
-        self.since = value.replace(" ", "+")
+        self.since = _instant("_since", value)
+
+    def take_until(self, value: str) -> None:
+        self.until = _instant("_until", value)
 
     def take_types(self, value: str) -> None:
         for kind in filter(None, value.split(",")):
@@ -149,11 +165,23 @@ class Reader:
 TAKEN: dict[str, Callable[[Reader, str], None]] = {
     "_outputFormat": Reader.take_format,
     "_since": Reader.take_since,
+    "_until": Reader.take_until,
     "_type": Reader.take_types,
     "_typeFilter": Reader.take_filters,
     "_elements": Reader.take_elements,
     "patient": Reader.take_patients,
 }
+
+
+def _instant(name: str, stated: str) -> str:
+    value = stated.replace(" ", "+")  # of an offset whose plus was not encoded
+    try:
+        interval(value)
+    except ValueError:
+        value = ""
+    if "T" not in value:
+        raise Invalid(f"{name} is an instant such as 2026-05-01T00:00:00+08:00", expression=(name,))
+    return value
 
 
 def in_patient_compartment() -> frozenset[str]:

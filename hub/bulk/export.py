@@ -19,11 +19,11 @@ from hub import fhir_json
 from hub.api.shape import WHOLE, Shape
 from hub.bulk.asked import Asked
 from hub.bulk.output import File, Output, folder_of, remove
-from hub.bulk.patients import batches, belongs_to, condition_of
+from hub.bulk.patients import batches, belongs_to, condition_of, members_of
 from hub.clock import instant
 from hub.errors import Gone, HubError, NotFound, operation_outcome
 from hub.jobs import Run, Stopped, job_in
-from hub.search.dates import interval
+from hub.search.dates import EARLIEST, LATEST, interval
 from hub.search.parameters import in_force
 from hub.search.query import SearchQuery
 from hub.security.reads import Reads
@@ -117,7 +117,7 @@ class Export:
         parts = [part for kind in kinds for part in self._of_type(kind)]
         if self._asked.since:
             parts += [_Part(kind, deleted=True) for kind in kinds]
-        return parts if not self._asked.ignored else [*parts, _Part("OperationOutcome")]
+        return parts if not self._asked.notes else [*parts, _Part("OperationOutcome")]
 
     def _of_type(self, kind: str) -> Iterator[_Part]:
         if not self._of_some:
@@ -137,8 +137,8 @@ class Export:
         """As asked; of a Group its members at the transactionTime, of whom `patient` chooses."""
         if self._asked.level != "group":
             return self._asked.patients
-        group = self._former(self._reads(), Key("Group", self._asked.group))
-        members = members_of(fhir_json.load(group.body)) if group is not None and not group.deleted else []
+        reads = self._reads()
+        members = members_of(self._asked.group, lambda id: self._former(reads, Key("Group", id)))
         chosen = set(self._asked.patients or members)
         return [member for member in members if member in chosen]
 
@@ -153,7 +153,7 @@ class Export:
     # -- one page
     def _piece(self, part: _Part, progress: _Progress, output: Output) -> None:
         if part.type == "OperationOutcome":
-            notes = [operation_outcome(text, code="not-supported", severity="warning") for text in self._asked.ignored]
+            notes = [operation_outcome(note.text, code=note.code, severity="warning") for note in self._asked.notes]
             output.write("error", "OperationOutcome", map(fhir_json.dump, notes))
             progress.part, progress.after = progress.part + 1, None
             return
@@ -183,8 +183,11 @@ class Export:
         """As each was at the transactionTime."""
         for version in versions:
             then = version if version.updated <= self._at else self._former(reads, Key(version.type, version.id))
-            if then is not None and not then.deleted and reads.visible(then):
+            if then is not None and not then.deleted and self._in_time(then) and reads.visible(then):
                 yield then
+
+    def _in_time(self, version: Version) -> bool:
+        return self._since <= version.updated < self._until
 
     def _former(self, reads: Reads, key: Key) -> Version | None:
         """What was current at the transactionTime, a deletion included; None for what was not there yet."""
@@ -202,12 +205,16 @@ class Export:
     def _deleted(self, reads: Reads, part: _Part, progress: _Progress) -> tuple[list[bytes], str | None]:
         """A transaction of deletions in each line. https://hl7.org/fhir/uv/bulkdata/STU2/export.html#response---complete-status"""
         page = reads.changes(type=part.type, count=self._page, since=self._since, after=progress.after)
-        gone = [v for v in page.versions if v.deleted and v.updated <= self._at and self._concerned(v)]
+        gone = [v for v in page.versions if v.deleted and v.updated <= self._at and self._in_time(v) and self._concerned(v)]
         return [_deletion(v) for v in gone if self._former(reads, Key(v.type, v.id)) == v], page.next
 
     @cached_property
     def _since(self) -> int:
-        return interval(self._asked.since)[0]
+        return interval(self._asked.since)[0] if self._asked.since else EARLIEST
+
+    @cached_property
+    def _until(self) -> int:
+        return interval(self._asked.until)[0] if self._asked.until else LATEST
 
     def _concerned(self, version: Version) -> bool:
         if self._of_some:
@@ -224,13 +231,6 @@ def _deletion(version: Version) -> bytes:
     entry = {"request": {"method": "DELETE", "url": f"{version.type}/{version.id}"}}
     meta = {"lastUpdated": instant(version.updated)}
     return fhir_json.dump({"resourceType": "Bundle", "meta": meta, "type": "transaction", "entry": [entry]})
-
-
-def members_of(group: dict[str, Any]) -> list[str]:
-    """Ids of the Patients in it, each once. https://hl7.org/fhir/R4/group.html"""
-    active = (member for member in group.get("member", ()) if not member.get("inactive"))
-    references = (str((member.get("entity") or {}).get("reference", "")) for member in active)
-    return list(dict.fromkeys(r.removeprefix("Patient/") for r in references if r.startswith("Patient/")))
 
 
 def export(hub: Hub, run: Run) -> dict[str, Any]:

@@ -19,15 +19,18 @@ from hub.api.call import Call
 from hub.api.jobs import RETRY_SECONDS, own_job, progress
 from hub.api.negotiation import FHIR_JSON, RESOURCE_BYTES, NotAcceptable, accepted_types, body_of, check_json
 from hub.api.paging import query_pairs
-from hub.bulk.asked import Asked, Level, Reader, pairs_in
+from hub.bulk.asked import Asked, Level, Note, Reader, pairs_in
 from hub.bulk.export import export
 from hub.bulk.output import FOLDER, File, folder_of, named, remove
+from hub.bulk.patients import members_of
 from hub.clock import instant
 from hub.errors import HubError, Invalid, Kind, NotFound
 from hub.fhir_json import parse
 from hub.jobs import OVER, Job, Jobs, caller_of, job_in, jobs_in, submit
+from hub.search.query import SearchQuery
+from hub.security.reads import Reads
 from hub.store.opening import node_of
-from hub.store.port import Key, Transaction
+from hub.store.port import Key, Transaction, Version
 
 if TYPE_CHECKING:
     from hub.app import Hub
@@ -102,14 +105,14 @@ async def _kick_off(call: Call, level: Level, group: str = "") -> Response:
         level=level,
         types=reader.chosen(),
         group=group,
+        patients=tuple(dict.fromkeys(reader.patients)),
         since=reader.since,
+        until=reader.until,
         filters=reader.filters,
         elements=tuple(reader.elements),
-        ignored=tuple(reader.ignored),
+        notes=tuple(reader.notes),
     )
-    for kind in asked.types:
-        asked.conditions(kind, call.hub.clock(), call.hub.county.zone)
-    asked = msgspec.structs.replace(asked, patients=await _seen(call, reader.patients, group, lenient=lenient))
+    asked = await asyncio.to_thread(_known, call, asked)
     job = await asyncio.wrap_future(call.hub.store.write(lambda transaction: _submit(call, transaction, asked)))
     await call.hub.door.note(call.access, action="E", interaction="operation", type="$export", query=asked.request)
     call.hub.jobs.wake()
@@ -125,20 +128,37 @@ def _check_headers(call: Call, *, lenient: bool) -> None:
         raise NotAcceptable(f"what goes wrong is told as an OperationOutcome: Accept: {FHIR_JSON}")
 
 
-async def _seen(call: Call, patients: list[str], group: str, *, lenient: bool) -> tuple[str, ...]:
-    """The Group and the patients named are there, for this caller. Raise NotFound for unknown and foreign alike."""
+def _known(call: Call, asked: Asked) -> Asked:
+    """For those patients that are there, for this caller and in the Group. Raise NotFound where none is, or no Group; Invalid."""
     reads = call.hub.door.reads(call.access)
+    _check_filters(call, reads, asked)
+    if asked.group:
+        reads.read(Key("Group", asked.group))
+    if not asked.patients:
+        return asked
+    found = {version.id for version in reads.read_many([Key("Patient", id) for id in asked.patients])}
+    if asked.group:
+        found &= set(members_of(asked.group, lambda id: _there(reads, Key("Group", id))))
+    patients = tuple(id for id in asked.patients if id in found)
+    if not patients:
+        raise NotFound("none of the patients that are named is known here", expression=("patient",))
+    missing = ", ".join(str(number) for number, id in enumerate(asked.patients, 1) if id not in found)
+    note = Note("not-found", f"not exported, for they are not known here or no members: of the patients named those at {missing}")
+    return msgspec.structs.replace(asked, patients=patients, notes=(*asked.notes, note) if missing else asked.notes)
 
-    def work() -> tuple[str, ...]:
-        if group:
-            reads.read(Key("Group", group))
-        wanted = list(dict.fromkeys(patients))
-        found = {version.id for version in reads.read_many([Key("Patient", id) for id in wanted])}
-        if len(found) < len(wanted) and (not lenient or not found):
-            raise NotFound("a patient that is named is not known here", expression=("patient",))
-        return tuple(id for id in wanted if id in found)
 
-    return await asyncio.to_thread(work)
+def _there(reads: Reads, key: Key) -> Version | None:
+    return next(iter(reads.read_many([key])), None)
+
+
+def _check_filters(call: Call, reads: Reads, asked: Asked) -> None:
+    """What they stand for is there, too."""
+    for kind in asked.types:
+        conditions = asked.conditions(kind, call.hub.clock(), call.hub.county.zone)
+        try:
+            reads.resolved(SearchQuery(kind, conditions))
+        except NotFound as error:
+            raise Invalid(error.message, expression=("_typeFilter",)) from None
 
 
 def _submit(call: Call, transaction: Transaction, asked: Asked) -> Job:

@@ -1,7 +1,8 @@
-"""The routes of `$import`: NDJSON sent as a body or as the files of a form → a job; its status, and what was refused.
+"""The routes of `$import`: NDJSON sent, or addresses of it → a job; its status, and what was refused.
 
     POST [base]/$import   Content-Type: application/fhir+ndjson         one file, however long: it is written to disk as it comes
                           Content-Type: multipart/form-data             several
+                          Content-Type: application/json                a manifest of files to fetch (hub.bulk.manifest)
     GET, DELETE [base]/$import/{job}      GET [base]/$import/{job}/outcomes.ndjson
 
 Each line is a resource with its id, and is kept as a PUT of it would be; a line that is refused stops nothing.
@@ -25,12 +26,15 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from hub.api.call import Call
 from hub.api.jobs import RETRY_SECONDS, own_job
-from hub.api.negotiation import NotJson, TooLong, media_type
+from hub.api.negotiation import FHIR_JSON, RESOURCE_BYTES, NotJson, TooLong, body_of, check_json, media_type
 from hub.bulk.exports import NDJSON, pieces_of
 from hub.bulk.import_work import FOLDER, Asked, folder_of, progress_of, take_in
+from hub.bulk.manifest import Input, inputs_of
 from hub.bulk.report import NAME
 from hub.errors import HubError, Invalid, Kind, NotAllowed, NotFound, Unavailable
+from hub.fhir_json import parse
 from hub.jobs import OVER, Job, Jobs, caller_of, job_in, submit
+from hub.security.egress import Egress
 from hub.security.policy import WRITING_ROLES
 from hub.store.opening import node_of
 from hub.store.port import Transaction
@@ -47,6 +51,7 @@ SWEEP_SECONDS = 600.0
 KIND = "import-"
 NDJSON_TYPES = frozenset({NDJSON, "application/ndjson", "application/x-ndjson"})
 FORM = "multipart/form-data"
+MANIFEST_TYPES = frozenset({"application/json", FHIR_JSON})
 
 
 def serve_imports(jobs: Jobs, hub: Hub) -> None:
@@ -78,8 +83,7 @@ async def take(call: Call) -> Response:
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     folder.mkdir(mode=0o700)
     try:
-        names, paths = await _received(call, folder)
-        asked = Asked(call.access, str(call.request.url), tuple(map(str, paths)), tuple(names))
+        asked = await _asked(call, folder)
         job = await asyncio.wrap_future(call.hub.store.write(lambda transaction: submit_import(call.hub, transaction, asked)))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -96,6 +100,20 @@ def submit_import(hub: Hub, transaction: Transaction, asked: Asked) -> Job:
 # -- what is sent
 
 
+async def _asked(call: Call, folder: Path) -> Asked:
+    """Raise NotJson, TooLong, Invalid, NotAllowedOut, Unavailable."""
+    inputs: tuple[Input, ...] = ()
+    if media_type(call.request.headers.get("content-type", "")) in MANIFEST_TYPES:
+        check_json(call.request)
+        sent = parse(await body_of(call.request, RESOURCE_BYTES))
+        inputs = inputs_of(sent, Egress(call.hub.county.egress.imports, public=False))
+        names = [each.name for each in inputs]
+        paths = [folder / f"{number}.ndjson" for number in range(1, len(inputs) + 1)]
+    else:
+        names, paths = await _received(call, folder)
+    return Asked(call.access, str(call.request.url), tuple(map(str, paths)), tuple(names), inputs=inputs)
+
+
 async def _received(call: Call, folder: Path) -> tuple[list[str], list[Path]]:
     """Names and files, synced. Raise NotJson, TooLong, Invalid, Unavailable."""
     kind = media_type(call.request.headers.get("content-type", ""))
@@ -104,7 +122,7 @@ async def _received(call: Call, folder: Path) -> tuple[list[str], list[Path]]:
         await _written(path, call.request.stream())
         return ["body"], [path]
     if kind != FORM:
-        raise NotJson(f"send Content-Type: {NDJSON}, or {FORM} with files of it")
+        raise NotJson(f"send Content-Type: {NDJSON}, {FORM} with files of it, or a manifest as application/json")
     try:
         async with call.request.form(max_files=MOST_FILES, max_fields=0) as form:
             files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
@@ -163,7 +181,10 @@ async def status(call: Call) -> Response:
 def progress(job: Job) -> str:
     if job.state == "waiting":
         return "waiting"
-    return f"{progress_of(job).resources} resources, byte {job.done} of {job.total or 0}"
+    came = progress_of(job)
+    if came.fetched:
+        return f"{came.fetched} bytes fetched"
+    return f"{came.resources} resources, byte {job.done} of {job.total or 0}"
 
 
 async def outcomes(call: Call) -> Response:

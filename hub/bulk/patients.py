@@ -5,10 +5,11 @@ A patient stands for the person: records under every linked Patient are meant, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from functools import cache
 
 from hub import fhir_json
+from hub.search.convert import reference
 from hub.search.entries import Reference
 from hub.search.extract import extract
 from hub.search.parameters import registry
@@ -18,6 +19,7 @@ from hub.store.port import Version
 from profiles.structures import compartments
 
 AT_ONCE = 200  # patients of one search
+MOST_GROUPS = 100  # within one another
 
 
 def batches(patients: Sequence[str]) -> list[tuple[str, ...]]:
@@ -28,6 +30,27 @@ def batches(patients: Sequence[str]) -> list[tuple[str, ...]]:
 def codes_of(kind: str) -> tuple[str, ...]:
     """Parameters by which a resource refers to the Patient in whose compartment it lies."""
     return tuple(code for code in compartments()["Patient"].get(kind, ()) if registry().get(kind, code))
+
+
+def members_of(group: str, find: Callable[[str], Version | None]) -> list[str]:
+    """Ids of the Patients in a Group and in the Groups that are its members, each once. https://hl7.org/fhir/R4/group.html"""
+    found: dict[str, None] = {}
+    seen, waiting = {group}, [group]
+    while waiting and len(seen) <= MOST_GROUPS:
+        version = find(waiting.pop(0))
+        for member in _active(version) if version is not None and not version.deleted else ():
+            if member.type == "Patient":
+                found[member.id] = None
+            elif member.type == "Group" and member.id not in seen:
+                seen.add(member.id)
+                waiting.append(member.id)
+    return list(found)
+
+
+def _active(group: Version) -> Iterator[Reference]:
+    for member in fhir_json.load(group.body).get("member", ()):
+        if not member.get("inactive"):
+            yield from reference(member.get("entity") or {}, "")
 
 
 def condition_of(reads: Reads, kind: str, patients: Sequence[str]) -> Condition:

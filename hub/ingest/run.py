@@ -51,6 +51,7 @@ class IntakeService:
             replays=self.replays,
         )
         self._store = store
+        self._takeover_seconds = county.store.takeover_seconds
         checkpoints = StoreCheckpoints(store) if store.shared else JournalCheckpoints(self.journal.file)
         try:
             self._runners = {channel.name: self._runner(channel, checkpoints) for channel in county.channels}
@@ -88,7 +89,7 @@ class IntakeService:
         intake = ChannelIntake(self.journal, state)
         build(channel, intake, clock=_now)  # its options are checked now, not when it is first started
         pause = None if listens(channel) else every(channel)
-        lease = Lease(self._store, f"channel/{channel.name}")
+        lease = Lease(self._store, f"channel/{channel.name}", seconds=self._takeover_seconds)
         return ChannelRunner(state, lambda: build(channel, intake, clock=_now), intake, checkpoints, every=pause, lease=lease)
 
 

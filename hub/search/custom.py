@@ -16,7 +16,7 @@ from hub.errors import HubError, Kind
 from hub.search.convert import converter
 from hub.search.derived import derived
 from hub.search.expressions import Path, compiled
-from hub.search.parameters import Component, SearchParameter, published
+from hub.search.parameters import Component, Registry, SearchParameter, published
 from hub.search.query import ParameterType
 from hub.search.syntax import CannotCompile
 from hub.store.port import ResourceStore, Transaction
@@ -74,6 +74,14 @@ def next_generation(transaction: Transaction) -> int:
 
 def put(transaction: Transaction, custom: Custom) -> None:
     transaction.put_item(SHELF, custom.id, msgspec.json.encode(custom))
+
+
+def registry_in(source: Transaction | ResourceStore, *, built: bool = True) -> Registry:
+    """What can be asked of a store. Without `built` also what has no index yet: enough to decide on one resource."""
+    customs = customs_in(source)
+    known = [each for custom in customs if custom.ready or not built for each in custom.parameters()]
+    unready = [each for custom in customs if built and not custom.ready for each in custom.parameters()]
+    return published().extended(known, [(each.resource_type, each.code) for each in unready])
 
 
 def custom_of(resource: dict[str, Any], id: str, others: Iterable[Custom]) -> Custom | None:

@@ -9,19 +9,23 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from hub.errors import HubError, Kind, NotAllowed
+from hub.errors import HubError, Kind, NotAllowed, NotFound
+from hub.search.custom import registry_in
 from hub.search.dates import interval
+from hub.search.parameters import in_force
 from hub.security.access import Access
 from hub.security.egress import Egress
-from hub.security.policy import scope_of
+from hub.security.reads import Reads
 from hub.settings import County
 from hub.store.port import Resource, Transaction
 from hub.subscriptions.criteria import triggers_of
+from hub.subscriptions.meaning import meaning_of
 from hub.subscriptions.outbox import (
     Progress,
     Registration,
     State,
     progress_in,
+    put_meaning,
     put_progress,
     put_registration,
     registration_in,
@@ -65,13 +69,15 @@ class NotAccepted(HubError):
         super().__init__(message, expression=(f"Subscription.{element}",))
 
 
-def accept(transaction: Transaction, access: Access, resource: Resource, id: str, now: int, county: County) -> Resource:
+def accept(
+    transaction: Transaction, reads: Reads, access: Access, resource: Resource, id: str, now: int, county: County
+) -> Resource:
     """Register it, in the transaction that stores it; the resource to store. Raise NotAccepted, NotAllowed, Invalid."""
     if not access.token_id:
         raise NotAllowed("a subscription belongs to a token")
     former = registration_in(transaction, id)
     registration = _registration(resource, id, access, former)
-    _check_readable(registration, county, now)
+    put_meaning(transaction, id, _understood(transaction, reads, registration, now))
     if registration.channel == "rest-hook":
         Egress(county.egress.allow).check(registration.endpoint)
     if former is None:
@@ -130,12 +136,17 @@ def _state(status: str) -> State:
     raise NotAccepted("a client sets the status requested or off; error is the hub's to set", "status")
 
 
-def _check_readable(registration: Registration, county: County, now: int) -> None:
-    """Raise NotAllowed for a type that the owner may not read, Invalid for criteria that say nothing."""
-    scope = scope_of(registration.owner, county, now)
-    for trigger in triggers_of(registration, now):
-        if scope.types is not None and trigger.type not in scope.types:
-            raise NotAllowed(f"this role may not read {trigger.type}")
+def _understood(transaction: Transaction, reads: Reads, registration: Registration, now: int) -> dict[str, Any]:
+    """What the criteria stand for. Raise NotAllowed for a type that the owner may not read, Invalid if they say nothing."""
+    with in_force(registry_in(transaction)):
+        triggers = triggers_of(registration, now)
+        for trigger in triggers:
+            if reads.scope.types is not None and trigger.type not in reads.scope.types:
+                raise NotAllowed(f"this role may not read {trigger.type}")
+        try:
+            return meaning_of(triggers, reads)
+        except NotFound as error:
+            raise NotAccepted(error.message, "criteria") from None
 
 
 def _mime(channel: dict[str, Any], *, topic: bool) -> Literal["", "application/fhir+json", "application/fhir+xml"]:

@@ -10,6 +10,9 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
+from hub.errors import HubError
+from hub.search.custom import registry_in
+from hub.search.parameters import in_force
 from hub.security.access import Access
 from hub.security.audit import audit_event
 from hub.security.egress import Answer
@@ -17,15 +20,19 @@ from hub.security.reads import Reads
 from hub.security.trail import save_event
 from hub.settings import SubscriptionSettings
 from hub.store.port import Key, ResourceStore, Transaction
+from hub.subscriptions.criteria import triggers_of
+from hub.subscriptions.meaning import meaning_of
 from hub.subscriptions.outbox import (
     Progress,
     Registration,
     Standing,
     State,
     events_in,
+    meaning_in,
     number_in,
     progress_in,
     prune,
+    put_meaning,
     put_progress,
     registration_in,
 )
@@ -34,7 +41,7 @@ from hub.subscriptions.state import conclude
 
 HOUR, DAY = 3_600_000, 86_400_000
 CHECKED_EVERY = 5_000  # ms: how soon a revoked token ends a subscription that has nothing to send
-GONE = 410
+GONE, SERVER_ERROR = 410, 500
 JITTER = 0.25
 AGENT = "YitongHub"
 
@@ -86,6 +93,7 @@ class Planner:
         self._holder = holder
         self._reads = reads
         self._checked: dict[str, int] = {}
+        self._read: dict[str, int] = {}
 
     def due(self, standing: Standing) -> bool:
         """Whether `next` has something to do."""
@@ -115,11 +123,30 @@ class Planner:
             self._conclude(id, "error", "the token of its owner is no longer valid")
         elif self._ended(registration, now):
             self._conclude(id, "off")
+        elif problem := self._misunderstood(registration, owner, now):
+            self._conclude(id, "error", problem)
         elif registration.channel == "rest-hook":
             return self._call(registration, owner, now)
         elif registration.state == "requested":
             self._conclude(id, "active")
         return None
+
+    def _misunderstood(self, registration: Registration, owner: Access, now: int) -> str:
+        """Why its criteria say nothing any more; where they stand for something else than before, that is kept."""
+        id = registration.id
+        if now - self._read.get(id, 0) < CHECKED_EVERY:
+            return ""
+        self._read[id] = now
+        try:
+            with in_force(registry_in(self._store, built=False)):
+                known = meaning_of(triggers_of(registration, now), self._reads(owner))
+        except HubError as error:
+            if error.reason.status >= SERVER_ERROR:
+                raise
+            return f"its criteria are not understood any more: {error.message}"
+        if known != meaning_in(self._store, id):
+            self._store.write(lambda transaction: put_meaning(transaction, id, known)).result()
+        return ""
 
     def _call(self, registration: Registration, owner: Access, now: int) -> Attempt | None:
         id = registration.id

@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl
 from hub.errors import Invalid
 from hub.search.parse import parse_search
 from hub.search.query import AllOf, AnyOf, Chain, Condition, Criterion, Has, Not, ReferenceValue, leaves
-from hub.search.resolve import needed
 from hub.subscriptions.outbox import Change, Registration
 from hub.subscriptions.topics import QueryCriteria, Topic, topics
 
@@ -31,7 +30,7 @@ class Trigger:
     previous: tuple[Condition, ...] | None = None
     logic: QueryCriteria = ANYTHING
     path: str = ""  # FHIRPath that must hold as well
-    filters: tuple[Condition, ...] = ()  # what the subscriber asks
+    filters: tuple[Condition, ...] = ()  # what the subscriber asks; value sets and Lists as they are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +74,6 @@ def conditions_of(criteria: str, now: int, kind: str = "") -> tuple[str, tuple[C
     parsed = parse_search(kind, pairs, now=now).query
     if parsed.sort or parsed.includes:
         raise Invalid("the criteria of a subscription hold nothing but criteria", expression=CRITERIA)
-    if any(needed(condition) for condition in parsed.criteria):
-        raise Invalid("the criteria of a subscription cannot use :in, :not-in, :above, :below or _list", expression=CRITERIA)
     return kind, parsed.criteria
 
 

@@ -34,12 +34,14 @@ SWEEP_EVERY, SWEEP_AGAIN = 60.0, 1.0
 class Deliverer:
     """Runs on a thread of its own, with an event loop of its own."""
 
-    def __init__(self, store: ResourceStore, planner: Planner, egress: Egress, settings: SubscriptionSettings) -> None:
+    def __init__(
+        self, store: ResourceStore, planner: Planner, egress: Egress, settings: SubscriptionSettings, takeover_seconds: float
+    ) -> None:
         self._store = store
         self._planner = planner
         self._egress = egress
         self._at_once = settings.at_once
-        self._lease = Lease(store, LEASE)
+        self._lease = Lease(store, LEASE, seconds=takeover_seconds)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="subscriptions", daemon=True)
         self._bell: Bell | None = None

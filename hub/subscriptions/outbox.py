@@ -1,15 +1,15 @@
 """The durable outbox: what was subscribed, which events happened, and how far each subscription was delivered.
 
-Shelves: registrations by Subscription id; events by id and number, which grows by one from 1 within a subscription; the last
-number given; and the progress of delivery. What writers change (number, event) and what the deliverer changes (progress) lie
-apart, so neither waits for the other on a store that several processes share.
+Shelves: registrations by Subscription id, and what their criteria stand for; events by id and number, which grows by one from 1
+within a subscription; the last number given; and the progress of delivery. What writers change (number, event) and what the
+deliverer changes (progress) lie apart, so neither waits for the other on a store that several processes share.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
-from typing import Literal, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -17,11 +17,12 @@ from hub.security.access import Access
 from hub.store.port import ResourceStore, Transaction
 
 REGISTRATIONS = "subscription"
+MEANINGS = "subscription-meaning"
 GENERATION = "subscription-generation"
 NUMBERS = "subscription-number"
 EVENTS = "subscription-event"
 PROGRESS = "subscription-progress"
-SHELVES_OF_ONE = (REGISTRATIONS, NUMBERS, PROGRESS)
+SHELVES_OF_ONE = (REGISTRATIONS, MEANINGS, NUMBERS, PROGRESS)
 
 KEPT_EVENTS = 1000  # delivered ones, for $events
 DIGITS = 12
@@ -100,6 +101,18 @@ def put_registration(transaction: Transaction, registration: Registration) -> No
 def remove_registration(transaction: Transaction, id: str) -> None:
     """Its events are swept later (`sweep`)."""
     transaction.put_item(REGISTRATIONS, id, None)
+    transaction.put_item(MEANINGS, id, None)
+    new_generation(transaction)
+
+
+def meaning_in(source: Source, id: str) -> dict[str, Any]:
+    """Question → answer (hub.subscriptions.meaning); nothing for criteria that stand for themselves."""
+    found = source.item(MEANINGS, id)
+    return msgspec.json.decode(found, type=dict[str, Any]) if found is not None else {}
+
+
+def put_meaning(transaction: Transaction, id: str, known: Mapping[str, Any]) -> None:
+    transaction.put_item(MEANINGS, id, msgspec.json.encode(known) if known else None)
     new_generation(transaction)
 
 

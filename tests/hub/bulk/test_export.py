@@ -63,6 +63,27 @@ async def test_a_group_is_its_active_members(county: Client) -> None:
     assert (await county.get("/fhir/Group/none/$export", **ASYNC)).status_code == 404
 
 
+async def test_a_group_may_hold_groups_and_name_a_patients_version(county: Client) -> None:
+    members = ["Group/g", "Patient/p0/_history/1", "Group/wide"]
+    await county.put({**GROUP, "id": "wide", "member": [{"entity": {"reference": each}} for each in members]})
+    found = await exported(county, "/fhir/Group/wide/$export?_type=Patient")
+    assert set(found) == {"Patient/p0", "Patient/p1", "Patient/p3"}
+
+
+@pytest.mark.parametrize(("path", "strangers"), [("Patient", ["nobody"]), ("Group/g", ["p0", "nobody"])])
+async def test_patients_that_are_not_there_or_no_members_are_told_of(county: Client, path: str, strangers: list[str]) -> None:
+    named = [{"name": "patient", "valueReference": {"reference": f"Patient/{id}"}} for id in ("p1", *strangers)]
+    asked = {"resourceType": "Parameters", "parameter": [*named, {"name": "_type", "valueString": "Patient"}]}
+    answer = await county.post(asked, f"/fhir/{path}/$export", **ASYNC)
+    told = (await waited(county, answer.headers["content-location"])).json()
+    assert [each["id"] for each in await lines(county, told["output"])] == ["p1"]
+    (note,) = await lines(county, told["error"])
+    assert note["issue"][0]["code"] == "not-found"
+    assert "nobody" not in str(note)
+    none = {**asked, "parameter": named[1:]}
+    assert (await county.post(none, f"/fhir/{path}/$export", **ASYNC)).status_code == 404
+
+
 async def test_patients_are_named_in_a_post(county: Client) -> None:
     asked = {
         "resourceType": "Parameters",
@@ -96,6 +117,10 @@ async def test_since_tells_changes_and_deletions(county: Client) -> None:
     assert [each["id"] for each in await lines(county, second["output"])] == ["o0"]
     (gone,) = await lines(county, second["deleted"])
     assert gone["entry"] == [{"request": {"method": "DELETE", "url": "Observation/o1"}}]
+    before = await manifest(county, f"/fhir/$export?_type=Observation&_until={second['transactionTime'].replace('+', '%2B')}")
+    corrected = (await county.get("/fhir/Observation/o0")).json()["meta"]["lastUpdated"].replace("+", "%2B")
+    earlier = await manifest(county, f"/fhir/$export?_type=Observation&_until={corrected}")
+    assert [sum(file["count"] for file in each["output"]) for each in (before, earlier)] == [29, 28]
 
 
 async def test_what_changes_meanwhile_is_exported_as_it_was(county: Client, hub: Served) -> None:
@@ -161,6 +186,11 @@ async def test_files_expire(county: Client, hub: Served) -> None:
         ("_type=Cat", 400),
         ("_since=yesterday", 400),
         ("_since=2026", 400),
+        ("_since=2026-13-01T00:00:00Z", 400),
+        ("_until=2026-01-01", 400),
+        ("_type=Patient&_typeFilter=Observation?status=final", 400),
+        ("_typeFilter=Observation?code:in=http://county.example/none", 400),
+        ("_typeFilter=Observation?_list=none", 400),
         ("_typeFilter=Observation?nothing=1", 400),
         ("_typeFilter=Observation?_sort=date", 400),
         ("_typeFilter=Observation", 400),
@@ -175,6 +205,7 @@ async def test_what_is_not_understood_is_refused(admin: Client, asked: str, stat
     assert answer.status_code == status
     if status == 400:
         assert answer.json()["resourceType"] == "OperationOutcome"
+        assert answer.json()["issue"][0]["expression"] == [asked.rpartition("&")[2].partition("=")[0]]
 
 
 async def test_a_lenient_client_is_told_what_was_left_out(admin: Client) -> None:

@@ -91,7 +91,9 @@ async def test_who_may_write_one_and_who_may_see_it(hub, receiver):
     [
         ({"criteria": "Observation?nonsense=1"}, 400),
         ({"criteria": "AuditEvent?"}, 400),
-        ({"criteria": "Observation?code:in=http://x"}, 400),
+        ({"criteria": "Observation?code:in=http://county.example/none"}, 422),
+        ({"criteria": "Patient?_list=none"}, 422),
+        ({"criteria": "Observation?_sort=date"}, 400),
         ({"criteria": "urn:hub:topic:none"}, 422),
         ({"status": "error"}, 422),
         ({"channel": {"type": "email", "endpoint": "mailto:a@b.example"}}, 422),
