@@ -17,16 +17,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hub import fhir_json
+from hub.bulk.fetching import Fetching, NotFetched
+from hub.bulk.manifest import Input
 from hub.bulk.pool import Made, Piece, Preparing, pieces, preparing
 from hub.bulk.ready import Ready, Refused, Setting, outcome_of
 from hub.bulk.report import Report, Told
 from hub.bulk.writing import BulkWrites, Stored
 from hub.clock import instant
 from hub.conformance import definitions_for, known_codes
-from hub.errors import HubError, Invalid
+from hub.errors import HubError, Invalid, operation_outcome
 from hub.jobs import Job, Run, Stopped, job_in
 from hub.search.custom import customs_in, generation_in
 from hub.security.access import Access
+from hub.security.egress import Egress
 from hub.security.policy import county_wide
 from hub.security.trail import save_event
 from hub.store.port import Transaction
@@ -45,7 +48,8 @@ class Asked(msgspec.Struct, frozen=True):
     request: str
     files: tuple[str, ...]
     names: tuple[str, ...]  # what the caller calls them
-    ours: bool = True  # uploaded: removed in the end
+    ours: bool = True  # uploaded or fetched: removed in the end
+    inputs: tuple[Input, ...] = ()  # where the files are to be fetched from
 
 
 class Progress(msgspec.Struct):
@@ -60,6 +64,7 @@ class Progress(msgspec.Struct):
     refused: int = 0
     noted: int = 0
     report: int = 0  # bytes of it
+    fetched: int = 0  # bytes, until all files are there
     by_file: list[int] = []  # resources of each
 
     @property
@@ -91,10 +96,8 @@ class Import:
         self._hub = hub
         self._run = run
         self._asked = msgspec.convert(run.job.arguments, Asked)
-        if not all(Path(name).is_file() for name in self._asked.files):
-            raise Invalid("a file of this import is not there any more")
         self._paths = [Path(name) for name in self._asked.files]
-        self._sizes = [path.stat().st_size for path in self._paths]
+        self._sizes: list[int] = []
         self._folder = folder_of(hub.data, run.job.id)
         self._folder.parent.mkdir(mode=0o700, exist_ok=True)
         self._folder.mkdir(mode=0o700, exist_ok=True)
@@ -103,6 +106,7 @@ class Import:
 
     def work(self) -> dict[str, Any]:
         try:
+            self._open()
             while not self._done():
                 with suppress(_Stale), closing(preparing(self._setting(), sum(self._sizes))) as pool:
                     self._take(pool)
@@ -112,8 +116,22 @@ class Import:
                 self._forget_inputs()
                 shutil.rmtree(self._folder, ignore_errors=True)
             raise
+        except NotFetched:
+            self._forget_inputs()
+            raise
         self._forget_inputs()
         return self._told()
+
+    def _open(self) -> None:
+        """Every file is there. Raise NotFetched, Invalid."""
+        if self._asked.inputs and not self._run.job.done:
+            Fetching(Egress(self._hub.county.egress.imports, public=False), self._came).fetch(self._asked.inputs, self._paths)
+        if not all(path.is_file() for path in self._paths):
+            raise Invalid("a file of this import is not there any more")
+        self._sizes = [path.stat().st_size for path in self._paths]
+
+    def _came(self, size: int) -> None:
+        self._run.save(position=msgspec.json.encode(Progress(fetched=size)).decode(), done=0)
 
     def _forget_inputs(self) -> None:
         for folder in {path.parent for path in self._paths} if self._asked.ours else ():
@@ -134,7 +152,7 @@ class Import:
         underway: deque[_Underway] = deque()
         most = 1 if self._run.store.shared else UNDERWAY
         for found in pool.made(self._paths, self._pieces()):
-            made = self._profiled(found)
+            made = self._profiled(self._of_type(found))
             if len(underway) >= most:
                 self._settle(underway)
             underway.append((made, self._run.store.write(self._writing(made))))
@@ -176,7 +194,7 @@ class Import:
             if generation_in(transaction) != self._generation:
                 raise _Stale
             now = self._hub.clock()
-            writes = BulkWrites(transaction, self._asked.access, self._hub.county, now, reads.visible, reads.resolved, reads.scope)
+            writes = BulkWrites(transaction, self._asked.access, self._hub.county, now, reads)
             stored = writes.store(made.ready)
             save_event(transaction, writes.event(self._named(piece)), self._asked.access.facility, now)
             return self._save(transaction, progress, made, stored)
@@ -195,7 +213,7 @@ class Import:
 
         def work(transaction: Transaction) -> Stored:
             now = self._hub.clock()
-            writes = BulkWrites(transaction, self._asked.access, self._hub.county, now, reads.visible, reads.resolved, reads.scope)
+            writes = BulkWrites(transaction, self._asked.access, self._hub.county, now, reads)
             one = writes.store([each])
             save_event(transaction, writes.event(f"{self._run.job.id}: {each.key.type}"), self._asked.access.facility, now)
             return one
@@ -253,6 +271,15 @@ class Import:
         total = sum(self._sizes)
         return self._run.save_in(transaction, position=msgspec.json.encode(progress).decode(), done=total, total=total)
 
+    def _of_type(self, made: Made) -> Made:
+        """A manifest says of what type the resources of a file are."""
+        if not self._asked.inputs:
+            return made
+        kind = self._asked.inputs[made.piece.file].type
+        ready = [each for each in made.ready if each.key.type == kind]
+        others = [Refused(each.line, _another_type(kind)) for each in made.ready if each.key.type != kind]
+        return Made(made.piece, ready, made.refused + others)
+
     # -- profiles: they lie in the store, which the other processes do not see
     def _profiled(self, made: Made) -> Made:
         if not any(each.profiled for each in made.ready):
@@ -281,7 +308,8 @@ class Import:
 
     def _told(self) -> dict[str, Any]:
         progress = progress_of(self._run.job)
-        counts = zip(self._asked.names, progress.by_file or [0] * len(self._paths), strict=True)
+        urls = [each.url for each in self._asked.inputs] or self._asked.names
+        counts = zip(urls, progress.by_file or [0] * len(self._paths), strict=True)
         return {
             "transactionTime": instant(self._run.job.created),
             "request": self._asked.request,
@@ -302,6 +330,10 @@ def _outcomes(made: Made, stored: Stored) -> Sequence[tuple[int, bytes]]:
         *((each.line, fhir_json.dump(error.outcome())) for each, error in stored.refused),
         *((each.line, each.issues) for each in made.ready if each.issues),
     ]
+
+
+def _another_type(kind: str) -> bytes:
+    return fhir_json.dump(operation_outcome(f"the manifest says that this file holds {kind}", code="structure"))
 
 
 def take_in(hub: Hub, run: Run) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 https to any public address; http, and addresses inside a network, only where county.toml says so:
 
     [egress]
-    allow = ["his.county.example", "10.20.0.0/16", "192.168.7.4:8080"]
+    allow = ["his.county.example", "10.20.0.0/16", "192.168.7.4:8080"]      # beyond public https: subscriptions
+    imports = ["nas.county.example"]      # where $import may fetch files; nothing else, public or not
 
 The name is resolved here, every address it has is checked, and the connection goes to the checked one, so that a name which
 changes its address in between gains nothing. Redirects are answers, never followed; proxies of the environment are not asked.
@@ -15,8 +16,8 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlsplit
@@ -65,9 +66,10 @@ class Answer:
 
 
 class Egress:
-    """`allow`: hosts (also host:port), addresses and networks that county.toml names."""
+    """`allow`: hosts (also host:port), addresses and networks that county.toml names; `public`: all public ones by https, too."""
 
-    def __init__(self, allow: tuple[str, ...] = ()) -> None:
+    def __init__(self, allow: tuple[str, ...] = (), *, public: bool = True) -> None:
+        self._public = public
         self._hosts = frozenset(each.lower() for each in allow)
         self._networks = tuple(network for network in map(_network, allow) if network is not None)
 
@@ -77,8 +79,8 @@ class Egress:
         literal = _literal(target.host)
         if literal is not None:
             self._check_address(target, literal)
-        elif target.scheme == "http" and not self._named(target) and not self._networks:
-            raise NotAllowedOut("the address must begin with https:// unless county.toml allows its host under [egress]")
+        elif not self._named(target) and not self._networks:
+            self._check_unnamed(target)
         return target
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, seconds: float) -> Answer:
@@ -86,7 +88,24 @@ class Egress:
         async with asyncio.timeout(seconds):
             target = self.check(url)
             address = await self._resolved(target)
-            return await _post(target, address, headers, body, seconds)
+            async with _asked("POST", target, address, headers, body, seconds) as answer:
+                await _drained(answer)
+                return Answer(answer.status_code, answer.headers.get("retry-after", ""))
+
+    async def fetch(
+        self, url: str, headers: Mapping[str, str], take: Callable[[bytes], None], *, idle: float, seconds: float
+    ) -> Answer:
+        """`take` gets the content of a 200 piece by piece; `idle`: seconds in which nothing may come. Raise as `post` does."""
+        async with asyncio.timeout(seconds):
+            target = self.check(url)
+            address = await self._resolved(target)
+            async with _asked("GET", target, address, {**headers, "accept-encoding": "identity"}, b"", idle) as answer:
+                if answer.headers.get("content-encoding", "identity") != "identity":
+                    raise httpx.DecodingError("the content is encoded")
+                if answer.status_code == httpx.codes.OK:
+                    async for part in answer.stream:  # type: ignore[union-attr]
+                        take(part)
+                return Answer(answer.status_code, answer.headers.get("retry-after", ""))
 
     async def _resolved(self, target: Target) -> Address:
         """The address to connect to: all that the name has must be allowed."""
@@ -104,9 +123,16 @@ class Egress:
         if within in METADATA:
             raise NotAllowedOut("the address is one where a machine is told its own secrets")
         allowed = self._named(target) or any(within in network for network in self._networks)
-        if not allowed and not _public(within):
+        if allowed:
+            return
+        if self._public and not _public(within):
             raise NotAllowedOut("the address lies inside a network: county.toml must allow it under [egress]")
-        if not allowed and target.scheme != "https":
+        self._check_unnamed(target)
+
+    def _check_unnamed(self, target: Target) -> None:
+        if not self._public:
+            raise NotAllowedOut("county.toml does not name the host under [egress] as one to fetch from")
+        if target.scheme != "https":
             raise NotAllowedOut("the address must begin with https:// unless county.toml allows its host under [egress]")
 
     def _named(self, target: Target) -> bool:
@@ -130,13 +156,16 @@ def target_of(url: str) -> Target:
     return Target(parts.scheme, host, port or PORTS[parts.scheme], path)
 
 
-async def _post(target: Target, address: Address, headers: Mapping[str, str], body: bytes, seconds: float) -> Answer:
+@asynccontextmanager
+async def _asked(
+    method: str, target: Target, address: Address, headers: Mapping[str, str], body: bytes, seconds: float
+) -> AsyncIterator[httpx.Response]:
     """To the checked address, under the name that was asked for: Host, and the certificate's."""
     pinned = f"[{address}]" if address.version == 6 else str(address)
     timeout = httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
     extensions = {"timeout": timeout.as_dict(), "sni_hostname": target.host}
     request = httpx.Request(
-        "POST",
+        method,
         f"{target.scheme}://{pinned}:{target.port}{target.path}",
         headers={**headers, "host": target.authority},
         content=body,
@@ -145,10 +174,9 @@ async def _post(target: Target, address: Address, headers: Mapping[str, str], bo
     async with httpx.AsyncHTTPTransport(verify=_certificates(), trust_env=False) as transport:
         answer = await transport.handle_async_request(request)
         try:
-            await _drained(answer)
+            yield answer
         finally:
             await answer.aclose()
-    return Answer(answer.status_code, answer.headers.get("retry-after", ""))
 
 
 @cache

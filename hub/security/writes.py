@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 import secrets
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from hub import fhir_json
@@ -16,10 +15,10 @@ from hub.search.query import SearchQuery
 from hub.security.access import Access
 from hub.security.audit import Action, audit_event
 from hub.security.policy import PROVING_TYPES, check_write, county_wide, is_golden
-from hub.security.reads import unknown
+from hub.security.reads import Reads, unknown
 from hub.security.subjects import subjects_of
 from hub.settings import County
-from hub.store.port import EVERYTHING, Key, Resource, Saved, Scope, Transaction, Version
+from hub.store.port import Key, Resource, Saved, Transaction, Version
 from hub.subscriptions.accept import accept, withdraw
 from hub.subscriptions.watch import reported
 from hub.terminology.changes import note_change
@@ -57,18 +56,14 @@ class Writes:
         access: Access,
         county: County,
         now: int,
-        visible: Callable[[Version], bool],
-        resolved: Callable[[SearchQuery], SearchQuery] = lambda query: query,
-        scope: Scope = EVERYTHING,
+        reads: Reads,
     ) -> None:
-        """`visible`, `resolved` and `scope` are the caller's Reads: what may be seen, and what a query stands for."""
+        """`reads` are the caller's: what may be seen, and what a query stands for."""
         self._transaction = transaction
         self._access = access
         self._county = county
         self._now = now
-        self._sees = visible
-        self._resolved = resolved
-        self._scope = scope
+        self._reads = reads
         self._touched: list[tuple[Action, str, Key, str]] = []
         self._subjects: set[str] = set()
         self._made: set[Key] = set()
@@ -88,7 +83,7 @@ class Writes:
         """At most two keys that match and that the caller may see."""
         found = []
         limit = 2 if county_wide(self._access) else FIND_LIMIT
-        for key in self._transaction.find(self._resolved(query), limit=limit, scope=self._scope):
+        for key in self._transaction.find(self._reads.resolved(query), limit=limit, scope=self._reads.scope):
             version = self.current(key)
             if version is not None and not version.deleted:
                 found.append(key)
@@ -121,7 +116,7 @@ class Writes:
         if if_none and current is not None and not current.deleted:
             raise VersionConflict("If-None-Match: the resource is there already")
         if key.type == "Subscription":
-            resource = accept(self._transaction, self._access, resource, key.id, self._now, self._county)
+            resource = accept(self._transaction, self._reads, self._access, resource, key.id, self._now, self._county)
         saved = keep(
             self._transaction,
             without_facility(resource),
@@ -275,7 +270,7 @@ class Writes:
 
     def _visible(self, version: Version) -> bool:
         own = bool(self._access.facility) and version.facility == self._access.facility
-        return own or self._sees(version)
+        return own or self._reads.visible(version)
 
     def _touch(self, action: Action, interaction: str, version: Version) -> None:
         self._touched.append((action, interaction, Key(version.type, version.id), version.patient))
