@@ -8,18 +8,32 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from hub import fhir_json
 from hub.errors import HubError
+from hub.search.custom import generation_in as parameters_generation
+from hub.search.custom import registry_in
+from hub.search.extract import Extractor
 from hub.search.match import Indexed, fulfils
+from hub.search.parameters import Registry, in_force
 from hub.search.query import Condition, Criterion, CriterionValue, ReferenceValue, SearchQuery, TokenValue, rewritten
 from hub.security.policy import scope_of
 from hub.settings import County
 from hub.store.port import Key, Saved, Scope, Transaction, Version
 from hub.subscriptions.criteria import Parts, Trigger, names_patient, triggers_of
-from hub.subscriptions.outbox import Change, Event, Registration, enqueue, generation_in, progress_in, registrations_in
+from hub.subscriptions.meaning import Meaning
+from hub.subscriptions.outbox import (
+    Change,
+    Event,
+    Registration,
+    enqueue,
+    generation_in,
+    meaning_in,
+    progress_in,
+    registrations_in,
+)
 from hub.subscriptions.signal import ring
 from hub.subscriptions.state import conclude
 from profiles.fhirpath import CannotEvaluate, Env, compiled
@@ -53,38 +67,72 @@ class Watcher:
         return scope_of(self.registration.owner, _ANY_COUNTY, now)
 
 
-Watchers = Mapping[str, tuple[Watcher, ...]]
-_KNOWN: dict[bytes, Watchers] = {}
+class Watching:
+    """Who waits for what, by type, and by which search parameters that is decided: the custom ones among them."""
+
+    def __init__(self, watchers: Mapping[str, tuple[Watcher, ...]], known: Registry) -> None:
+        self.watchers = watchers
+        self.known = known
+        self._extractor = Extractor(known)
+
+    def indexed(self, version: Version | None) -> Indexed | None:
+        if version is None or version.deleted:
+            return None
+        resource = fhir_json.load(version.body)
+        return Indexed(version.type, version.id, version.updated, resource, self._extractor.entries(resource))
 
 
-def watchers_in(transaction: Transaction) -> Watchers:
-    """By type. A generation names what was registered, so what is known of one stays true; one rolled back is never seen again."""
+_KNOWN: dict[tuple[bytes, bytes], Watching] = {}
+
+
+def watching_in(transaction: Transaction) -> Watching | None:
+    """Generations name what was registered, so what is known of them stays true; one rolled back is never seen again.
+
+    None where nobody waits for anything.
+    """
     generation = generation_in(transaction)
     if generation is None:
-        return {}
-    known = _KNOWN.get(generation)
+        return None
+    both = generation, parameters_generation(transaction)
+    known = _KNOWN.get(both)
     if known is None:
         if len(_KNOWN) >= KEPT_GENERATIONS:
             _KNOWN.clear()
-        known = _KNOWN[generation] = _compiled(registrations_in(transaction))
+        known = _KNOWN[both] = _compiled(transaction)
     return known
 
 
-def _compiled(registrations: Iterable[Registration]) -> Watchers:
+def _compiled(transaction: Transaction) -> Watching:
     found: dict[str, list[Watcher]] = defaultdict(list)
-    for registration in registrations:
-        try:
-            for trigger in triggers_of(registration, now=0) if registration.live else ():
-                found[trigger.type].append(Watcher(registration, trigger, Parts.of(trigger.filters)))
-        except HubError:
-            log.warning("Subscription/%s is not understood by this release and gets no events", registration.id)
-    return {kind: tuple(watchers) for kind, watchers in found.items()}
+    known = registry_in(transaction, built=False)
+    with in_force(known):
+        for registration in registrations_in(transaction):
+            try:
+                for watcher in _watchers(transaction, registration) if registration.live else ():
+                    found[watcher.trigger.type].append(watcher)
+            except HubError:
+                log.warning("the criteria of Subscription/%s are not understood now; it gets no events", registration.id)
+    return Watching({kind: tuple(watchers) for kind, watchers in found.items()}, known)
+
+
+def _watchers(transaction: Transaction, registration: Registration) -> list[Watcher]:
+    meaning = Meaning(meaning_in(transaction, registration.id))
+    triggers = triggers_of(registration, now=0)
+    return [Watcher(registration, each, Parts.of(meaning.resolved(each.type, each.filters))) for each in triggers]
+
+
+def watched_in(transaction: Transaction) -> Collection[str]:
+    """Types that somebody waits for."""
+    watching = watching_in(transaction)
+    return watching.watchers.keys() if watching is not None else ()
 
 
 def awaited(transaction: Transaction, key: Key, *, deleting: bool = False) -> Awaited | None:
     """To be called before the change; None where nobody waits for it."""
-    watchers = watchers_in(transaction).get(key.type)
-    return Awaited(transaction, key, watchers, deleting=deleting) if watchers else None
+    watching = watching_in(transaction)
+    if watching is None or key.type not in watching.watchers:
+        return None
+    return Awaited(transaction, key, watching, deleting=deleting)
 
 
 def reported(transaction: Transaction, key: Key, now: int, change: Callable[[], Saved], *, deleting: bool = False) -> Saved:
@@ -99,23 +147,26 @@ def reported(transaction: Transaction, key: Key, now: int, change: Callable[[], 
 class Awaited:
     """A change that somebody may wait for: what was before it, and for a deletion who saw it."""
 
-    def __init__(self, transaction: Transaction, key: Key, watchers: tuple[Watcher, ...], *, deleting: bool) -> None:
+    def __init__(self, transaction: Transaction, key: Key, watching: Watching, *, deleting: bool) -> None:
         self._transaction = transaction
-        self._watchers = watchers
+        self._watching = watching
+        self._watchers = watchers = watching.watchers[key.type]
         needed = deleting or any(each.trigger.previous is not None for each in watchers)
         former = transaction.current(key) if needed else None
-        self._before = _indexed(former)
+        self._before = watching.indexed(former)
         if deleting:
-            self._watchers = tuple(each for each in watchers if former is not None and self._waits(each, self._before, former))
+            with in_force(watching.known):
+                self._watchers = tuple(each for each in watchers if former is not None and self._waits(each, self._before, former))
 
     def report(self, saved: Saved, now: int) -> None:
         if not saved.changed:
             return
         version = saved.version
         change: Change = "delete" if version.deleted else "create" if saved.created else "update"
-        after = _indexed(version)
-        triggered = [each for each in self._watchers if self._triggers(each.trigger, change, after)]
-        found = triggered if version.deleted else [each for each in triggered if self._waits(each, after, version)]
+        after = self._watching.indexed(version)
+        with in_force(self._watching.known):
+            triggered = [each for each in self._watchers if self._triggers(each.trigger, change, after)]
+            found = triggered if version.deleted else [each for each in triggered if self._waits(each, after, version)]
         event = Event(version.type, version.id, version.version, change, version.updated)
         for id in dict.fromkeys(each.registration.id for each in found):
             self._enqueue(id, event, now)
@@ -179,12 +230,6 @@ class Awaited:
         if person in shown:
             return iter(ids)
         return (id for id in ids if id in shown) if patient in shown else iter((patient,))
-
-
-def _indexed(version: Version | None) -> Indexed | None:
-    if version is None or version.deleted:
-        return None
-    return Indexed.of(fhir_json.load(version.body), version.id, version.updated)
 
 
 def _all(one: Indexed, conditions: Iterable[Condition]) -> bool:
