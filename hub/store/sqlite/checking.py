@@ -23,7 +23,6 @@ from hub.store.sqlite.rows import Row
 
 CHUNK = 500
 MOST = 100  # findings told
-REACHED_BY_RID = ("string", "date", "number", "quantity", "reference")
 # what must find nothing → how it is told
 _VERSIONS = {
     "resources have no content": """SELECT count(*) FROM resource r
@@ -89,22 +88,25 @@ def check_index(
 
 
 def _differences(connection: apsw.Connection, rid: int, index: set[Row]) -> list[str]:
-    by_table: dict[str, set[tuple[object, ...]]] = {}
-    for table, values in index:
-        by_table.setdefault(table, set()).add(values)
+    by_table, there = _by_table(index), _by_table(rows.reached(connection, rid))
     wrong = []
     for table in rows.COLUMNS:
         expected = by_table.get(table, set())
-        columns = ", ".join(rows.COLUMNS[table])
-        if table in REACHED_BY_RID:
-            select = f"SELECT {columns} FROM {table} INDEXED BY {table}_of WHERE rid = ?"
-            same = {tuple(row) for row in connection.execute(select, (rid,))} == expected
+        if table in rows.REACHED_BY_RID:
+            same = there.get(table, set()) == expected
         else:
             key = " AND ".join(f"{name} = ?" for name in rows.COLUMNS[table])
             select = f"SELECT 1 FROM {table} WHERE {key} AND rid = ?"
             same = all(connection.execute(select, (*values, rid)).get for values in expected)
         wrong += [] if same else [f"its index of type {table}"]
     return wrong
+
+
+def _by_table(found: set[Row]) -> dict[str, set[tuple[Any, ...]]]:
+    tables: dict[str, set[tuple[Any, ...]]] = {}
+    for table, values in found:
+        tables.setdefault(table, set()).add(values)
+    return tables
 
 
 def _left_over(connection: apsw.Connection, expected: Counter[str]) -> Iterator[str]:

@@ -50,13 +50,16 @@ def _chunks(connection: apsw.Connection) -> Iterator[list[Any]]:
 def _index(connection: apsw.Connection, indexer: Indexer, names: NewNames, rid: int, body: bytes) -> None:
     resource = load(body)
     found = rows.rows_of(connection, names, resource["resourceType"], indexer.extract(resource))
-    rows.replace(connection, rid, set(), found)
+    rows.replace(connection, rid, rows.reached(connection, rid) - found, found)
     update = "UPDATE resource SET patient = ?, present = ? WHERE rid = ?"
     connection.execute(update, (indexer.patient_of(resource), rows.present(found), rid))
 
 
 def reindex_some(connection: apsw.Connection, indexer: Indexer, names: NewNames, type: str, after: str, limit: int) -> Reindexed:
-    """Rows that are missing are added; one more resource than asked tells whether there is a next piece."""
+    """Rows that are missing are added, and those of dates, strings, numbers and references that are left over go.
+
+    One more resource than asked tells whether there is a next piece.
+    """
     number = names.word(connection, type)
     select = """SELECT resource.rid, body FROM resource JOIN body USING (rid)
     WHERE type = ? AND deleted = 0 AND resource.rid > ? ORDER BY resource.rid LIMIT ?"""

@@ -26,6 +26,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "quantity": ("param", "value", "low", "high", "system", "code"),
     "uri": ("param", "value"),
 }
+REACHED_BY_RID = ("string", "date", "number", "quantity", "reference")
+_REACH = {table: f"SELECT {', '.join(COLUMNS[table])} FROM {table} INDEXED BY {table}_of WHERE rid = ?" for table in REACHED_BY_RID}
 _DELETE = {
     table: f"DELETE FROM {table} WHERE {' AND '.join(f'{name} = ?' for name in names)} AND rid = ?"
     for table, names in COLUMNS.items()
@@ -78,6 +80,11 @@ def replace(connection: apsw.Connection, rid: int, old: set[Row], new: set[Row])
         for table, bindings in _by_table([(rid, old - new)]).items():
             connection.executemany(_DELETE[table], bindings)
     insert(connection, [(rid, new - old)])
+
+
+def reached(connection: apsw.Connection, rid: int) -> set[Row]:
+    """The rows of a resource that can be found by it: tokens and URIs cannot."""
+    return {(table, tuple(row)) for table, select in _REACH.items() for row in connection.execute(select, (rid,))}
 
 
 def insert(connection: apsw.Connection, new: Iterable[tuple[int, Iterable[Row]]]) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from hub.clock import instant
 from hub.errors import Unavailable
+from hub.search.entries import Date, Entry, String
 from hub.search.query import Criterion, SearchQuery, Sort, StringValue
 from hub.store.indexer import standard_indexer
 from hub.store.port import EVERYTHING, Key, TooCostly
@@ -163,6 +164,21 @@ def test_reindexing_finds_by_what_is_extracted_now(tmp_path):
     assert told == [(2, 2)]
     assert (every_id(store, by_patient), every_id(store, by_name)) == (["o1"], ["p1"])
     assert store.read(Key("Observation", "o1")).patient == "p1"
+    store.close()
+
+
+def test_reindexing_in_pieces_removes_what_is_no_longer_extracted(tmp_path):
+    full = standard_indexer()
+    stray = [Entry("name", String("stray", "Stray")), Entry("birthdate", Date(0, 86_400_000))]
+    store = SqliteStore(tmp_path / "store", indexer=replace(full, extract=lambda resource: [*full.extract(resource), *stray]))
+    save(store, {**patient(), "name": [{"text": "王小明"}]}, "p1")
+    store.close()
+    store = SqliteStore(tmp_path / "store")
+    by_name = {name: SearchQuery("Patient", (Criterion("name", "string", (StringValue(name),)),)) for name in ("stray", "王")}
+    assert every_id(store, by_name["stray"]) == ["p1"]
+    assert store.write(lambda transaction: transaction.reindex("Patient")).result().done == 1
+    assert {name: every_id(store, query) for name, query in by_name.items()} == {"stray": [], "王": ["p1"]}
+    assert store.check_index(sample=None) == (1, [])
     store.close()
 
 
