@@ -14,7 +14,7 @@ from hub.search.custom import registry_in
 from hub.search.dates import interval
 from hub.search.parameters import in_force
 from hub.security.access import Access
-from hub.security.egress import Egress
+from hub.security.egress import Egress, NotAllowedOut
 from hub.security.reads import Reads
 from hub.settings import County
 from hub.store.port import Resource, Transaction
@@ -79,7 +79,7 @@ def accept(
     registration = _registration(resource, id, access, former)
     put_meaning(transaction, id, _understood(transaction, reads, registration, now))
     if registration.channel == "rest-hook":
-        Egress(county.egress.allow).check(registration.endpoint)
+        _check_endpoint(registration.endpoint, county)
     if former is None:
         skip(transaction, id)
     elif registration.live:
@@ -95,6 +95,13 @@ def withdraw(transaction: Transaction, id: str) -> None:
     ring()
 
 
+def _check_endpoint(endpoint: str, county: County) -> None:
+    try:
+        Egress(county.egress.allow).check(endpoint)
+    except NotAllowedOut as error:
+        raise NotAccepted(error.message, "channel.endpoint") from None
+
+
 def _registration(resource: Resource, id: str, access: Access, former: Registration | None) -> Registration:
     channel = resource["channel"]
     kind = channel["type"]
@@ -105,6 +112,8 @@ def _registration(resource: Resource, id: str, access: Access, former: Registrat
     endpoint = str(channel.get("endpoint", ""))
     if kind == "rest-hook" and not endpoint:
         raise NotAccepted("a rest-hook needs an endpoint", "channel.endpoint")
+    if topic and topic not in topics():
+        raise NotAccepted("this topic is not offered: metadata lists those that are", "criteria")
     content = _content(channel) if topic else ""
     if topic and not content:
         raise NotAccepted("a topic needs the extension backport-payload-content", "channel.payload")

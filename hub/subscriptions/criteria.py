@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
-from hub.errors import Invalid
+from hub.errors import HubError, Invalid
 from hub.search.parse import parse_search
 from hub.search.query import AllOf, AnyOf, Chain, Condition, Criterion, Has, Not, ReferenceValue, leaves
 from hub.subscriptions.outbox import Change, Registration
@@ -71,7 +71,11 @@ def conditions_of(criteria: str, now: int, kind: str = "") -> tuple[str, tuple[C
         raise Invalid("the criteria are not well-formed, or too many", expression=CRITERIA) from None
     if kind in UNWATCHED:
         raise Invalid(f"{kind} cannot be subscribed to", expression=CRITERIA)
-    parsed = parse_search(kind, pairs, now=now).query
+    try:
+        parsed = parse_search(kind, pairs, now=now).query
+    except HubError as error:
+        error.expression = CRITERIA
+        raise
     if parsed.sort or parsed.includes:
         raise Invalid("the criteria of a subscription hold nothing but criteria", expression=CRITERIA)
     return kind, parsed.criteria
