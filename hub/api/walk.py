@@ -6,7 +6,8 @@ pages neither lose nor repeat a row while others write.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from typing import Literal
 
@@ -19,21 +20,28 @@ from hub.store.port import SearchPage, Version
 LAST_UPDATED = "_lastUpdated"
 
 
+def _written(reads: Reads, queries: Sequence[SearchQuery]) -> Set[str]:
+    """Types of which anything was ever written: most hubs have some twenty of a hundred and fifty. The others are not asked."""
+    return reads.written({query.type for query in queries})
+
+
 def walk(reads: Reads, queries: Sequence[SearchQuery], count: int, position: str | None) -> SearchPage:
     """One page of `queries`, asked one after the other; the position is the query's number and the place in it."""
+    written = _written(reads, queries)
     number, after = _place(position)
+    waiting = deque((at, query) for at, query in enumerate(queries) if at >= number and query.type in written)
     matches: list[Version] = []
     included: list[Version] = []
     truncated = False
-    while number < len(queries) and len(matches) < count:
-        page = reads.search(replace(queries[number], count=count - len(matches), after=after, total="none"))
+    while waiting and len(matches) < count:
+        page = reads.search(replace(waiting[0][1], count=count - len(matches), after=after, total="none"))
         matches += page.matches
         included += page.included
         truncated = truncated or page.truncated_includes
         after = page.next
         if after is None:
-            number += 1
-    following = f"{number}:{after or ''}" if number < len(queries) and _more(reads, queries[number:], after) else None
+            waiting.popleft()
+    following = f"{waiting[0][0]}:{after or ''}" if _more(reads, [query for _, query in waiting], after) else None
     total = len(matches) if position is None and following is None else None
     return SearchPage(tuple(matches), _others(matches, included), following, total, truncated)
 
@@ -60,7 +68,9 @@ def _others(matches: Sequence[Version], included: Sequence[Version]) -> tuple[Ve
 
 def counted(reads: Reads, queries: Sequence[SearchQuery]) -> int:
     """How many they match altogether."""
-    return sum(reads.search(replace(query, count=0, total="accurate", includes=(), after=None)).total or 0 for query in queries)
+    written = _written(reads, queries)
+    asked = (replace(query, count=0, total="accurate", includes=(), after=None) for query in queries if query.type in written)
+    return sum(reads.search(query).total or 0 for query in asked)
 
 
 # -- in one order
@@ -85,7 +95,8 @@ def merged(reads: Reads, queries: Sequence[SearchQuery], count: int, position: s
     """`_sort=_lastUpdated` over several types: by instant, then by type, then as the type's own search has them."""
     descending = queries[0].sort[0].descending
     place = _place_of.decode(position) if position else None
-    asked = [_from(query, place, descending=descending) for query in queries]
+    written = _written(reads, queries)
+    asked = [_from(query, place, descending=descending) for query in queries if query.type in written]
     pages = [reads.search(replace(query, count=count + 1, includes=(), total="none")) for query in asked]
     order = _order(descending=descending)
     rows = sorted((version for page in pages for version in page.matches), key=order)

@@ -26,6 +26,11 @@ MAX_INCLUDED = 1000  # resources beside one page
 BY_NAME_ALONE = frozenset({"AuditEvent"})  # no part of "every type": else every page of an administrator would grow the next
 
 
+NARROW_IT = (
+    "narrow it by a patient, a code, a date or an identifier; _text, _content, :contains and :not, alone, look at every resource"
+)
+
+
 class NotUnderstood(Invalid):
     """An unknown or unsupported parameter: the one error that lenient handling turns into leaving the parameter out."""
 

@@ -115,6 +115,11 @@ class Reads:
         assert page is not None  # noqa: S101 - the store answers or raises
         return page
 
+    def written(self, types: Set[str]) -> frozenset[str]:
+        """Of these types those of which anything was ever written: the others hold no answer."""
+        self._settle(types)
+        return self._store.types() & types
+
     def search_briefly(self, query: SearchQuery) -> SearchPage | None:
         """The same where it takes a moment only, so that the event loop can do it; None: it takes `search`.
 

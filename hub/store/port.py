@@ -315,6 +315,9 @@ class ResourceStore(Protocol):
     def read_many(self, keys: Iterable[Key]) -> list[Version]:
         """Current, undeleted versions of those that exist, in the order asked."""
 
+    def types(self) -> frozenset[str]:
+        """Of which anything was ever written, whoever may see it."""
+
     def search(self, query: SearchQuery, scope: Scope) -> SearchPage:
         """One page. `query.after` is a former page's `next`. Raise TooCostly past the statement limit."""
 

@@ -33,6 +33,14 @@ def test_a_saved_resource_comes_back_with_its_version_and_every_member_as_it_was
     assert {type(read.version), type(read.updated)} == {int}
 
 
+def test_its_types_are_those_of_which_anything_was_ever_written(store):
+    save(store, observation(), "o1")
+    save(store, patient(), "p1")
+    delete(store, *P1)
+    assert {"Observation", "Patient"} <= store.types()
+    assert "Shoe" not in store.types()
+
+
 def test_the_same_content_again_makes_no_version_and_other_content_does(store):
     first = save(store, observation(), "o1")
     again = save(store, {**observation(), "meta": {"versionId": "9", "lastUpdated": "2001-01-01T00:00:00Z"}}, "o1")

@@ -88,10 +88,10 @@ class HubDatabase:
                 self._make(PREFIX + resource_type, INDEXES)
                 self._known.add(PREFIX + resource_type)
 
-    def types(self) -> list[str]:
+    def types(self) -> frozenset[str]:
         """Those that anybody has written."""
         names = self._database.list_collection_names(filter={"name": {"$regex": r"^r\."}})
-        return sorted(name.removeprefix(PREFIX) for name in names)
+        return frozenset(name.removeprefix(PREFIX) for name in names)
 
     def drop(self) -> None:
         self.client.drop_database(self._database.name)

@@ -85,7 +85,7 @@ class Includes:
 
     def _types(self) -> list[str]:
         """All that need not be asked for by name."""
-        return [kind for kind in self._reading.database.types() if kind not in BY_NAME_ALONE]
+        return sorted(self._reading.database.types() - BY_NAME_ALONE)
 
     def _referring(self, kind: str, codes: Sequence[str], targets: Sequence[Version]) -> Iterator[Version]:
         rows = self._visible(kind, _refers(codes, targets), newest=MAX_INCLUDED + len(targets) + 1)

@@ -12,6 +12,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError
 
 from hub.errors import HubError, Unavailable
+from hub.search.reading import NARROW_IT
 from hub.store.mongo.database import PREFIX, HubDatabase
 from hub.store.mongo.documents import Document
 from hub.store.port import TooCostly
@@ -71,7 +72,7 @@ class Reading:
         return known
 
     def too_costly(self) -> TooCostly:
-        return TooCostly(f"the search was stopped after {self._seconds or 0:g} s; narrow it")
+        return TooCostly(f"the search was stopped after {self._seconds or 0:g} s: {NARROW_IT}")
 
     def _limit(self, name: str) -> dict[str, int]:
         if self._end is None:
@@ -123,14 +124,14 @@ def troubles() -> Iterator[None]:
     try:
         yield
     except ExecutionTimeout as error:
-        raise TooCostly("the search took longer than it may; narrow it") from error
+        raise TooCostly(f"the search took longer than it may: {NARROW_IT}") from error
     except ConnectionFailure as error:
         raise Unavailable("the store's server does not answer; try again") from error
     except OperationFailure as error:
         if error.code in SNAPSHOT_LOST:
             raise SnapshotLost("a snapshot is gone") from error
         if error.code in TOO_LARGE:
-            raise TooCostly("the search holds more than it may; narrow it") from error
+            raise TooCostly(f"the search holds more than it may: {NARROW_IT}") from error
         raise Unavailable(f"the store's server refused: code {error.code}") from error
     except PyMongoError as error:
         raise Unavailable(f"the store failed: {type(error).__name__}") from error

@@ -143,6 +143,9 @@ class MongoStore:
         asked = list(keys)
         return self._at_once(lambda reading: versions.read_many(reading, asked))
 
+    def types(self) -> frozenset[str]:
+        return self._now(lambda reading: reading.database.types())
+
     def search(self, query: SearchQuery, scope: Scope) -> SearchPage:
         return self._at_once(lambda reading: self._searching(reading, query, scope).page())
 

@@ -89,9 +89,8 @@ class Includes:
             yield from self._found(_REFERRING.format(param=param, limits=limits), row)
 
     def _types(self) -> list[str]:
-        """All that have something indexed and need not be asked for by name."""
-        select = "SELECT DISTINCT w.text FROM parameter p JOIN word w ON w.id = p.type ORDER BY w.text"
-        return [text for (text,) in self._connection.execute(select) if text not in BY_NAME_ALONE]
+        """All that need not be asked for by name."""
+        return sorted(versions.types(self._connection) - BY_NAME_ALONE)
 
     def _found(self, select: str, bindings: dict[str, object]) -> Iterator[Found]:
         rows: Iterator[Any] = iter(self._connection.execute(select, bindings))

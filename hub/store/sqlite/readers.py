@@ -14,6 +14,7 @@ from typing import Any
 import apsw
 
 from hub.errors import Unavailable
+from hub.search.reading import NARROW_IT
 from hub.store.port import TooCostly
 from hub.store.sqlite.schema import connect
 
@@ -86,6 +87,6 @@ def limited(
     try:
         yield
     except apsw.InterruptError:
-        raise TooCostly(f"the search was stopped after {seconds:g} s; narrow it") from None
+        raise TooCostly(f"the search was stopped after {seconds:g} s: {NARROW_IT}") from None
     finally:
         connection.set_progress_handler(None)

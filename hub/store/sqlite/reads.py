@@ -78,6 +78,10 @@ class SqliteReads:
         with self._readers.snapshot() as connection:
             return versions.read_many(connection, keys)
 
+    def types(self) -> frozenset[str]:
+        with self._readers.snapshot() as connection:
+            return versions.types(connection)
+
     def search(self, query: SearchQuery, scope: Scope) -> SearchPage:
         with self._readers.snapshot() as connection, limited(connection, self._limit):
             return Search(connection, self._names, self._indexer, query, scope, self._thresholds).page()

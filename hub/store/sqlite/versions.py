@@ -76,3 +76,15 @@ def history(connection: apsw.Connection, key: Key, *, count: int, before: int | 
     bindings = {**key._asdict(), "below": below, "count": max(count - len(page), 0)}
     rows = connection.execute(f"{FORMER} AND h.version < :below ORDER BY h.version DESC LIMIT :count", bindings)
     return [*page, *(version_of(key, row) for row in rows)][:count]
+
+
+# From one type to the next along the index, instead of over all rows.
+_TYPES = """WITH RECURSIVE found(type) AS (
+    SELECT min(type) FROM resource
+    UNION ALL SELECT (SELECT min(type) FROM resource WHERE type > found.type) FROM found WHERE found.type IS NOT NULL
+) SELECT word.text FROM found JOIN word ON word.id = found.type"""
+
+
+def types(connection: apsw.Connection) -> frozenset[str]:
+    """Of which anything was ever written."""
+    return frozenset(text for (text,) in connection.execute(_TYPES))
