@@ -13,6 +13,7 @@ MAX_VALUES = 200_000  # values in the answer
 MAX_RESOURCES = 2_000  # read for it
 MAX_SEARCHES = 200
 MAX_SECONDS = 10.0
+MAX_ERRORS = 100  # told of in one answer
 
 
 @dataclass(slots=True)

@@ -1,13 +1,14 @@
 """$graphql over HTTP, of the whole server and of one resource. https://hl7.org/fhir/R4/graphql.html
 
 What a query sees is what its caller may see, hop by hop; one AuditEvent names all patients seen. An error is answered as GraphQL
-has it, with an OperationOutcome in `extensions`; the library that reads queries is loaded with the first one.
+has it, with an OperationOutcome in `extensions`: a field that cannot be answered is null and the others stand; a query that is
+wrong, or costs too much, is not answered. The library that reads queries is loaded with the first one.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
@@ -18,6 +19,9 @@ from hub.api.paging import query_pairs
 from hub.errors import HubError, Invalid, Kind
 from hub.security.reads import Reads
 from hub.store.port import Key
+
+if TYPE_CHECKING:
+    from hub.graphql.document import Refused
 
 MAX_BYTES = 256 * 1024
 JSON = "application/json"
@@ -33,23 +37,36 @@ async def of_instance(call: Call) -> Response:
     return await _answered(call, call.key)
 
 
+class Unanswered(HubError):
+    """Every field of the query failed: the answer has the status of the first error, and is audited as a refusal."""
+
+    def __init__(self, errors: list[Refused], data: dict[str, Any]) -> None:
+        super().__init__(errors[0].message, kind=errors[0].reason)
+        self.errors = errors
+        self.data = data
+
+
 async def _answered(call: Call, key: Key | None) -> Response:
     try:
         question = await _question(call)
-        data = await call.hub.door.reading(
+        answer = await call.hub.door.reading(
             call.access,
-            lambda reads: _data(call, reads, question, key),
+            lambda reads: _answer(call, reads, question, key),
             action="E",
             interaction="operation",
             key=key,
             asked=f"{key.type}/{key.id}/$graphql" if key is not None else "$graphql",
         )
+    except Unanswered as error:
+        answer = {"errors": [_error(each) for each in error.errors], "data": error.data}
+        return Response(fhir_json.dump(answer), error.reason.status, media_type=JSON)
     except HubError as error:
         return Response(fhir_json.dump({"errors": [_error(error)]}), error.reason.status, media_type=JSON)
-    return Response(fhir_json.dump({"data": data}), media_type=JSON)
+    return Response(fhir_json.dump(answer), media_type=JSON)
 
 
-def _data(call: Call, reads: Reads, question: Question, key: Key | None) -> dict[str, Any]:
+def _answer(call: Call, reads: Reads, question: Question, key: Key | None) -> dict[str, Any]:
+    from hub.graphql.check import check
     from hub.graphql.document import read
     from hub.graphql.executor import Executor
     from hub.graphql.limits import Spent
@@ -63,11 +80,20 @@ def _data(call: Call, reads: Reads, question: Question, key: Key | None) -> dict
         seal=lambda about, position: links.seal(access, about, position),
         unseal=lambda about, sealed, signature: links.unseal(access, about, sealed, signature),
     )
-    document = read(*question)
-    spent = Spent()
+    document, spent = read(*question), Spent()
     source = Source(reads, spent, site)
     executor = Executor(document, source, spent)
-    return executor.system() if key is None else executor.instance(source.one(key))
+    if key is None:
+        check(document)
+        data = executor.system()
+    else:
+        resource = source.one(key)
+        check(document, key.type)
+        data = executor.instance(resource)
+    errors = executor.errors
+    if errors and all(value is None for value in data.values()):
+        raise Unanswered(errors, data)
+    return {"errors": [_error(each) for each in errors], "data": data} if errors else {"data": data}
 
 
 async def _question(call: Call) -> Question:
@@ -79,7 +105,7 @@ async def _question(call: Call) -> Question:
         body = await body_of(call.request, MAX_BYTES)
         kind = media_type(call.request.headers.get("content-type", ""))
         if kind in JSON_TYPES:
-            stated |= _parsed(body, "the body")
+            stated |= _named(_parsed(body, "the body"))
         elif kind == "application/graphql":
             stated["query"] = body.decode("utf-8", "replace")
         else:
@@ -88,6 +114,19 @@ async def _question(call: Call) -> Question:
     if not isinstance(query, str) or not isinstance(variables, dict) or not isinstance(name, str):
         raise Invalid("send a query, and variables as an object")
     return query, variables, name
+
+
+def _named(body: dict[str, Any]) -> dict[str, Any]:
+    """As GraphQL sends a query; or as FHIR sends an operation's parameters."""
+    if body.get("resourceType") != "Parameters":
+        return body
+    named: dict[str, Any] = {}
+    for parameter in body.get("parameter") or ():
+        if isinstance(parameter, dict):
+            named[str(parameter.get("name"))] = parameter.get("valueString")
+    if isinstance(variables := named.get("variables"), str):
+        named["variables"] = _parsed(variables.encode(), "variables")
+    return named
 
 
 def _parsed(text: bytes, what: str) -> dict[str, Any]:

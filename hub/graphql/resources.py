@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -25,7 +26,9 @@ from hub.store.port import Key, SearchPage
 DEFAULT_COUNT = 50
 MAX_COUNT = 500
 START = "-"
+LOCAL = re.compile(r"(?P<type>[A-Za-z]{1,64})/(?P<id>[A-Za-z0-9\-.]{1,64})(?:/_history/(?P<version>\d{1,12}))?")
 NOT_TAKEN = frozenset({"_include", "_revinclude", "_summary", "_elements", "_format", "_pretty", "_count", "_cursor"})
+REFERENCE = "a list within a resource needs _reference, the search parameter that leads to it; others have none"
 Resource = dict[str, Any]
 
 
@@ -54,28 +57,33 @@ class Source:
         self._reads = reads
         self._spent = spent
         self._site = site
-        self._read: dict[Key, Resource | None] = {}
+        self._read: dict[tuple[Key, int | None], Resource | None] = {}
 
-    def one(self, key: Key) -> Resource:
+    @property
+    def types(self) -> frozenset[str] | None:
+        """That the caller may read; None: all."""
+        return self._reads.scope.types
+
+    def one(self, key: Key, version: int | None = None) -> Resource:
         """Raise NotFound for unknown and foreign alike."""
         self._spent.read(1)
-        resource = fhir_json.load(self._reads.read(key).body)
-        self._read[key] = resource
+        found = self._reads.read(key) if version is None else self._reads.vread(key, version)
+        resource = fhir_json.load(found.body)
+        self._read[key, version] = resource
         return resource
 
     def referenced(self, reference: str) -> Resource | None:
         """What a literal reference to this server leads to; None where it leads to nothing that the caller may see."""
-        local = reference.removeprefix(self._site.base + "/")
-        parts = local.split("/")
-        if len(parts) not in (2, 4) or "://" in local:
+        found = LOCAL.fullmatch(reference.removeprefix(self._site.base + "/"))
+        if found is None:
             return None
-        key = Key(parts[0], parts[1])
-        if key not in self._read:
+        key, version = Key(found["type"], found["id"]), int(found["version"]) if found["version"] else None
+        if (key, version) not in self._read:
             try:
-                self.one(key)
+                self.one(key, version)
             except (NotFound, Gone):
-                self._read[key] = None
-        return self._read[key]
+                self._read[key, version] = None
+        return self._read[key, version]
 
     def listed(self, type: str, arguments: Mapping[str, Any], owner: str = "", *, total: bool = False) -> Found:
         """A search: `owner` is the "Type/id" that `_reference` has to name."""
@@ -109,7 +117,7 @@ class Source:
             pairs.append((spelled.get(name, name), _text(value)))
         reference = arguments.get("_reference")
         if bool(owner) != isinstance(reference, str):
-            raise Invalid("a list within a resource needs _reference, the search parameter that leads to it; others have none")
+            raise Invalid(REFERENCE)
         if isinstance(reference, str):
             pairs.append((spelled.get(reference, reference), owner))
         return pairs

@@ -6,6 +6,8 @@ import json
 from urllib.parse import quote
 
 import pytest
+from graphql import build_client_schema, get_introspection_query, parse, validate_schema
+from graphql import validate as validate_query
 
 from tests.hub.api.county import Client, Served, observation, patient
 from tests.hub.graphql.record import ask, data, result, stored
@@ -48,7 +50,7 @@ async def test_a_person_with_results_in_one_query(admin: Client) -> None:
                }
              }
            }
-           fragment Head on Patient { id __typename ... on DomainResource { gender } ... on Group { actual } }""",
+           fragment Head on Patient { id __typename gender ... on DomainResource { implicitRules } ... on Group { actual } }""",
         id="zhang",
     )
     subject = {"resource": {"id": "zhang"}}
@@ -115,7 +117,7 @@ async def test_arguments_of_fields(admin: Client) -> None:
 
 DIRECTIVES = (
     ("name @flatten { given }", {"given": ["三", "小三", "阿三"]}),
-    ("name @flatten { text @singleton }", None),
+    ("name @flatten { text @singleton }", {"text": None}),
     ("name @first @flatten { text @singleton }", {"text": "张三"}),
     ("name @first { text }", {"name": [{"text": "张三"}]}),
     ("name @first @singleton { text }", {"name": {"text": "张三"}}),
@@ -146,10 +148,67 @@ async def test_references_that_lead_nowhere(admin: Client) -> None:
     lost["contained"] = [{"resourceType": "Observation", "id": "inside", "status": "final", "code": {"text": "内"}}]
     assert (await admin.put(lost)).status_code == 201
     query = "{ hasMember { display resource%s { ... on Observation { id } } } }"
-    refused = await ask(admin, query % "", "Observation/k4")
-    assert (refused.status_code, refused.json()["errors"][0]["path"]) == (404, ["hasMember", "resource"])
+    half = (await ask(admin, query % "", "Observation/k4")).json()
+    assert [error["path"] for error in half["errors"]] == [["hasMember", 0, "resource"], ["hasMember", 2, "resource"]]
+    assert half["data"]["hasMember"] == [{"resource": None}, {"resource": {"id": "inside"}}, {"display": "口头", "resource": None}]
     found = await data(admin, query % "(optional: true)", "Observation/k4")
     assert found == {"hasMember": [{}, {"resource": {"id": "inside"}}, {"display": "口头"}]}
+
+
+async def test_what_is_asked_twice_is_answered_together(admin: Client) -> None:
+    await stored(admin)
+    query = """{ name { use } ...More name(use: official) @flatten { family } ...More }
+               fragment More on Patient { name { text } id given: name { given } }"""
+    names = [{"use": "official", "text": "张三"}, {"use": "nickname", "text": "小三"}]
+    given = [{"given": ["三"]}, {"given": ["小三", "阿三"]}]
+    assert await data(admin, query, "Patient/zhang") == {"name": names, "id": "zhang", "given": given, "family": ["张"]}
+
+
+async def test_what_fails_is_null_and_the_rest_is_answered(hub: Served, admin: Client) -> None:
+    await stored(admin)
+    query = """query($none: String) {
+               here: Patient(id: "zhang") { id ObservationList(_reference: subject, code: $none, date: "x") { id } }
+               gone: Patient(id: "none") { id }  empty: PatientList(name: $none, _count: 0) { id }  __typename }"""
+    answer = await ask(admin, query)
+    assert answer.status_code == 200
+    assert answer.json()["data"] == {
+        "here": {"id": "zhang", "ObservationList": None},
+        "gone": None,
+        "empty": [],
+        "__typename": "Query",
+    }
+    errors = answer.json()["errors"]
+    assert [(error["path"], error["extensions"]["code"]) for error in errors] == [
+        (["here", "ObservationList"], "invalid"),
+        (["gone"], "not-found"),
+    ]
+    reader = hub.client("reader", "CTY")
+    answer = await ask(reader, "{ PatientList { id } ConditionList { id } }")
+    assert (answer.status_code, answer.json()["data"]["ConditionList"]) == (200, None)
+    assert answer.json()["errors"][0]["extensions"]["code"] == "forbidden"
+
+
+async def test_a_tool_learns_the_schema(hub: Served, admin: Client) -> None:
+    """It asks as GraphiQL does, and makes of the answer a schema that is valid and on which our queries are valid."""
+    answer = await ask(admin, get_introspection_query())
+    assert answer.status_code == 200
+    schema = build_client_schema(answer.json()["data"])
+    assert not validate_schema(schema)
+    queries = (
+        '{ PatientList(name: "x") { id name(use: official) @flatten { text } contact { name { family } } __typename } }',
+        """query($id: ID!) { Patient(id: $id) {
+             ObservationConnection(_reference: "subject") { count offset edges { mode score resource { id } } } } }""",
+        "{ ObservationList { subject { resource(optional: true) { id ... on Patient { birthDate _birthDate { id } } } } } }",
+    )
+    for query in queries:
+        assert not validate_query(schema, parse(query)), query
+        assert (await ask(admin, query, id="none")).status_code in (200, 404)
+    reader = hub.client("reader", "CTY")
+    shown = (await data(reader, "{ __schema { queryType { name } types { name kind } } }"))["__schema"]
+    names = {type["name"] for type in shown["types"]}
+    assert {"Patient", "Observation", "PatientContact", "Resource"} <= names
+    assert not {"Condition", "ConditionConnection", "AuditEvent"} & names
+    assert await data(reader, '{ __type(name: "Condition") { name } }') == {"__type": None}
 
 
 # -- the door
@@ -205,17 +264,19 @@ REFUSED = (
     ("{ PatientList(_reference: patient) { id } }", 400, "invalid"),
     ("{ PatientList { ObservationList { id } } }", 400, "invalid"),
     ("{ PatientList { ...Missing } }", 400, "invalid"),
-    ("{ PatientList { ...Round } } fragment Round on Patient { ...Round }", 400, "too-costly"),
+    ("{ PatientList { ...Round } } fragment Round on Patient { link { other { resource { ...Round } } } }", 400, "invalid"),
+    ("{ PatientList(name: \"nobody\") { nonsense } }", 400, "invalid"),
+    ("{ PatientList { name(colour: \"red\") { text } } }", 400, "invalid"),
+    ("{ PatientList { ... on Nonsense { id } } }", 400, "invalid"),
+    ("{ PatientList { x: id x: gender } }", 400, "invalid"),
+    ("query($n: Int = \"a\") { PatientList(_count: $n) { id } }", 400, "invalid"),
     ("query($id: ID!) { Patient(id: $id) { id } }", 400, "invalid"),
     ("{ Patient(id: $id) { id } }", 400, "invalid"),
     ("{ PatientList @unknown { id } }", 400, "invalid"),
     ("{ PatientList @include(if: \"yes\") { id } }", 400, "invalid"),
-    ("{ PatientList { name(fhirpath: \"((\") { text } } }", 400, "invalid"),
-    ("{ PatientList { name(_count: -1) { text } } }", 400, "invalid"),
-    ("{ PatientList { name(fhirpath: \"text.matches('(a+)+$')\") { text } } }", 400, "invalid"),
     ("query A { PatientList { id } } query B { PatientList { id } }", 400, "invalid"),
     ("{" + "a" * 10 + " " * 5 + "b " * 6_000 + "}", 400, "too-costly"),
-    ("{ __schema { types { name } } }", 400, "invalid"),
+    ("{ __schema { nonsense } }", 400, "invalid"),
     ('{ Patient(id: "none") { id } }', 404, "not-found"),
 )  # fmt: skip
 
@@ -228,7 +289,18 @@ async def test_queries_that_cannot_be_answered(admin: Client) -> None:
         error = answer.json()["errors"][0]
         assert code in (None, error["extensions"]["code"]), query
         assert error["extensions"]["resource"]["resourceType"] == "OperationOutcome"
-        assert "data" not in answer.json()
+        assert not any((answer.json().get("data") or {}).values()), query
+
+
+NOT_FOLLOWED = ('name(fhirpath: "((")', "name(fhirpath: \"text.matches('(a+)+$')\")", "name(_count: -1)", 'name @slice(path: "((")')
+
+
+async def test_a_field_that_cannot_be_followed_is_null(admin: Client) -> None:
+    await stored(admin)
+    for field in NOT_FOLLOWED:
+        answer = (await ask(admin, '{ Patient(id: "zhang") { id %s { text } } }' % field)).json()  # noqa: UP031
+        assert answer["data"]["Patient"] == {"id": "zhang", "name": None}, field
+        assert answer["errors"][0]["extensions"]["code"] == "invalid", field
 
 
 async def test_a_query_nested_without_end_is_stopped(admin: Client) -> None:
@@ -248,6 +320,8 @@ async def test_ways_to_send_a_query(admin: Client) -> None:
     assert (await admin.http.post("/fhir/$graphql", json=body)).json() == {"data": {"Patient": {"id": "zhang"}}}
     plain = await admin.http.post("/fhir/Patient/zhang/$graphql", content="{ id }", headers={"content-type": "application/graphql"})
     assert plain.json() == {"data": {"id": "zhang"}}
+    fhir = {"resourceType": "Parameters", "parameter": [{"name": "query", "valueString": "{ id }"}]}
+    assert (await admin.post(fhir, "/fhir/Patient/zhang/$graphql")).json() == {"data": {"id": "zhang"}}
     query = quote("query($id: ID!) { Patient(id: $id) { id } }")
     variables = quote(json.dumps({"id": "zhang"}))
     assert (await admin.get(f"/fhir/$graphql?query={query}&variables={variables}")).status_code == 200
