@@ -1,10 +1,28 @@
-"""For every test: hypothesis draws the same examples each time, so a red run is a change and never chance."""
+"""For every test: hypothesis draws the same examples each time, so a red run is a change and never chance.
+
+And the order: files with slow tests first, so that no worker is left alone with one of them at the end.
+"""
 
 from __future__ import annotations
 
+import os
+
+import pytest
 from hypothesis import settings
 
 pytest_plugins = ["tests.mongod"]
 
 settings.register_profile("suite", derandomize=True, deadline=None)
 settings.load_profile("suite")
+
+MOST_WORKERS = 4
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: tests wait for servers, processes and disks as well."""
+    return min(len(os.sched_getaffinity(0)) + 1, MOST_WORKERS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

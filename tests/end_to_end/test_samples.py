@@ -18,6 +18,8 @@ from hub.settings import County
 from hub.store.port import Outcome
 from tests.samples import sample_files
 
+pytestmark = pytest.mark.slow
+
 
 class RunningIntake:
     """A hub's intake on free ports in a folder of its own."""

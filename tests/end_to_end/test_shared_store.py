@@ -23,6 +23,8 @@ from connectors.hl7v2_mllp.client import MllpClient
 from demo.process import HubProcess, free_ports
 from tests.hub.ingest.messages import oru
 
+pytestmark = pytest.mark.slow
+
 JSON = {"content-type": "application/fhir+json"}
 FRONTS = 2
 START_SECONDS = 200  # of two hubs at once, on a busy machine

@@ -33,7 +33,10 @@ EXPLAINED = {
     "rng-2": "the reference does not compare quantities",
 }
 
-pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason=f"the R4 examples are not at {EXAMPLES}")
+pytestmark = [
+    pytest.mark.skipif(not EXAMPLES.is_dir(), reason=f"the R4 examples are not at {EXAMPLES}"),
+    pytest.mark.slow,
+]
 
 
 class Case(NamedTuple):

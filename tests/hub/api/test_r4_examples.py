@@ -20,7 +20,7 @@ from hub import fhir_json
 from hub.subscriptions.accept import MASK
 from tests.hub.api.county import Served
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300), pytest.mark.slow]
 
 DEFAULT = Path.home() / ".cache/yitong-hub/hl7.fhir.r4.examples-4.0.1/package"
 EXAMPLES = Path(os.environ.get("YITONG_R4_EXAMPLES", DEFAULT))

@@ -30,6 +30,8 @@ from hub.store.port import EVERYTHING
 from hub.store.sqlite import SqliteReader
 from tests.mongod import free_port
 
+pytestmark = pytest.mark.slow
+
 COUNT = 6000
 PATIENCE = 90.0
 

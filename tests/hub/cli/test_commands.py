@@ -17,6 +17,8 @@ import pytest
 from connectors.hl7v2_mllp.client import MllpClient
 from demo.process import HubProcess, free_ports
 
+pytestmark = pytest.mark.slow
+
 
 def yitong(*arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "hub", *arguments], capture_output=True, text=True, timeout=timeout, check=False)

@@ -9,6 +9,8 @@ import pytest
 from tests.hub.store.crashes import Tally, kills, power_cuts
 from tests.hub.store.power import Delete, Disk, File, Truncate, Write, torn
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_power_cut_loses_nothing_acknowledged_and_leaves_no_half(seed):

@@ -12,7 +12,7 @@ from tests.hub.api.county import observation, patient
 from tests.hub.subscriptions.receiver import subscription
 from tests.hub.subscriptions.served import client, put, serve, token
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 PATHS = ("/hook", "/other")
 
 
