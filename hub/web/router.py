@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, FastAPI, Form, Request, Response
@@ -24,7 +24,6 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from hub.errors import Gone, HubError, Invalid, NotAllowed, NotFound, place_of
-from hub.imaging.ecg_svg import Layout, ecg_svg
 from hub.imaging.frames import key_image
 from hub.recognition.facts import recognition_of
 from hub.recognition.model import Answer
@@ -42,8 +41,9 @@ from hub.security.audit import REFUSED
 from hub.web import session as sessions
 from hub.web.session import Session
 from hub.web.view import STATIC, View
-from mappers.ecg.dicom_waveform import ecg_from_dicom
-from mappers.ecg.model import EcgError
+
+if TYPE_CHECKING:
+    from hub.imaging.ecg_svg import Layout
 
 log = logging.getLogger(__name__)
 
@@ -296,15 +296,20 @@ async def image(request: Request, id: str, sha: str) -> Response:
 async def ecg(request: Request, id: str, sha: str, layout: str = "") -> Response:
     """All twelve leads and a rhythm strip on millimetre paper; `layout=strip` is the rhythm strip alone."""
     content = await _stored_object(request, id, sha, ecg=True)
-    try:
-        drawing = await asyncio.to_thread(_tracing, content, "strip" if layout == "strip" else "3x4+1")
-    except EcgError:
-        raise NotFound("this recording cannot be drawn") from None
+    drawing = await asyncio.to_thread(_tracing, content, "strip" if layout == "strip" else "3x4+1")
     return Response(drawing, media_type="image/svg+xml", headers={"cache-control": "private, max-age=600"})
 
 
 def _tracing(content: bytes, layout: Layout) -> str:
-    return ecg_svg(ecg_from_dicom(content), layout=layout)
+    """What it takes to draw is loaded with the first recording: it would be a fourth of what the hub loads to start."""
+    from hub.imaging.ecg_svg import ecg_svg
+    from mappers.ecg.dicom_waveform import ecg_from_dicom
+    from mappers.ecg.model import EcgError
+
+    try:
+        return ecg_svg(ecg_from_dicom(content), layout=layout)
+    except EcgError:
+        raise NotFound("this recording cannot be drawn") from None
 
 
 async def _stored_object(request: Request, id: str, sha: str, *, ecg: bool) -> bytes:
