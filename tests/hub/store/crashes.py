@@ -85,7 +85,8 @@ def _life(
     def at_operation(number: int) -> None:
         operations[0] = number
         if number in moments:
-            found.append(_Moment({cut: disk.image(cut, dice) for cut in CUTS}, set(acknowledged)))
+            chance = random.Random(number)  # of its own, so that the store lives the same life whether or not it is looked at
+            found.append(_Moment({cut: disk.image(cut, chance) for cut in CUTS}, set(acknowledged)))
 
     disk = make(folder, at_operation)
     vfs = PowerCut(disk)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from hub.search.query import SearchQuery
-from hub.store.port import EVERYTHING, Key, Outcome, Transaction
+from hub.store.port import EVERYTHING, Addition, Key, Outcome, Transaction
 from hub.store.sqlite import SqliteStore
 from tests.contracts.resources import every_id, observation, patient, token
 
@@ -24,10 +24,18 @@ def fails(number: int) -> bool:
     return number % FAILING == FAILING - 1
 
 
+def _added(number: int) -> Key:
+    return Key(("Basic", "Flag")[number % 2], f"a{number}")
+
+
 def transaction(number: int) -> Callable[[Transaction], int]:
-    """Two creates, one of them deleted again by a later one; an update that all share; an outcome; a small value."""
+    """Two creates, one of them deleted again by a later one; an update that all share; an addition, an outcome, a small value.
+
+    The addition of every other one is of the type that is written next, so it does not wait for the commit.
+    """
 
     def work(t: Transaction) -> int:
+        t.add([Addition({"resourceType": _added(number).type, "code": {"text": "added"}}, _added(number).id)])
         t.save(patient(number, name=[{"text": "王小明" * (number % 9)}]), id=f"p{number}", facility="CTY")
         t.save(observation(CODE, subject=f"p{number}"), id=f"o{number}", facility="CTY")
         earlier = number - FAILING
@@ -47,6 +55,7 @@ def broken(store: SqliteStore, acknowledged: Collection[int], order: Sequence[in
     """Which promises do not hold. `order`: that in which the transactions were committed, where one is known."""
     items = {int(key) for key, _ in store.items(SHELF, limit=100_000)}
     found: dict[str, Any] = {
+        "additions": {int(version.id[1:]) for version in store.read_many(map(_added, range(max(items, default=0) + 1000)))},
         "observations": {int(id[1:]) for id in every_id(store, SearchQuery("Observation", (token("code", CODE),), count=1000))},
         "outcomes": {outcome.seq - 1 for outcome in store.outcomes(limit=100_000)},
         "patients": {number for number in items if store.history(Key("Patient", f"p{number}"), count=1)},
