@@ -5,7 +5,7 @@
 invariants.json: each constraint once, with the types and elements it is stated on. bindings.json: element → the value set that it
 must take its code from. codes.json: such a value set → code system → codes; one that cannot be listed (MIME types, UCUM) is left
 out. targets.json: element → the types that its references may point to.
-profiles.json: the profiles of resources that the specification itself publishes, by address.
+profiles.json, extensions.json: the profiles of resources and the extensions that the specification itself publishes, by address.
 """
 
 from __future__ import annotations
@@ -160,29 +160,35 @@ def below(code: str, parents: dict[str, set[str]]) -> set[str]:
 
 KEPT = ("id", "path", "sliceName", "min", "max", "slicing", "binding", "constraint", "type")
 SHORT: dict[str, tuple[str, ...]] = {
-    "slicing": ("discriminator", "rules"),
+    "slicing": ("discriminator", "ordered", "rules"),
     "binding": ("strength", "valueSet"),
     "constraint": ("key", "severity", "human", "expression"),
     "type": ("code", "profile", "targetProfile"),
 }
 
 
-def profiles(published: list[Definition]) -> dict[str, Definition]:
-    """Address → what HL7's own profiles of resources demand beyond their types: vital signs and the like."""
+def profiles(published: list[Definition], *, of_extensions: bool) -> dict[str, Definition]:
+    """Address → what HL7's own profiles demand beyond their types: of resources (vital signs and the like), or of extensions."""
     return {
-        structure["url"]: {
-            "url": structure["url"],
-            "type": structure["type"],
-            "baseDefinition": structure["baseDefinition"],
-            "differential": {"element": [shortened(element) for element in structure["differential"]["element"]]},
-        }
+        structure["url"]: short(structure)
         for structure in published
-        if structure["kind"] == "resource" and structure.get("derivation") == "constraint" and structure["url"].startswith(BASE)
+        if structure.get("derivation") == "constraint"
+        and structure["url"].startswith(BASE)
+        and (structure["type"] == "Extension" if of_extensions else structure["kind"] == "resource")
     }
+
+
+def short(structure: Definition) -> Definition:
+    kept = only(("url", "type", "baseDefinition"), structure)
+    if places := [only(("type", "expression"), place) for place in structure.get("context", ())]:
+        kept["context"] = places
+    return {**kept, "differential": {"element": [shortened(element) for element in structure["differential"]["element"]]}}
 
 
 def shortened(element: Definition) -> Definition:
     kept = {name: value for name, value in element.items() if name in KEPT or name.startswith(("fixed", "pattern", "minV", "maxV"))}
+    if kept.get("binding", {}).get("strength") not in ("required", "extensible"):
+        kept.pop("binding", None)
     for name, wanted in SHORT.items():
         if isinstance(kept.get(name), list):
             kept[name] = [only(wanted, found) for found in kept[name]]
@@ -206,7 +212,8 @@ def derive(package: Path) -> dict[str, str]:
         "bindings.json": lines(members(bound), "{}"),
         "codes.json": lines(members(codes), "{}"),
         "targets.json": lines(members(targets(published)), "{}"),
-        "profiles.json": lines(members(profiles(published)), "{}"),
+        "profiles.json": lines(members(profiles(published, of_extensions=False)), "{}"),
+        "extensions.json": lines(members(profiles(published, of_extensions=True)), "{}"),
     }
 
 

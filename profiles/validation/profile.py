@@ -17,6 +17,7 @@ from profiles.fhirpath.outside import compile_outside
 from profiles.fhirpath.types import by_element
 from profiles.fhirpath.values import TooMuch, compared, same
 from profiles.validation.bindings import Codes, binding_issue
+from profiles.validation.extensions import extensions_in, stands_right
 from profiles.validation.invariants import facts
 from profiles.validation.issues import Place, Severity, ValidationIssue, words
 from profiles.validation.outline import CORE, Find, Json, NotUsable, Outline, outline_of
@@ -47,16 +48,18 @@ class ProfileCheck:
         self._outlines: dict[str, tuple[str, Outline] | str] = {}
         self._issues: list[ValidationIssue] = []
         self._env = Env(None, None)
+        self._whole: Json = {}
         self._profile = ""
         self._depth = 0
         self._left = 0
 
     def issues(self, resource: Json, also: Sequence[str] = ()) -> list[ValidationIssue]:
         """The resource's structure is right already. `also`: profiles that the caller names, so that each must be known."""
-        self._issues, self._left = [], MAX_STEPS
+        self._issues, self._left, self._whole = [], MAX_STEPS, resource
         kind = str(resource["resourceType"])
         try:
             self._resource(resource, kind, also)
+            self._extensions(resource, kind)
         except TooMuch:
             self._say(kind, "the profile takes too many steps to check", kind=Kind.TOO_COSTLY)
         return self._issues
@@ -66,10 +69,9 @@ class ProfileCheck:
         kind, stated = str(resource["resourceType"]), resource.get("meta", {}).get("profile", ())
         for canonical in list(dict.fromkeys(map(str, (*also, *stated))))[:MAX_PROFILES]:
             self._against(canonical, resource, kind, place, "error" if canonical in also else self._unknown)
-        if resource["resourceType"] == "Bundle":
-            for number, entry in enumerate(resource.get("entry", ())):
-                if "profile" in (entry.get("resource", {}).get("meta") or ()):
-                    self._resource(entry["resource"], ((place, "entry", number), "resource", -1))
+        for at, inner in inside(resource, place):
+            if "profile" in (inner.get("meta") or ()):
+                self._resource(inner, at)
 
     def _against(self, canonical: str, value: Any, kind: str, place: Place | str, unknown: Severity) -> None:
         if canonical == CORE + kind or self._depth >= MAX_DEPTH:
@@ -99,6 +101,21 @@ class ProfileCheck:
             except NotUsable as error:
                 self._outlines[canonical] = f"the profile is not checked: {error}"
         return self._outlines[canonical]
+
+    def _extensions(self, resource: Json, place: str) -> None:
+        """Those with an address of their own; a relative one is a part of what it stands in, and checked with it."""
+        for found in extensions_in(resource, place):
+            self._spend(1)
+            if ":" not in found.url:
+                continue
+            definition = self._find(found.url)
+            if definition is None:
+                severity: Severity = "warning" if found.modifies else "information"
+                self._say(found.place, "the extension is not known here and was not checked", severity, found.url)
+                continue
+            if not stands_right(definition, found):
+                self._say(found.place, "the extension does not belong on this element", "warning", found.url)
+            self._against(found.url, found.value, "Extension", found.place, "information")
 
     # -- elements
 
@@ -181,23 +198,33 @@ class ProfileCheck:
     # -- slices
 
     def _slices(self, outline: Outline, present: list[Present], place: Place) -> None:
-        taken: set[int] = set()
-        for slice in outline.slices.values():
+        taken: dict[int, int] = {}
+        for order, slice in enumerate(outline.slices.values()):
+            self._spend(len(present))
             try:
-                matches = self._by_name(slice) or matcher(outline, slice)
+                matches = self._by_name(slice) or matcher(outline, slice, self)
+                mine = [n for n, each in enumerate(present) if n not in taken and matches(Sliced(each.type, each.value))]
             except NotChecked as reason:
                 self._say(place, f"slice {slice.slice} is not checked: it is told {reason}", "information")
                 return
-            self._spend(len(present))
-            mine = [n for n, each in enumerate(present) if n not in taken and matches(Sliced(each.type, each.value))]
-            taken.update(mine)
+            taken |= dict.fromkeys(mine, order)
             self._count(slice, len(mine), place)
             for number in mine:
                 self._value(slice, present[number], present[number].place)
-        if (outline.slicing or {}).get("rules") == "closed":
-            for number, each in enumerate(present):
-                if number not in taken:
-                    self._say(each.place, "the value belongs to no slice, and no others are allowed")
+        self._others(outline.slicing or {}, present, taken)
+
+    def _others(self, slicing: Json, present: list[Present], taken: dict[int, int]) -> None:
+        """https://hl7.org/fhir/R4/elementdefinition.html#ElementDefinition.slicing.rules"""
+        last = max(taken, default=-1)
+        for number, each in enumerate(present):
+            if number not in taken and slicing.get("rules") == "closed":
+                self._say(each.place, "the value belongs to no slice, and no others are allowed")
+            elif number not in taken and slicing.get("rules") == "openAtEnd" and number < last:
+                self._say(each.place, "the value belongs to no slice, and others are allowed at the end only")
+        if slicing.get("ordered"):
+            stated = [taken[number] for number in sorted(taken)]
+            if stated != sorted(stated):
+                self._say((*present[0].place[:2], -1), "the values do not stand in the order of the slices")
 
     def _by_name(self, slice: Outline) -> Callable[[Sliced], bool] | None:
         """value[x]:valueQuantity is told by its type. https://hl7.org/fhir/R4/profiling.html#slicing"""
@@ -206,6 +233,51 @@ class ProfileCheck:
         types = frozenset(slice.types) or {slice.slice.removeprefix(slice.name.removesuffix("[x]"))}
         return lambda value: value.type in types
 
+    # -- what a discriminator asks for beside the value
+
+    def outlined(self, canonical: str) -> tuple[str, Outline]:
+        kind = canonical.removeprefix(CORE)
+        found = (kind, Outline()) if kind in resource_type_names() else self._outline(canonical)
+        if isinstance(found, str):
+            raise NotChecked("by a profile that is not known here")
+        return found
+
+    def conforms(self, canonical: str, sliced: Sliced) -> bool:
+        """Asked aside: what is wrong with it is said once it is known to be meant."""
+        self.outlined(canonical)
+        if self._depth >= MAX_DEPTH:
+            raise NotChecked("by profiles within profiles without end")
+        told, self._issues = self._issues, []
+        self._against(canonical, sliced.value, sliced.type, sliced.type, "error")
+        broken, self._issues = any(issue.severity == "error" for issue in self._issues), told
+        return not broken
+
+    def referred(self, reference: Json) -> Json:
+        found = self._near(str(reference.get("reference", "")))
+        if found is None:
+            raise NotChecked("by what is referred to and not at hand")
+        return found
+
+    def type_referred(self, reference: Json) -> str:
+        stated = str(reference.get("reference", ""))
+        if (found := self._near(stated)) is not None:
+            return str(found.get("resourceType", ""))
+        kind = stated.partition("/_history/")[0].rpartition("/")[0].rpartition("/")[2] or str(reference.get("type", ""))
+        if kind not in resource_type_names():
+            raise NotChecked("by the type of a reference that does not state it")
+        return kind
+
+    def _near(self, reference: str) -> Json | None:
+        """Contained, or in the Bundle that is checked."""
+        if reference.startswith("#"):
+            return next((each for each in self._env.root.get("contained", ()) if each.get("id") == reference[1:]), None)
+        for entry in self._whole.get("entry", ()) if self._whole["resourceType"] == "Bundle" else ():
+            self._spend(1)
+            resource = entry.get("resource", {})
+            if reference and reference in (entry.get("fullUrl"), f"{resource.get('resourceType')}/{resource.get('id')}"):
+                return dict(resource)
+        return None
+
     # -- issues
 
     def _say(
@@ -213,14 +285,30 @@ class ProfileCheck:
     ) -> None:
         if len(self._issues) < MAX_FOUND:
             profile = profile or self._profile
-            self._issues.append(
-                ValidationIssue(words(place), f"{message} (profile {profile[:200]})", kind, severity, profile or "profile")
-            )
+            said = f"{message} (profile {profile[:200]})"
+            issue = ValidationIssue(words(place), said, kind, severity, profile or "profile")
+            if issue not in self._issues:  # a profile may name what is checked for itself, too
+                self._issues.append(issue)
 
 
 @cache
 def _standard_outline(url: str) -> tuple[str, Outline]:
     return outline_of(standard_profile(url) or {}, standard_profile)
+
+
+def inside(resource: Json, place: Place | str) -> Iterator[tuple[Place, Json]]:
+    """The resources that stand in it: contained, entries of a Bundle, parameters."""
+    for name, below in (("contained", ""), ("entry", "resource"), ("parameter", "resource")):
+        for number, each in enumerate(resource.get(name, ())):
+            found = each.get(below) if below else each
+            if isinstance(found, dict) and "resourceType" in found:
+                at: Place = (place, name, number)
+                yield (at, below, -1) if below else at, found
+
+
+def names_profiles(resource: Json) -> bool:
+    """In its own meta, or in that of a resource in it."""
+    return any("profile" in (each.get("meta") or ()) for each in (resource, *(found for _, found in inside(resource, ""))))
 
 
 UNKNOWN = "the profile is not known here and was not checked"
@@ -236,9 +324,9 @@ def _present(name: str, value: Json, kind: str, place: Place | str) -> Iterator[
         beside = value.get(f"_{member.name}") if member.primitive else None
         if isinstance(found, list):
             for number, each in enumerate(found):
-                yield Present((place, member.name, number), _type(member.type, each), each)
+                yield Present((place, member.name, number), _type(member, each), each)
         elif found is not None:
-            yield Present((place, member.name, -1), _type(member.type, found), found)
+            yield Present((place, member.name, -1), _type(member, found), found)
         elif beside is not None:
             yield Present((place, member.name, -1), member.type, None)
 
@@ -249,8 +337,10 @@ def _is_unnamed(outline: Outline) -> bool:
     return not unnamed.isdisjoint(outline.types) or any(code.startswith("http:") for code in outline.types)
 
 
-def _type(kind: str, value: Any) -> str:
-    return str(value.get("resourceType", kind)) if kind == "Resource" and isinstance(value, dict) else kind
+def _type(member: structures.Member, value: Any) -> str:
+    if member.type == "Resource" and isinstance(value, dict):
+        return str(value.get("resourceType", "Resource"))
+    return "uri" if member.name == "url" and member.attribute else member.type  # a string to FHIRPath
 
 
 def _equal(value: Any, fixed: Any) -> bool:

@@ -5,7 +5,8 @@ From the facts that profiles/r4 derives of the StructureDefinitions. https://hl7
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -25,7 +26,7 @@ class Element:
     type: str
     many: bool
     valid: Callable[[Any], bool] | None  # of a primitive type
-    codes: frozenset[str] | None  # that a required binding allows
+    codes: Container[str] | None  # that a required binding allows
     concept: Codes | None  # the same, of a CodeableConcept
     targets: frozenset[str] | None  # types that a Reference may point to
     rules: tuple[Invariant, ...]  # stated on this element, beside those of its type
@@ -71,10 +72,27 @@ def codes_of(value_set: str) -> Codes | None:
     return None if found is None else {system: frozenset(codes) for system, codes in found.items()}
 
 
+class Shaped:
+    """A value set that nobody can list, by what each of its codes looks like."""
+
+    def __init__(self, pattern: str) -> None:
+        self._fits = re.compile(pattern, re.ASCII).fullmatch
+
+    def __contains__(self, code: object) -> bool:
+        return isinstance(code, str) and self._fits(code) is not None
+
+
+SHAPES = {
+    "http://hl7.org/fhir/ValueSet/mimetypes": Shaped(r"json|xml|ttl|(\*|[\w!#$&^.+-]+)/(\*|[\w!#$&^.+-]+)(\s*;.*)?"),
+    "http://hl7.org/fhir/ValueSet/currencies": Shaped("[A-Z]{3}"),
+}
+"""https://www.rfc-editor.org/rfc/rfc6838#section-4.2, and FHIR's own short names; ISO 4217"""
+
+
 @cache
-def _any_system(value_set: str) -> frozenset[str] | None:
+def _any_system(value_set: str) -> Container[str] | None:
     found = codes_of(value_set)
-    return None if found is None else frozenset(code for codes in found.values() for code in codes)
+    return SHAPES.get(value_set) if found is None else frozenset(code for codes in found.values() for code in codes)
 
 
 @cache

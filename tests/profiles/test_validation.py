@@ -40,6 +40,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (patient("p1", maritalStatus={"text": " "}), "Patient.maritalStatus.text"),
     (patient("p1", photo=[{"contentType": "image/png", "data": ""}]), "Patient.photo[0].data"),
     (patient("p1", photo=[{"contentType": "image/png", "data": "A==="}]), "Patient.photo[0].data"),
+    (patient("p1", photo=[{"contentType": "PDF", "title": "x"}]), "Patient.photo[0].contentType"),
+    (
+        {"resourceType": "Invoice", "status": "draft", "totalNet": {"value": 1, "currency": "yuan"}},
+        "Invoice.totalNet.currency",
+    ),
     (patient("p1", name=[{"id": "a b", "text": "x"}]), "Patient.name[0].id"),
     (patient("p1", extension=[{"url": "a b", "valueString": "x"}]), "Patient.extension[0].url"),
     (patient("p1", fhir_comments=["x"]), "Patient"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hub.settings import County, Validation
-from tests.hub.api.county import COUNTY, Client, Served, observation, patient, served
+from tests.hub.api.county import COUNTY, Client, Served, bundle, entry, observation, patient, served
 
 pytestmark = pytest.mark.anyio
 
@@ -125,6 +125,18 @@ async def test_the_profiles_of_the_specification_are_known(admin: Client) -> Non
     assert any("Observation.category" in error for error in errors(refused.json()["issue"]))
 
 
+async def test_extensions_that_are_known_are_checked_and_others_are_named(admin: Client) -> None:
+    published = {"url": f"{CORE}/patient-birthPlace", "valueString": "秘"}
+    unknown = {"url": "http://nobody/knows", "valueString": "秘"}
+    issues = await told(admin, patient("p1", extension=[unknown, published]), "/fhir/Patient/$validate")
+    assert [(issue["severity"], issue["expression"][0]) for issue in issues] == [
+        ("error", "Patient.extension[1].valueString"),
+        ("warning", "Patient"),
+        ("information", "Patient.extension[0]"),
+    ]
+    assert "秘" not in str(issues)
+
+
 async def test_an_unknown_profile_is_told_and_stored(admin: Client) -> None:
     stored = await admin.put(patient("p1", meta={"profile": ["http://nobody/knows"]}), prefer="return=OperationOutcome")
     assert stored.status_code == 201
@@ -197,9 +209,39 @@ async def test_where_the_county_asks_for_reports_a_broken_rule_is_stored_and_tol
         assert stored.headers["x-validation-issues"] == "1"
         assert "obs-6" in stored.json()["issue"][1]["diagnostics"]
         assert (await admin.put(observation("o2", "p1", component={}))).status_code == 400  # no level lets a wrong structure in
-        bundle = {"resourceType": "Bundle", "type": "transaction"}
-        bundle["entry"] = [{"resource": observation("o3", "p1", **TOGETHER), "request": {"method": "PUT", "url": "Observation/o3"}}]
-        assert (await admin.post(bundle, "/fhir")).status_code == 422  # transactions are strict all the same
+        sent = bundle("transaction", entry("PUT", "Observation/o3", observation("o3", "p1", **TOGETHER)))
+        assert (await admin.post(sent, "/fhir")).status_code == 422  # transactions are strict all the same
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+async def test_bundles_tell_of_each_entry_what_it_was_let_through_with(tmp_path: Path, store: str, kind: str) -> None:
+    levels = {"validation": Validation(api="report", transaction="report").model_dump(by_alias=True)}
+    county = County.model_validate({**COUNTY.model_dump(by_alias=True), **levels})
+    async with served(tmp_path / "data", county, store) as hub:
+        admin = hub.client("admin")
+        await admin.put(observation("o3", "p1", **TOGETHER))
+        parts = {"type": "replace", "path": "Observation.status", "value": "amended"}
+        change = parameters(operation="")
+        change["parameter"][0] = {"name": "operation", "part": [{"name": n, "valueString": v} for n, v in parts.items()]}
+        sent = bundle(
+            kind,
+            entry("PUT", "Observation/o1", observation("o1", "p1", **TOGETHER)),
+            entry("PUT", "Observation/o2", observation("o2", "p1")),
+            entry("PATCH", "Observation/o3", change),
+        )
+        for preference, told, shown in (
+            ("", [1, 0, 1], False),
+            ("return=representation", [1, 0, 1], True),
+            ("return=minimal", [0, 0, 0], False),
+            ("return=OperationOutcome", [2, 1, 2], False),
+        ):
+            answer = await admin.post(sent, "/fhir", **({"prefer": preference} if preference else {}))
+            assert (answer.status_code, answer.headers["x-validation-issues"]) == (200, "2"), answer.text
+            made = answer.json()["entry"]
+            issues = [each["response"].get("outcome", {}).get("issue", []) for each in made]
+            assert [len(each) for each in issues] == told, preference
+            assert ["resource" in each for each in made] == [shown] * 3
+            assert all("obs-6" in issues[number][-1]["diagnostics"] for number in (0, 2) if issues[number])
 
 
 @pytest.mark.parametrize("expression", ["matches('(a+)+$')", "name.all($this.descendants().descendants().exists())"])
