@@ -14,7 +14,7 @@ from hub.conformance import definitions_for, known_codes
 from hub.errors import HubError, Kind
 from hub.settings import Level
 from profiles.validation import MAX_ISSUES, ValidationIssue, refusing, validate
-from profiles.validation.profile import ProfileCheck
+from profiles.validation.profile import ProfileCheck, names_profiles
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hub.api.call import Call
 
 HEADER = "x-validation-issues"
+SEVERITIES = ("error", "warning", "information")
 
 
 class NotValid(HubError):
@@ -63,25 +64,16 @@ def conforming(call: Call, resource: dict[str, Any], level: Level) -> dict[str, 
 def all_issues(
     call: Call, resource: dict[str, Any], *, warnings: bool = False, profiles: Sequence[str] = ()
 ) -> list[ValidationIssue]:
-    """The definitions' first; profiles are asked once the structure is right."""
+    """Errors first; profiles are asked once the structure is right. `warnings`: advice, and every extension that is known."""
     issues = list(validate(resource, warnings=warnings))
-    if any(issue.structural for issue in issues) or not (profiles or names_profiles(resource)):
+    if any(issue.structural for issue in issues) or not (warnings or profiles or names_profiles(resource)):
         return issues
     check = ProfileCheck(
         definitions_for(call.hub.door.reads(call.access)),
         codes=known_codes(call.hub),
         unknown=call.hub.county.validation.unknown_profiles,
     )
-    return (issues + check.issues(resource, profiles))[:MAX_ISSUES]
-
-
-def names_profiles(resource: dict[str, Any]) -> bool:
-    """In its own meta or, of a Bundle, in that of an entry."""
-    if "profile" in (resource.get("meta") or ()):
-        return True
-    return resource.get("resourceType") == "Bundle" and any(
-        "profile" in (entry.get("resource", {}).get("meta") or ()) for entry in resource.get("entry", ())
-    )
+    return sorted(issues + check.issues(resource, profiles), key=lambda issue: SEVERITIES.index(issue.severity))[:MAX_ISSUES]
 
 
 # -- what was let through
