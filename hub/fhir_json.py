@@ -52,6 +52,7 @@ def _spelled(value: Any) -> msgspec.Raw:
 
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_spelled)
+_sorted = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
 
 class BadJson(HubError):
@@ -105,17 +106,23 @@ def _check_depth(value: Any) -> None:
 
 
 def parse(text: bytes) -> dict[str, Any]:
-    """A JSON object from outside, with Decimal for every number that has a fraction or an exponent.
+    """A JSON object from outside. Raise BadJson."""
+    value = parse_any(text)
+    if not isinstance(value, dict):
+        raise BadJson("a FHIR resource is a JSON object")
+    return value
 
-    Raise BadJson: not UTF-8, not an object, duplicate members, NaN, too deep, too long.
+
+def parse_any(text: bytes) -> Any:
+    """A JSON value from outside, with Decimal for every number that has a fraction or an exponent.
+
+    Raise BadJson: not UTF-8, duplicate members, NaN, too deep, too long.
     """
     if len(text) > MAX_BYTES:
         raise BadJson(f"more than {MAX_BYTES} bytes", kind=Kind.TOO_LONG)
     value = _plain(text)
     if value is None:
         value = _looked_at(text)
-    if not isinstance(value, dict):
-        raise BadJson("a FHIR resource is a JSON object")
     _check_depth(value)
     return value
 
@@ -163,3 +170,8 @@ def load(text: bytes | str) -> dict[str, Any]:
 
 def dump(value: Any) -> bytes:
     return _encoder.encode(value)
+
+
+def same_content(one: bytes, other: bytes) -> bool:
+    """Of two texts that we wrote: the order of members says nothing, the spelling of a number does."""
+    return one == other or (len(one) == len(other) and _sorted.encode(load(one)) == _sorted.encode(load(other)))

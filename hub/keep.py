@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from hub import fhir_json
 from hub.identity import link_patient
 from hub.reindexing import keep_parameter
 from hub.security.policy import PROVING_TYPES, is_golden, relations
 from hub.settings import Policy
-from hub.store.port import Key, Prepared, Saved, Transaction
+from hub.store.port import Key, Prepared, Saved, Transaction, Writing
 from hub.subscriptions.watch import Awaited, awaited, watched_in
 from hub.terminology.changes import note_change
 
@@ -28,7 +28,7 @@ def keep(
     facility: str,
     now: int,
     policy: Policy,
-    method: Literal["POST", "PUT"] = "PUT",
+    method: Writing = "PUT",
     if_match: int | None = None,
 ) -> Saved:
     """Save `resource`, owned by `facility` (tagged in meta), at `now` (UTC ms)."""

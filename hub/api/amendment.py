@@ -13,20 +13,31 @@ from typing import Any
 
 from hub import fhir_json
 from hub.api import patch_fhirpath, patch_json
+from hub.api.negotiation import JSON_PATCH, media_type
 from hub.api.patch_json import CannotPatch
 from hub.errors import HubError, Invalid
 from hub.store.port import Version
+from profiles.validation import ValidationIssue
 
 Resource = dict[str, Any]
-Check = Callable[[Resource], Resource]
+Patch = Resource | list[Any]
+"""Parameters of a FHIRPath Patch, or the operations of a JSON Patch."""
+Check = Callable[[Resource], list[ValidationIssue]]
+Settle = Callable[[Resource], Resource]
 
 
 class Amendment:
-    def __init__(self, change: Callable[[Resource], Any], check: Check) -> None:
-        """`change` may alter the resource that it is given, and nothing else; `check` raises NotValid for what came of it."""
+    def __init__(self, change: Callable[[Resource], Any], check: Check, settle: Settle) -> None:
+        """`change` may alter the resource that it is given, and nothing else.
+
+        What came of it is settled, as what a create or an update brings is: its references; then checked, which raises NotValid.
+        """
         self._change = change
         self._check = check
-        self._made: dict[tuple[str, str, int], Resource | HubError] = {}
+        self._settle = settle
+        self._made: dict[tuple[str, str, int], tuple[Resource, list[ValidationIssue]] | HubError] = {}
+        self.issues: list[ValidationIssue] = []
+        """With which the resource that was asked for last is let through."""
 
     def of(self, version: Version) -> Resource:
         """The resource that the patch makes of this version. Raise CannotPatch, NotValid."""
@@ -39,41 +50,47 @@ class Amendment:
         made = self._made[name]
         if isinstance(made, HubError):
             raise made
-        return made
+        resource, self.issues = made
+        return resource
 
-    def _patched(self, version: Version) -> Resource:
+    def _patched(self, version: Version) -> tuple[Resource, list[ValidationIssue]]:
         changed = self._change(fhir_json.parse(version.body))
         if not isinstance(changed, dict):
             raise CannotPatch("the patch leaves no resource")
         if changed.get("resourceType") != version.type or changed.get("id") != version.id:
             raise CannotPatch("a patch changes neither the type nor the id of a resource")
-        return self._check(fhir_json.parse(fhir_json.dump(changed)))  # what may not come in from outside may not come of a patch
+        resource = self._settle(
+            fhir_json.parse(fhir_json.dump(changed))
+        )  # what may not come in from outside may not come of a patch
+        return resource, self._check(resource)
 
 
-def by_json(body: bytes, check: Check) -> Amendment:
-    """Raise Invalid, BadJson: no JSON Patch."""
-    document = fhir_json.parse(b'{"patch":' + body + b"}")  # a patch is an array, and an array is not what FHIR's JSON is
-    if set(document) != {"patch"}:
-        raise Invalid("a JSON Patch is an array of operations")
-    operations = patch_json.operations_of(document["patch"])
-    return Amendment(lambda resource: patch_json.apply(resource, operations), check)
-
-
-def by_fhirpath(parameters: Resource, check: Check) -> Amendment:
-    """Raise Invalid: no FHIRPath Patch."""
-    if parameters.get("resourceType") != "Parameters":
+def by_patch(patch: Patch, check: Check, settle: Settle) -> Amendment:
+    """Raise Invalid for what is neither a JSON Patch nor a FHIRPath Patch."""
+    if isinstance(patch, list):
+        operations = patch_json.operations_of(patch)
+        return Amendment(lambda resource: patch_json.apply(resource, operations), check, settle)
+    if patch.get("resourceType") != "Parameters":
         raise Invalid("a FHIRPath Patch is sent as Parameters", expression=("resourceType",))
-    operations = patch_fhirpath.operations_of(parameters)
-    return Amendment(lambda resource: patch_fhirpath.apply(resource, operations), check)
+    steps = patch_fhirpath.operations_of(patch)
+    return Amendment(lambda resource: patch_fhirpath.apply(resource, steps), check, settle)
 
 
-def of_entry(resource: Resource, check: Check) -> Amendment:
-    """A patch inside a Bundle: Parameters, or a Binary that holds a JSON Patch. https://hl7.org/fhir/R4/http.html#patch"""
+def json_patch(body: bytes) -> list[Any]:
+    """Raise Invalid, BadJson."""
+    operations = fhir_json.parse_any(body)
+    if not isinstance(operations, list):
+        raise Invalid("a JSON Patch is an array of operations")
+    return operations
+
+
+def patch_of(resource: Resource) -> Patch:
+    """Inside a Bundle: Parameters, or a Binary that holds a JSON Patch. https://hl7.org/fhir/R4/http.html#patch"""
     if resource.get("resourceType") != "Binary":
-        return by_fhirpath(resource, check)
-    if resource.get("contentType", "").partition(";")[0].strip() != "application/json-patch+json":
-        raise Invalid("the Binary of a patch is of contentType application/json-patch+json", expression=("Binary.contentType",))
+        return resource
+    if media_type(str(resource.get("contentType", ""))) != JSON_PATCH:
+        raise Invalid(f"the Binary of a patch is of contentType {JSON_PATCH}", expression=("Binary.contentType",))
     try:
-        return by_json(base64.b64decode(str(resource.get("data", "")), validate=True), check)
+        return json_patch(base64.b64decode(str(resource.get("data", "")), validate=True))
     except binascii.Error:
         raise Invalid("the data are not base64", expression=("Binary.data",)) from None

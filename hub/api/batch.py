@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+from collections.abc import Sequence
 from email.utils import formatdate, parsedate_to_datetime
 from http import HTTPStatus
 from itertools import groupby
@@ -17,15 +18,19 @@ from urllib.parse import quote, unquote
 
 import msgspec
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import Message
 
 from hub import fhir_json
 from hub.api.call import Call
-from hub.api.negotiation import FHIR_JSON, JSON_TYPES, media_type
+from hub.api.negotiation import FHIR_JSON, media_type
 from hub.api.plan import ORDER, WRITES, Step, entries_of, step_of
+from hub.api.responses import entry_outcome
+from hub.api.validity import note, noted
 from hub.clock import instant
-from hub.errors import HubError, Invalid
+from hub.errors import HubError, Invalid, operation_outcome
 from hub.search.dates import interval
+from profiles.validation import ValidationIssue
 
 ASCII = "".join(map(chr, range(0x21, 0x7F)))
 AT_ONCE = 64  # entries that run together
@@ -57,9 +62,11 @@ async def ask(call: Call, step: Step) -> dict[str, Any]:
         headers, body = _headers(call, step), _body(step)
     except HubError as error:
         return failed(error)
-    answer = _Answer()
-    await call.request.app(_scope(call, step, headers), _Sent(body).receive, answer.send)
-    return _entry(call, step, answer)
+    answer, scope = _Answer(), _scope(call, step, headers)
+    await call.request.app(scope, _Sent(body).receive, answer.send)
+    issues = noted(Request(scope))
+    note(call.request, issues)
+    return _entry(call, step, answer, issues)
 
 
 def failed(error: HubError) -> dict[str, Any]:
@@ -87,6 +94,7 @@ def _scope(call: Call, step: Step, headers: list[tuple[bytes, bytes]]) -> dict[s
         "raw_path": quote(path, safe=ASCII).encode(),
         "query_string": query.encode(),
         "headers": headers,
+        "state": {},  # what the interaction notes
     }
 
 
@@ -109,10 +117,6 @@ def _http_date(call: Call, step: Step, text: str) -> str:
         return formatdate(interval(text, call.hub.county.zone)[0] / 1000, usegmt=True)
     except (ValueError, OverflowError, OSError):
         raise step.wrong("ifModifiedSince is an instant", "request.ifModifiedSince") from None
-
-
-def _wants_outcome(call: Call, step: Step) -> bool:
-    return step.method in WRITES and call.prefers("return") == "OperationOutcome"
 
 
 def _is_binary_patch(step: Step) -> bool:
@@ -160,14 +164,28 @@ class _Answer:
 
     @property
     def body(self) -> bytes:
-        """ "" unless it is JSON."""
-        return b"".join(self._chunks) if media_type(self.headers.get("content-type", "")) in JSON_TYPES else b""
+        return b"".join(self._chunks)
+
+    @property
+    def resource(self) -> Any:
+        """What is no FHIR, a GraphQL answer for one, is the content of a Binary."""
+        kind = media_type(self.headers.get("content-type", ""))
+        if kind == FHIR_JSON:
+            return msgspec.Raw(self.body)
+        return {"resourceType": "Binary", "contentType": kind, "data": base64.b64encode(self.body).decode()}
+
+    @property
+    def outcome(self) -> Any:
+        """Of an error."""
+        if media_type(self.headers.get("content-type", "")) == FHIR_JSON:
+            return msgspec.Raw(self.body)
+        return operation_outcome(HTTPStatus(self.status).phrase, code="processing")
 
 
-def _entry(call: Call, step: Step, answer: _Answer) -> dict[str, Any]:
+def _entry(call: Call, step: Step, answer: _Answer, issues: Sequence[ValidationIssue]) -> dict[str, Any]:
     response: dict[str, Any] = {"status": _status(answer.status)}
     entry: dict[str, Any] = {}
-    body, headers = answer.body, answer.headers
+    headers = answer.headers
     if "location" in headers:
         response["location"] = headers["location"]
         if answer.status < 300 and "/_history/" in headers["location"]:
@@ -175,12 +193,28 @@ def _entry(call: Call, step: Step, answer: _Answer) -> dict[str, Any]:
     if "etag" in headers:
         response["etag"] = headers["etag"]
     if "last-modified" in headers:
-        response["lastModified"] = _last_modified(headers, body)
-    if body and (answer.status >= 400 or _wants_outcome(call, step)):
-        response["outcome"] = msgspec.Raw(body)
-    elif body and step.method != "HEAD" and (not _is_plain_write(step) or call.prefers("return") == "representation"):
-        entry["resource"] = msgspec.Raw(body)
+        response["lastModified"] = _last_modified(headers, answer.body)
+    if (outcome := _outcome(call, step, answer, issues)) is not None:
+        response["outcome"] = outcome
+    if answer.body and answer.status < 400 and step.method != "HEAD" and _wants_resource(call, step):
+        entry["resource"] = answer.resource
     return {**entry, "response": response}
+
+
+def _outcome(call: Call, step: Step, answer: _Answer, issues: Sequence[ValidationIssue]) -> Any:
+    if answer.status >= 400:
+        return answer.outcome
+    if _wants_outcome(call, step):
+        return answer.outcome if answer.body else None
+    return entry_outcome(call, "", issues) if issues else None
+
+
+def _wants_outcome(call: Call, step: Step) -> bool:
+    return _is_plain_write(step) and call.prefers("return") == "OperationOutcome"
+
+
+def _wants_resource(call: Call, step: Step) -> bool:
+    return not _is_plain_write(step) or call.prefers("return") == "representation"
 
 
 def _is_plain_write(step: Step) -> bool:

@@ -14,14 +14,13 @@ from typing import Any
 from starlette.responses import Response
 
 from hub import fhir_json
-from hub.api.call import Call
+from hub.api.call import Call, beside
 from hub.api.conditional import unchanged
 from hub.api.negotiation import JSON_TYPES, accepted_types, body_of, media_type
 from hub.api.parameters import no_criteria
 from hub.api.read import version_number
 from hub.api.responses import resource_answer, version_headers, written_answer
 from hub.api.shape import check_whole
-from hub.api.validity import checked, conforming
 from hub.api.write import check_id, check_type, created
 from hub.errors import NotFound
 from hub.store.port import Key, Version
@@ -69,30 +68,33 @@ async def update(call: Call) -> Response:
     resource = await _sent(call, id)
     check_id(resource, id)
     check_whole(resource)
-    saved = await call.hub.door.save(call.access, resource, id=id, if_match=call.if_match, if_none=call.if_none)
+    saved = await call.hub.door.save(call.access, resource, id=id, condition=call.condition)
     return written_answer(call, saved.version, 201 if saved.created else 200)
 
 
 async def _sent(call: Call, id: str = "") -> dict[str, Any]:
     """A Binary from what was sent: FHIR JSON, or bytes of any kind with X-Security-Context saying whose they are."""
     kind = media_type(call.request.headers.get("content-type", ""))
+    body = await body_of(call.request, UPLOAD_BYTES)
+    resource: dict[str, Any] = await beside(len(body), lambda: call.checked(_binary(call, kind, body, id)))
+    check_type(resource, "Binary")
+    if not id:
+        resource.pop("id", None)
+    return resource
+
+
+def _binary(call: Call, kind: str, body: bytes, id: str) -> dict[str, Any]:
+    """As FHIR; JSON that is no FHIR is a document like any other."""
     if kind in JSON_TYPES:
-        body = await body_of(call.request, UPLOAD_BYTES)
-        parsed = fhir_json.parse(body)
-        if parsed.get("resourceType") == "Binary" or kind != "application/json":
-            resource = conforming(call, parsed, call.hub.county.validation.api)
-            check_type(resource, "Binary")
-            if not id:
-                resource.pop("id", None)
-            return resource
-    else:
-        body = await body_of(call.request, UPLOAD_BYTES)
-    resource = {"resourceType": "Binary", **({"id": id} if id else {}), "contentType": kind or UNTYPED}
+        parsed = fhir_json.parse_any(body) if kind == "application/json" else fhir_json.parse(body)
+        if kind != "application/json" or (isinstance(parsed, dict) and parsed.get("resourceType") == "Binary"):
+            return dict(parsed)
+    resource: dict[str, Any] = {"resourceType": "Binary", **({"id": id} if id else {}), "contentType": kind or UNTYPED}
     if context := call.request.headers.get("x-security-context"):
         resource["securityContext"] = {"reference": context}
     if body:
         resource["data"] = base64.b64encode(body).decode()
-    return checked(resource)
+    return resource
 
 
 async def _content(call: Call, resource: dict[str, Any]) -> bytes:

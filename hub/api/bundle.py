@@ -10,7 +10,7 @@ from hub import fhir_json
 from hub.api.batch import batch
 from hub.api.call import Call, beside
 from hub.api.negotiation import BUNDLE_BYTES, body_of, check_json
-from hub.api.responses import json_answer
+from hub.api.responses import json_answer, validation_header
 from hub.api.transaction import transaction
 from hub.errors import Invalid
 
@@ -31,4 +31,4 @@ async def process(call: Call) -> Response:
     answer: dict[str, Any] = {"resourceType": "Bundle", "type": f"{kind}-response"}
     if entries:
         answer["entry"] = entries
-    return json_answer(answer)
+    return json_answer(answer, headers=validation_header(call))

@@ -33,7 +33,7 @@ def warning(outcome: dict[str, Any]) -> dict[str, Any]:
     return {"resource": outcome, "search": {"mode": "outcome"}}
 
 
-_STATUS = {"POST": "201 Created", "PUT": "200 OK", "DELETE": "204 No Content"}
+_STATUS = {"POST": "201 Created", "PUT": "200 OK", "PATCH": "200 OK", "DELETE": "204 No Content"}
 
 
 def past(version: Version, base: str) -> dict[str, Any]:

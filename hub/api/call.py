@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,10 @@ from starlette.requests import Request
 from hub import fhir_json
 from hub.api.negotiation import RESOURCE_BYTES, body_of, check_json
 from hub.api.references import References
-from hub.api.validity import conforming
+from hub.api.validity import Check, note
 from hub.errors import Invalid, NotFound
 from hub.security.access import Access
-from hub.security.writes import ANY_VERSION
+from hub.security.precondition import Precondition, precondition
 from hub.store.port import Key
 from profiles.validation import known_type
 
@@ -68,25 +69,39 @@ class Call:
         return ""
 
     @property
-    def if_match(self) -> int | None:
-        return version_of(self.request.headers.get("if-match"))
-
-    @property
-    def if_none(self) -> bool:
-        return only_where_nothing_is(self.request.headers.get("if-none-match"))
+    def condition(self) -> Precondition:
+        """Of a write to what may be there. Raise Invalid."""
+        headers = self.request.headers
+        check_heeded("PUT", headers)
+        return precondition(headers.get("if-match"), headers.get("if-none-match"))
 
     async def resource(self, limit: int = RESOURCE_BYTES) -> dict[str, Any]:
         """The JSON sent, checked as county.toml says for the API. Raise NotValid."""
         check_json(self.request)
         body = await body_of(self.request, limit)
-        resource: dict[str, Any] = await beside(len(body), lambda: self._conforming(body))
+        resource: dict[str, Any] = await beside(len(body), lambda: self.checked(fhir_json.parse(body)))
         return resource
 
-    def _conforming(self, body: bytes) -> dict[str, Any]:
-        resource = fhir_json.parse(body)
-        if self.base.encode() in body:
-            resource = References(self.base).applied(resource, "")
-        return conforming(self, resource, self.hub.county.validation.api)
+    async def learn(self) -> None:
+        """What SearchParameters say by now: whoever wrote one can use it at once, others within a second."""
+        await asyncio.to_thread(self.hub.searchable.look)
+        self.hub.jobs.wake()
+
+    @property
+    def check(self) -> Check:
+        """Of what comes in one at a time."""
+        return Check(self, self.hub.county.validation.api)
+
+    def settled(self, resource: dict[str, Any]) -> dict[str, Any]:
+        """With references below this server's own address as relative ones: they mean the same."""
+        settled: dict[str, Any] = References(self.base).applied(resource)
+        return settled
+
+    def checked(self, resource: dict[str, Any]) -> dict[str, Any]:
+        """As it is to be stored; what it is let through with is noted. Raise NotValid."""
+        resource = self.settled(resource)
+        note(self.request, self.check(resource))
+        return resource
 
 
 @lru_cache(maxsize=256)
@@ -102,20 +117,14 @@ async def beside(size: int, work: Any) -> Any:
     return work() if size <= LARGE else await asyncio.to_thread(work)
 
 
-def version_of(etag: object) -> int | None:
-    """W/"3" → 3, * → ANY_VERSION. Raise Invalid for what is no version of ours."""
-    if etag is None:
-        return None
-    if isinstance(etag, str) and etag.strip() == "*":
-        return ANY_VERSION
-    match = re.fullmatch(r'\s*(?:W/)?"(\d{1,12})"\s*', etag) if isinstance(etag, str) else None
-    if match is None:
-        raise Invalid('If-Match states a version so: W/"3"; or *: any that is there')
-    return int(match[1])
+OF_A_CREATE = {"if-none-exist": "If-None-Exist", "ifNoneExist": "ifNoneExist"}
+OF_WHAT_IS_THERE = {"if-match": "If-Match", "if-none-match": "If-None-Match", "ifMatch": "ifMatch", "ifNoneMatch": "ifNoneMatch"}
 
 
-def only_where_nothing_is(if_none_match: str | None) -> bool:
-    """If-None-Match: * on a write. Raise Invalid for another value, which says nothing there."""
-    if if_none_match is not None and if_none_match.strip() != "*":
-        raise Invalid("If-None-Match of a write is *: only where nothing is yet")
-    return if_none_match is not None
+def check_heeded(method: str, stated: Mapping[str, str]) -> None:
+    """A condition that a write would not look at is refused: who states it relies on it. Raise Invalid."""
+    unheeded = OF_WHAT_IS_THERE if method == "POST" else OF_A_CREATE
+    for name, said in unheeded.items():
+        if name in stated:
+            of = "a create" if unheeded is OF_A_CREATE else "a write to what is there already"
+            raise Invalid(f"{said} is a condition of {of}, and this is none")

@@ -14,7 +14,10 @@ from hub.api.parameters import criteria
 from hub.api.responses import version_headers, written_answer
 from hub.api.shape import check_whole
 from hub.api.write import check_type, deleted_answer
+from hub.security.precondition import ANY, Versions, versions_of
 from hub.store.port import Version
+
+NONE: Versions = frozenset()
 
 
 async def update(call: Call) -> Response:
@@ -23,14 +26,14 @@ async def update(call: Call) -> Response:
     resource = await call.resource()
     check_type(resource, call.type)
     check_whole(resource)
-    saved = await call.hub.door.update_match(call.access, resource, query, if_match=call.if_match)
+    saved = await call.hub.door.update_match(call.access, resource, query, condition=call.condition)
     return written_answer(call, saved.version, 201 if saved.created else 200)
 
 
 async def delete(call: Call) -> Response:
     """None matches: nothing to do. One: deleted. Several: 412, for the conditionalDelete of our CapabilityStatement is `single`."""
     query = criteria(call, call.type, call.request.url.query)
-    return deleted_answer(call, await call.hub.door.delete_match(call.access, query, if_match=call.if_match))
+    return deleted_answer(call, await call.hub.door.delete_match(call.access, query, condition=call.condition))
 
 
 def unchanged(call: Call, version: Version) -> Response | None:
@@ -41,7 +44,7 @@ def unchanged(call: Call, version: Version) -> Response | None:
 def _known(call: Call, version: Version) -> bool:
     etags = call.request.headers.get("if-none-match")
     if etags is not None:
-        return etags.strip() == "*" or version.etag in (part.strip() for part in etags.split(","))
+        return not (versions_of(etags) or NONE).isdisjoint((ANY, version.version))
     since = call.request.headers.get("if-modified-since")
     if since is None:
         return False

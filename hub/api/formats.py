@@ -36,6 +36,7 @@ from hub.api.negotiation import (
 )
 
 STATED = frozenset({b"accept", b"content-type", b"content-encoding", b"accept-encoding"})
+LISTS = frozenset({b"accept", b"accept-encoding", b"prefer", b"if-match", b"if-none-match"})
 PRESENTATION = "yitong.presentation"
 GZIP_FROM = 2048  # bytes; what fits into a packet or two arrives no sooner for being shorter
 GZIP_LEVEL = 2
@@ -71,6 +72,7 @@ class Formats:
         if scope["type"] != "http" or not (scope["path"].startswith("/fhir/") or scope["path"] == "/fhir"):
             await self._app(scope, receive, send)
             return
+        scope = _folded(scope)
         stated = {name: value for name, value in scope["headers"] if name in STATED}
         if b"content-encoding" in stated:
             scope, receive = _inflated(scope, receive, stated)
@@ -98,6 +100,17 @@ def _restated(scope: Scope, change: dict[bytes, bytes | None]) -> Scope:
     """The request with other headers; None removes one."""
     kept = [(name, value) for name, value in scope["headers"] if name not in change]
     return {**scope, "headers": kept + [(name, value) for name, value in change.items() if value is not None]}
+
+
+def _folded(scope: Scope) -> Scope:
+    """Several lines of one name are one list. https://www.rfc-editor.org/rfc/rfc9110#section-5.3"""
+    lines: dict[bytes, bytes | None] = {}
+    for name, value in scope["headers"]:
+        if name in LISTS:
+            former = lines.get(name)
+            lines[name] = value if former is None else former + b", " + value
+    several = len(lines) != sum(name in LISTS for name, _ in scope["headers"])
+    return _restated(scope, lines) if several else scope
 
 
 # -- what comes in

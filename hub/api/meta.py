@@ -6,7 +6,6 @@ Adding or deleting makes a version, as every change does here: who labelled what
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 from starlette.responses import Response
@@ -15,7 +14,6 @@ from hub import fhir_json
 from hub.api.amendment import Amendment
 from hub.api.call import Call
 from hub.api.responses import json_answer
-from hub.api.validity import conforming
 from hub.api.walk import walk
 from hub.errors import Invalid, Kind
 from hub.search.parameters import registry
@@ -74,9 +72,8 @@ async def delete(call: Call) -> Response:
 
 async def _changed(call: Call, change: Callable[[Meta, Meta], Meta]) -> Response:
     key, meta = call.key, _sent(await call.resource())
-    check = partial(conforming, call, level=call.hub.county.validation.api)
-    amendment = Amendment(lambda resource: {**resource, "meta": change(resource.get("meta", {}), meta)}, check)
-    saved = await call.hub.door.amend(call.access, key, amendment, if_match=call.if_match)
+    amendment = Amendment(lambda resource: {**resource, "meta": change(resource.get("meta", {}), meta)}, call.check, call.settled)
+    saved = await call.hub.door.amend(call.access, key, amendment, condition=call.condition)
     return _answer(fhir_json.load(saved.version.body).get("meta", {}))
 
 

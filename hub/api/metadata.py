@@ -14,7 +14,7 @@ from typing import Any
 
 from hub import fhir_json
 from hub.api.claims import CHANGING, CONDITIONAL, SYSTEM_LEVEL, TYPE_LEVEL, WRITING, Operation, interactions, operations, plain
-from hub.api.negotiation import FHIR_JSON, FHIR_XML
+from hub.api.negotiation import FHIR_JSON, FHIR_XML, JSON_PATCH
 from hub.clock import instant
 from hub.errors import Invalid
 from hub.search.parameters import Registry, SearchParameter
@@ -49,7 +49,7 @@ NORMATIVE = frozenset(
 """https://hl7.org/fhir/R4/versions.html#std-process"""
 
 FORMATS = ("json", "xml", FHIR_JSON, FHIR_XML)
-PATCH_FORMATS = ("application/json-patch+json", FHIR_JSON, FHIR_XML)
+PATCH_FORMATS = (JSON_PATCH, FHIR_JSON, FHIR_XML)
 SECURITY = (
     "Authorization: Bearer with a token of this hub. A facility sees its own records and those of persons it treats; another's "
     "record is answered like one that never was. Every access leaves an AuditEvent."

@@ -14,6 +14,7 @@ from hub.errors import HubError, Kind
 
 FHIR_JSON = "application/fhir+json"
 FHIR_XML = "application/fhir+xml"
+JSON_PATCH = "application/json-patch+json"
 CONTENT_TYPE = "application/fhir+json; charset=utf-8"
 XML_CONTENT_TYPE = "application/fhir+xml; charset=utf-8"
 JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json", "application/json+fhir"})

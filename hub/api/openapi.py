@@ -12,7 +12,7 @@ from typing import Any
 
 from hub.api.claims import ALL, CONDITIONAL, INTERACTIONS, OTHER_WAYS, operation_of, plain
 from hub.api.metadata import FORMATS, OF_ANY_TYPE
-from hub.api.negotiation import FHIR_JSON, FHIR_XML
+from hub.api.negotiation import FHIR_JSON, FHIR_XML, JSON_PATCH
 from hub.search.parameters import Registry
 from profiles.structures import compartments
 from profiles.validation import resource_types
@@ -54,7 +54,6 @@ KINDS = {
 TEXT = {"type": "string"}
 PARAMETERS_OF_HISTORY = ("_count", "_since", "_at")
 FORM = "application/x-www-form-urlencoded"
-JSON_PATCH = "application/json-patch+json"
 
 
 def openapi(addresses: Iterable[tuple[str, str]], known: Registry, base: str) -> Json:

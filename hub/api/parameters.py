@@ -40,9 +40,15 @@ def refuse_criteria(method: str, pairs: Pairs) -> None:
             raise Invalid(f"this write takes no parameter {name[:64]!r}; criteria stand in {where}", expression=(name[:64],))
 
 
+def plain_criteria(kind: str, stated: str, base: str) -> str:
+    """Of If-None-Exist: the part after `?`. Some clients, HAPI's for one, state the address before it as well."""
+    address, _, query = stated.partition("?")
+    return query if address in ("", kind, f"/{kind}", f"{base}/{kind}") else stated
+
+
 def criteria(call: Call, kind: str, query: str) -> SearchQuery:
     """Criteria of a conditional interaction: at least one, and never read leniently."""
-    pairs = [(name, value) for name, value in pairs_of(query.removeprefix("?")) if name not in OF_THE_ANSWER]
+    pairs = [(name, value) for name, value in pairs_of(plain_criteria(kind, query, call.base)) if name not in OF_THE_ANSWER]
     search = parse_search(kind, pairs, now=call.hub.clock(), zone=call.hub.county.zone, base=call.base)
     if not search.query.criteria:
         raise Invalid("a conditional interaction needs search criteria")

@@ -141,14 +141,14 @@ def _insert(resource: dict[str, Json], operation: Operation) -> None:
 def _put(operation: Operation, owner: dict[str, Json], member: Member, at: int | None) -> None:
     """A new value: alone (`at` None) or at its place in a list."""
     content, companion = _built(operation, member)
+    count = len(_list(owner, member.name))
     for name, new in ((member.name, content), (f"_{member.name}", companion)):
         if at is None:
             if new is not None:
                 owner[name] = new
         elif name in owner or new is not None:
-            items = _aligned(owner, member.name, name)
-            items.insert(at, new)
-            owner[name] = items
+            owner[name] = _aligned(owner.get(name), count)
+            owner[name].insert(at, new)
 
 
 def _delete(resource: dict[str, Json], operation: Operation) -> None:
@@ -173,11 +173,11 @@ def _replace(resource: dict[str, Json], operation: Operation) -> None:
     member = _chosen(operation, place.owner, members(place.owner)[place.name].element)
     content, companion = _built(operation, member)
     if place.at is not None:
+        count = len(_list(holder, place.name))
         for name, new in ((place.name, content), (f"_{place.name}", companion)):
             if name in holder or new is not None:
-                items = _aligned(holder, place.name, name)
-                items[place.at] = new
-                holder[name] = items
+                holder[name] = _aligned(holder.get(name), count)
+                holder[name][place.at] = new
         return
     kept = [(name, value) for name, value in holder.items() if name != f"_{place.name}" or place.name not in holder]
     holder.clear()
@@ -196,9 +196,8 @@ def _move(resource: dict[str, Json], operation: Operation) -> None:
         raise operation.failed("the list has no such place")
     for name in (member.name, f"_{member.name}"):
         if name in owner.value:
-            items = _aligned(owner.value, member.name, name)
+            items = owner.value[name] = _aligned(owner.value[name], count)
             items.insert(operation.destination, items.pop(operation.source))
-            owner.value[name] = items
 
 
 _APPLY: dict[str, Callable[[dict[str, Json], Operation], None]] = {
@@ -271,10 +270,9 @@ def _list(owner: dict[str, Json], name: str) -> list[Json]:
     return owner.get(name) or owner.get(f"_{name}") or []
 
 
-def _aligned(owner: dict[str, Json], name: str, which: str) -> list[Json]:
+def _aligned(items: list[Json] | None, count: int) -> list[Json]:
     """The values of a list, or their companions: as many as there are places. https://hl7.org/fhir/R4/json.html#primitive"""
-    items = list(owner.get(which) or ())
-    return items + [None] * (len(_list(owner, name)) - len(items))
+    return [*(items or ()), *[None] * (count - len(items or ()))]
 
 
 def _prune(value: Json) -> None:

@@ -43,10 +43,8 @@ class Operation(NamedTuple):
         return CannotPatch(f"operation {self.number} ({self.op}): {why}", expression=(f"[{self.number}]",))
 
 
-def operations_of(document: Json) -> tuple[Operation, ...]:
+def operations_of(document: list[Json]) -> tuple[Operation, ...]:
     """Raise Invalid for what is no JSON Patch."""
-    if not isinstance(document, list):
-        raise Invalid("a JSON Patch is an array of operations")
     if len(document) > MAX_OPERATIONS:
         raise HubError(f"more than {MAX_OPERATIONS} operations", kind=Kind.TOO_LONG)
     return tuple(_operation(number, item) for number, item in enumerate(document))

@@ -9,10 +9,11 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
-from hub.api.call import ID, only_where_nothing_is, version_of
-from hub.api.parameters import pairs_of, refuse_criteria
+from hub.api.call import ID, check_heeded
+from hub.api.parameters import OF_THE_ANSWER, pairs_of, plain_criteria, refuse_criteria
 from hub.api.shape import check_whole
 from hub.errors import HubError, Invalid, Kind
+from hub.security.precondition import Precondition, precondition
 from hub.store.port import Key
 from profiles.validation import known_type
 
@@ -52,12 +53,10 @@ class Step:
         return Key(self.type, self.id)
 
     @property
-    def if_match(self) -> int | None:
-        return version_of(self.conditions.get("ifMatch"))
-
-    @property
-    def if_none(self) -> bool:
-        return only_where_nothing_is(self.conditions.get("ifNoneMatch"))
+    def condition(self) -> Precondition:
+        """Raise Invalid."""
+        check_heeded(self.method, self.conditions)
+        return precondition(self.conditions.get("ifMatch"), self.conditions.get("ifNoneMatch"))
 
     @property
     def criteria(self) -> str | None:
@@ -108,11 +107,22 @@ def step_of(number: int, entry: dict[str, Any], base: str) -> Step:
     for name in CONDITIONS:
         if not isinstance(request.get(name), str | None):
             raise Invalid(f"entry {number}: {name} is a string", expression=(f"{where}.request.{name}",))
-    path, _, query = request["url"].removeprefix(base).lstrip("/").partition("?")
+    path, _, query = _below(base, request["url"]).lstrip("/").partition("?")
     if "://" in path or not (_path(path) or (not path and query and method == "GET")):
         raise Invalid(f"entry {number}: the url is an address below {base}", expression=(f"{where}.request.url",))
     conditions = {name: request[name] for name in CONDITIONS if name in request}
-    return Step(number, method, path, query, str(entry.get("fullUrl", "")), resource, conditions)
+    if "ifNoneExist" in conditions:
+        conditions["ifNoneExist"] = plain_criteria(path, conditions["ifNoneExist"], base)
+    return Step(number, method, path, _asked(query), str(entry.get("fullUrl", "")), resource, conditions)
+
+
+def _below(base: str, url: str) -> str:
+    return url[len(base) :] if url == base or url.startswith((f"{base}/", f"{base}?")) else url
+
+
+def _asked(query: str) -> str:
+    """Without the format: an entry's answer has that of the Bundle around it."""
+    return "&".join(part for part in query.split("&") if part.partition("=")[0] not in OF_THE_ANSWER)
 
 
 def check_write(step: Step) -> None:
@@ -128,7 +138,7 @@ def check_write(step: Step) -> None:
         raise step.wrong("the url is Type/id or Type?criteria", "request.url")
     if step.method == "POST" or step.id:
         step.doing(lambda: refuse_criteria(step.method, pairs_of(step.query)))
-    step.doing(lambda: (step.if_match, step.if_none if step.method == "PUT" else None))
+    step.doing(lambda: step.condition)
     if step.method in ("POST", "PUT"):
         _check_resource(step)
     elif step.method == "PATCH" and (step.resource or {}).get("resourceType") not in ("Binary", "Parameters"):
@@ -159,5 +169,5 @@ def _identities(step: Step) -> set[object]:
     if step.full_url and step.method in ("POST", "PUT"):
         names.add(step.full_url)
     if step.criteria is not None:
-        names.add((step.type, tuple(sorted(parse_qsl(step.criteria.removeprefix("?"), keep_blank_values=True)))))
+        names.add((step.type, tuple(sorted(parse_qsl(step.criteria, keep_blank_values=True)))))
     return names

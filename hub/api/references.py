@@ -8,20 +8,22 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from profiles.structures import members
 from profiles.validation import known_type
 
-_LINKS = frozenset({"reference", "url", "uri", "valueUri", "valueUrl", "valueCanonical"})
+LINKS = frozenset({"uri", "url"})
+"""Elements of these types are links into the bundle; a canonical is none, and a uuid or an oid could not hold an address."""
 _server_of = re.compile(r"(https?://.+)/[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}").fullmatch
 _own = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}(/_history/[A-Za-z0-9\-.]{1,64})?").fullmatch
 _IN_NARRATIVE = re.compile(r"""(?<=[\s<])((?:href|src)\s*=\s*)(["'])([^"']+)\2""")
 
 
 class References:
-    """What the bundle's own names become."""
+    """What the bundle's own names become. https://hl7.org/fhir/R4/http.html#trules"""
 
-    def __init__(self, base: str = "") -> None:
+    def __init__(self, base: str) -> None:
         """`base`: this server's own address; a reference below it means the same as a relative one, and is kept as that."""
-        self._base = f"{base}/" if base else ""
+        self._base = f"{base}/"
         self._known: dict[str, str] = {}
         self.conditional: dict[str, str] = {}
 
@@ -29,46 +31,53 @@ class References:
         if full_url:
             self._known[full_url] = address
 
-    def applied(self, resource: dict[str, Any], full_url: str) -> dict[str, Any]:
-        """The resource with every reference into the bundle replaced; the one given stays as it is."""
+    def applied(self, content: Any, full_url: str = "") -> Any:
+        """A resource, or a patch, with every link into the bundle replaced; the one given stays as it is."""
         server = _server_of(full_url)
-        result = self._replaced(resource, server[1] if server else "")
-        return resource if result is None else result
+        changed = self._changed(content, "", server[1] if server else "")
+        return content if changed is None else changed
 
-    def _replaced(self, value: Any, server: str) -> Any:
-        """A changed copy, or None if nothing in it changes."""
-        if isinstance(value, dict):
-            changes = {}
-            for name, content in value.items():
-                if isinstance(content, str):
-                    changed = self._text(name, content, server)
-                else:
-                    changed = self._replaced(content, server) if isinstance(content, (dict, list)) else None
-                if changed is not None:
-                    changes[name] = changed
-            return {**value, **changes} if changes else None
-        changed_items = [self._replaced(item, server) if isinstance(item, (dict, list)) else None for item in value]
-        if all(item is None for item in changed_items):
+    def _changed(self, value: Any, kind: str, server: str) -> Any:
+        """A changed copy of what is of this type, or None if nothing in it changes."""
+        if isinstance(value, list):
+            items = [self._changed(item, kind, server) for item in value]
+            if all(item is None for item in items):
+                return None
+            return [old if new is None else new for old, new in zip(value, items, strict=True)]
+        if isinstance(value, str):
+            return self._address(value, server) if kind in LINKS else None
+        if not isinstance(value, dict):
             return None
-        return [new if new is not None else old for old, new in zip(value, changed_items, strict=True)]
+        known = members(str(value.get("resourceType", kind)))
+        changes = {}
+        for name, content in value.items():
+            if name == "reference" and isinstance(content, str):
+                changed = self._address(content, server) or self._relative(content)
+            elif name == "div" and isinstance(content, str):
+                changed = self._narrative(content, server)
+            else:
+                changed = self._changed(content, known[name].type if name in known else "", server)
+            if changed is not None:
+                changes[name] = changed
+        return {**value, **changes} if changes else None
 
-    def _text(self, name: str, content: str, server: str) -> str | None:
-        if name in _LINKS:
-            found = self._address(content, server)
-            return self._relative(content) if found is None and name == "reference" else found
-        if name != "div" or not self._known:
+    def _narrative(self, div: str, server: str) -> str | None:
+        if not self._known:
             return None
-        return _IN_NARRATIVE.sub(lambda link: f"{link[1]}{link[2]}{self._address(link[3], server) or link[3]}{link[2]}", content)
+        return _IN_NARRATIVE.sub(lambda link: f"{link[1]}{link[2]}{self._address(link[3], server) or link[3]}{link[2]}", div)
 
     def _relative(self, reference: str) -> str | None:
-        own = reference[len(self._base) :] if self._base and reference.startswith(self._base) else ""
+        own = reference[len(self._base) :] if reference.startswith(self._base) else ""
         return own if _own(own) else None
 
-    def _address(self, reference: str, server: str) -> str | None:
-        found = self._known.get(reference) or self.conditional.get(reference)
-        if found is None and server:
-            found = self._known.get(f"{server}/{reference}")
-        return found
+    def _address(self, link: str, server: str) -> str | None:
+        """Of a version that the bundle brings too: it gets a number of the hub's own, so the link is to the resource."""
+        named = link.partition("/_history/")[0]
+        for name in (link, named):
+            found = self._known.get(name) or self.conditional.get(name) or (self._known.get(f"{server}/{name}") if server else None)
+            if found is not None:
+                return found
+        return None
 
 
 def conditional_references(value: Any) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from typing import Any
@@ -13,9 +14,10 @@ from hub import fhir_json
 from hub.api.call import Call
 from hub.api.negotiation import CONTENT_TYPE
 from hub.api.validity import HEADER as VALIDATION_HEADER
-from hub.api.validity import noted
+from hub.api.validity import noted, outcome_of
 from hub.errors import HubError, Kind, operation_outcome
 from hub.store.port import Version
+from profiles.validation import ValidationIssue
 
 
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -44,17 +46,35 @@ def written_answer(call: Call, version: Version, status: int) -> Response:
     """What the client prefers of a write: the resource, nothing, or a word about it."""
     headers = version_headers(version)
     headers["location"] = f"{call.base}/{version.type}/{version.id}/_history/{version.version}"
-    if issues := noted(call.request):
-        headers[VALIDATION_HEADER] = str(len(issues))
+    headers |= validation_header(call)
+    issues = noted(call.request)
     preferred = call.prefers("return")
     if preferred == "minimal":
         return Response(b"", status, headers)
     if preferred == "OperationOutcome":
         said = {201: "created", 200: "saved"}.get(status, "done")
-        outcome = operation_outcome(f"{said} as version {version.version}", code="informational", severity="information")
-        outcome["issue"] += [issue.fact() for issue in noted(call.request)]
-        return json_answer(outcome, status, headers)
+        return json_answer(_told(f"{said} as version {version.version}", issues), status, headers)
     return Response(version.body, status, headers, CONTENT_TYPE)
+
+
+def entry_outcome(call: Call, said: str, issues: Sequence[ValidationIssue]) -> dict[str, Any] | None:
+    """Of a write inside a Bundle: what it was let through with, and `said` if the client prefers an OperationOutcome."""
+    preferred = call.prefers("return")
+    if preferred == "OperationOutcome":
+        return _told(said, issues)
+    return outcome_of(issues) if issues and preferred != "minimal" else None
+
+
+def _told(said: str, issues: Sequence[ValidationIssue]) -> dict[str, Any]:
+    outcome = operation_outcome(said, code="informational", severity="information")
+    outcome["issue"] += [issue.fact() for issue in issues]
+    return outcome
+
+
+def validation_header(call: Call) -> dict[str, str]:
+    """How many rules are broken by what was stored all the same."""
+    issues = noted(call.request)
+    return {VALIDATION_HEADER: str(len(issues))} if issues else {}
 
 
 def raw(version: Version) -> msgspec.Raw:

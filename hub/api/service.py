@@ -22,7 +22,7 @@ from hub import fhir_json
 from hub.api import binary, bundle, conditional, everything, history, jobs, lastn, meta, patch, read, search, validate, write
 from hub.api.auth import caller, hub_of, note_refusal
 from hub.api.call import Call
-from hub.api.claims import beside
+from hub.api.claims import ALL, ONE, beside
 from hub.api.formats import Formats
 from hub.api.metadata import Capabilities, mode_of
 from hub.api.negotiation import CONTENT_TYPE, check_accept
@@ -58,14 +58,13 @@ class Endpoint:
             if not self.any_format:
                 check_accept(request)
             hub = hub_of(request)
-            access = await caller(request)
+            call = Call(request, hub, await caller(request))
             if hub.store.shared and hub.searchable.due:
                 await asyncio.to_thread(hub.searchable.look)
             with in_force(hub.searchable.registry()):
-                answer = await self.interaction(Call(request, hub, access))
+                answer = await self.interaction(call)
             if request.path_params.get("type") == "SearchParameter" and request.method != "GET":
-                hub.searchable.look()
-                hub.jobs.wake()
+                await call.learn()
         except HubError as error:
             await note_refusal(request, error)
             answer = error_answer(error)
@@ -128,7 +127,6 @@ def _either_way(address: str, run: Interaction) -> tuple[Served, Served]:
     return ("GET", address, run, False), ("POST", address, run, False)
 
 
-ONE, ALL = "/fhir/{type}/{id}", "/fhir/{type}"
 ROUTES: tuple[Served, ...] = (
     ("POST", "/fhir/$reindex", jobs.reindex, False),
     ("GET", "/fhir/$job/{job}", jobs.status, False),
@@ -283,11 +281,14 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> set[str]:
-    """Of every route at this address: each has one. An operation's name could pass for an id, and is none."""
+    """Of every route at this address: each has one. `metadata` could pass for a type, `_search` for an id, and neither is."""
     path: str = request.scope["path"]
     name = path.rpartition("/")[2]
-    served = (route for route in request.app.router.routes if isinstance(route, Route) and route.path_regex.match(path))
-    return {method for route in served if name[:1] != "$" or route.path.endswith(name) for method in route.methods or ()}
+    served = [route for route in request.app.router.routes if isinstance(route, Route) and route.path_regex.match(path)]
+    by_name = [route for route in served if route.path.endswith(f"/{name}")]
+    if (by_name and not name[:1].isupper()) or name[:1] == "$":
+        served = by_name
+    return {method for route in served for method in route.methods or ()}
 
 
 async def _bad_request(request: Request, error: Exception) -> Response:

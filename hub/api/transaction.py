@@ -7,34 +7,42 @@ answered for itself.
 
 from __future__ import annotations
 
+import asyncio
+import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import msgspec
 
-from hub.api.amendment import Check, of_entry
+from hub.api.amendment import Patch, by_patch, patch_of
 from hub.api.batch import ask
-from hub.api.call import Call, beside
+from hub.api.call import LARGE, Call
 from hub.api.parameters import criteria
 from hub.api.plan import ORDER, WRITES, Step, check_identities, check_write, entries_of, step_of
 from hub.api.references import References, conditional_references
-from hub.api.validity import conforming
+from hub.api.responses import entry_outcome
+from hub.api.validity import Check, note
 from hub.clock import instant
-from hub.errors import HubError, Invalid, Kind, operation_outcome
+from hub.errors import HubError, Invalid, Kind
 from hub.search.query import SearchQuery
+from hub.security.reads import Reads
 from hub.security.writes import Writes
 from hub.store.port import Key, Saved, Version
+from profiles.validation import ValidationIssue
 
 ROUNDS = 20  # of conditional references that mean what was written for another conditional reference
 
 
 @dataclass(slots=True)
 class Plan:
-    """The writes, with every criterion of the bundle parsed before the writer is asked."""
+    """The writes, with every criterion and every patch of the bundle parsed before the writer is asked."""
 
     steps: list[Step]
     check: Check  # of what a patch leads to
+    issues: dict[int, list[ValidationIssue]]  # with which the resource of each step is let through
+    patches: dict[int, Patch] = field(default_factory=dict)
     of_step: dict[int, SearchQuery] = field(default_factory=dict)
     of_reference: dict[str, SearchQuery] = field(default_factory=dict)
     references: dict[int, set[str]] = field(default_factory=dict)  # the conditional ones of each step
@@ -47,6 +55,7 @@ class Done:
 
     version: Version | None
     status: str
+    issues: Sequence[ValidationIssue] = ()
 
 
 async def transaction(call: Call, bundle: dict[str, Any], size: int) -> list[dict[str, Any]]:
@@ -56,23 +65,61 @@ async def transaction(call: Call, bundle: dict[str, Any], size: int) -> list[dic
         for step in writes:
             check_write(step)
         check_identities(writes)
-        conforming(call, bundle, call.hub.county.validation.transaction)
-        return steps, _plan(call, writes)
+        check = Check(call, call.hub.county.validation.transaction)
+        plan = _plan(call, Plan(writes, check, _by_entry(check(bundle)), base=call.base))
+        _look_ahead(call.hub.door.reads(call.access), plan)
+        return steps, plan
 
-    steps, plan = await beside(size, prepare)
+    steps, plan = await asyncio.to_thread(prepare) if _waits(bundle, size) else prepare()
     done = await call.hub.door.transaction(call.access, lambda writes: _carry_out(writes, plan))
+    note(call.request, [issue for step in plan.steps for issue in done[step.number].issues])
+    if any(step.type == "SearchParameter" for step in plan.steps):
+        await call.learn()
     return [_answer(call, step, done[step.number]) if step.number in done else await ask(call, step) for step in steps]
 
 
-def _plan(call: Call, writes: list[Step]) -> Plan:
-    plan = Plan(writes, partial(conforming, call, level=call.hub.county.validation.transaction), base=call.base)
-    for step in writes:
+def _waits(bundle: dict[str, Any], size: int) -> bool:
+    """What is to be patched is read first: not on the event loop."""
+    requests = (entry.get("request") for entry in entries_of(bundle))
+    return size > LARGE or any(isinstance(asked, dict) and asked.get("method") == "PATCH" for asked in requests)
+
+
+def _plan(call: Call, plan: Plan) -> Plan:
+    for step in plan.steps:
         if (query := step.criteria) is not None:
             plan.of_step[step.number] = step.doing(lambda s=step, q=query: criteria(call, s.type, q))  # type: ignore[misc]
-        for reference in plan.references.setdefault(step.number, conditional_references(step.resource)):
+        content: Any = step.resource
+        if step.method == "PATCH":
+            content = plan.patches[step.number] = step.doing(lambda s=step: patch_of(s.resource or {}))  # type: ignore[misc]
+        for reference in plan.references.setdefault(step.number, conditional_references(content)):
             kind, _, asked = reference.partition("?")
             plan.of_reference[reference] = step.doing(lambda k=kind, a=asked: criteria(call, k, a))  # type: ignore[misc]
     return plan
+
+
+_OF_ENTRY = re.compile(r"Bundle\.entry\[(\d+)\](?:\.resource)?").match
+
+
+def _by_entry(issues: Sequence[ValidationIssue]) -> dict[int, list[ValidationIssue]]:
+    found: dict[int, list[ValidationIssue]] = {}
+    for issue in issues:
+        if (entry := _OF_ENTRY(issue.expression)) is not None:
+            found.setdefault(int(entry[1]), []).append(issue)
+    return found
+
+
+def _look_ahead(reads: Reads, plan: Plan) -> None:
+    """Patch what is there now, for nothing: the profiles and codes that this asks for are at hand when the writer patches.
+
+    What stands in the way is said by the writer.
+    """
+    for step in plan.steps:
+        if step.method == "PATCH":
+            with suppress(HubError):
+                query = plan.of_step.get(step.number)
+                found = [reads.read(step.key)] if query is None else reads.search(query).matches[:1]
+                for version in found:
+                    by_patch(plan.patches[step.number], plan.check, lambda resource: resource).of(version)
 
 
 # -- in the writer
@@ -97,6 +144,8 @@ def _carry_out(writes: Writes, plan: Plan) -> dict[int, Done]:
             break
     for step in waiting:
         raise step.named(HubError("no resource matches a conditional reference", kind=Kind.NO_MATCH))
+    for step in plan.steps:
+        step.doing(lambda s=step: run.check_subjects(s))  # type: ignore[misc]
     return run.done
 
 
@@ -117,7 +166,7 @@ class _Run:
         saved: Saved | None = None
         if key is not None:
             self._claim(step, key)
-            saved = self._writes.delete(key, if_match=step.if_match)
+            saved = self._writes.delete(key, condition=step.condition)
         self.done[step.number] = Done(saved.version if saved else None, "204 No Content")
 
     def name(self, step: Step) -> None:
@@ -146,6 +195,11 @@ class _Run:
             raise Invalid(f"the same resource as entry {self._written[key]}", expression=(step.expression,))
         self._written[key] = step.number
 
+    def check_subjects(self, step: Step) -> None:
+        """The patient that it is about may have come later in the bundle, so this comes last."""
+        if step.number in self._targets:
+            self._writes.check_subjects(self._targets[step.number][0])
+
     def open_references(self, step: Step) -> set[str]:
         """Its conditional references that have no meaning yet."""
         return self._plan.references.get(step.number, set()) - set(self._references.conditional)
@@ -172,13 +226,16 @@ class _Run:
         if exists:
             self.done[step.number] = Done(self._writes.existing(key), "200 OK")
             return
-        resource = self._references.applied(step.resource or {}, step.full_url)
         if step.method == "PATCH":
-            saved = self._writes.amend(key, of_entry(resource, self._plan.check), if_match=step.if_match)
+            patch = self._references.applied(self._plan.patches[step.number], step.full_url)
+            amendment = by_patch(patch, self._plan.check, self._references.applied)
+            saved = self._writes.amend(key, amendment, condition=step.condition)
+            issues = amendment.issues
         else:
-            if_none = step.method == "PUT" and step.if_none
-            saved = self._writes.save(resource, id=key.id, if_match=step.if_match, if_none=if_none, new=step.method == "POST")
-        self.done[step.number] = Done(saved.version, "201 Created" if saved.created else "200 OK")
+            resource = self._references.applied(step.resource, step.full_url)
+            saved = self._writes.save(resource, id=key.id, condition=step.condition, new=step.method == "POST")
+            issues = self._plan.issues.get(step.number, [])
+        self.done[step.number] = Done(saved.version, "201 Created" if saved.created else "200 OK", issues)
 
 
 # -- answers
@@ -196,8 +253,8 @@ def _answer(call: Call, step: Step, done: Done) -> dict[str, Any]:
             entry["fullUrl"] = address
             if preferred == "representation":
                 entry["resource"] = msgspec.Raw(version.body)
-    if preferred == "OperationOutcome":
-        said = f"version {version.version}" if version is not None else "there was nothing to delete"
-        response["outcome"] = operation_outcome(said, code="informational", severity="information")
+    said = f"version {version.version}" if version is not None else "there was nothing to delete"
+    if (outcome := entry_outcome(call, said, done.issues)) is not None:
+        response["outcome"] = outcome
     entry["response"] = response
     return entry

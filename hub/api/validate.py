@@ -16,7 +16,7 @@ from hub import fhir_json
 from hub.api.call import ID, Call, beside
 from hub.api.negotiation import RESOURCE_BYTES, body_of, check_json
 from hub.api.responses import json_answer
-from hub.api.validity import all_issues, outcome_of
+from hub.api.validity import Check, outcome_of
 from hub.errors import HubError, Invalid, Kind, NotFound
 from hub.security.policy import check_write, is_golden
 from hub.security.reads import Reads
@@ -59,7 +59,7 @@ async def _answer(call: Call, asked: Asked, key: Key | None) -> Response:
         rights = list(_rights(call, reads, asked, key))
         if asked.mode == "delete":
             return rights
-        issues = all_issues(call, resource, warnings=True, profiles=asked.profiles)
+        issues = Check(call, "strict").issues(resource, warnings=True, profiles=asked.profiles)
         if resource.get("resourceType") != call.type and not any(issue.structural for issue in issues):
             issues.insert(0, ValidationIssue("resourceType", "the resource is of another type than the address says", Kind.INVALID))
         return [*rights, *issues, *_absent(call, reads, resource)]

@@ -8,6 +8,7 @@ OperationOutcome, one by one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from hub.conformance import definitions_for, known_codes
@@ -30,50 +31,45 @@ class NotValid(HubError):
 
     kind = Kind.PROCESSING
 
-    def __init__(self, issues: Sequence[ValidationIssue], *, within: str = "") -> None:
+    def __init__(self, issues: Sequence[ValidationIssue]) -> None:
         first = issues[0]
-        super().__init__(first.message, expression=(within + first.expression,), kind=first.kind)
+        super().__init__(first.message, expression=(first.expression,), kind=first.kind)
         self.issues = tuple(issues)
-        self.within = within
 
     def outcome(self) -> dict[str, Any]:
-        return outcome_of([issue._replace(expression=self.within + issue.expression) for issue in self.issues])
+        return outcome_of(self.issues)
 
 
 def outcome_of(issues: Sequence[ValidationIssue]) -> dict[str, Any]:
     return {"resourceType": "OperationOutcome", "issue": [issue.fact() for issue in issues]}
 
 
-def checked(resource: dict[str, Any], *, within: str = "") -> dict[str, Any]:
-    """By the definitions of R4 alone, strictly. Raise NotValid."""
-    issues = validate(resource)
-    if issues:
-        raise NotValid(issues, within=within)
-    return resource
+class Check:
+    """Holds the resources of one request to the definitions and to the profiles that they name.
 
+    What it looked up once it asks nobody again: what a patch makes inside a transaction is held to what was known before it.
+    """
 
-def conforming(call: Call, resource: dict[str, Any], level: Level) -> dict[str, Any]:
-    """By the definitions and by the profiles it names. Raise NotValid; what is let through at `report` is noted."""
-    issues = all_issues(call, resource)
-    if refused := refusing(issues, strict=level == "strict"):
-        raise NotValid(refused)
-    note(call.request, [issue for issue in issues if issue.severity != "information"])
-    return resource
+    def __init__(self, call: Call, level: Level) -> None:
+        self._strict = level == "strict"
+        self._unknown = call.hub.county.validation.unknown_profiles
+        self._find = cache(definitions_for(call.hub.door.reads(call.access)))
+        self._codes = cache(known_codes(call.hub))
 
+    def __call__(self, resource: dict[str, Any]) -> list[ValidationIssue]:
+        """With which issues it is let through. Raise NotValid."""
+        issues = self.issues(resource)
+        if refused := refusing(issues, strict=self._strict):
+            raise NotValid(refused)
+        return [issue for issue in issues if issue.severity != "information"]
 
-def all_issues(
-    call: Call, resource: dict[str, Any], *, warnings: bool = False, profiles: Sequence[str] = ()
-) -> list[ValidationIssue]:
-    """Errors first; profiles are asked once the structure is right. `warnings`: advice, and every extension that is known."""
-    issues = list(validate(resource, warnings=warnings))
-    if any(issue.structural for issue in issues) or not (warnings or profiles or names_profiles(resource)):
-        return issues
-    check = ProfileCheck(
-        definitions_for(call.hub.door.reads(call.access)),
-        codes=known_codes(call.hub),
-        unknown=call.hub.county.validation.unknown_profiles,
-    )
-    return sorted(issues + check.issues(resource, profiles), key=lambda issue: SEVERITIES.index(issue.severity))[:MAX_ISSUES]
+    def issues(self, resource: dict[str, Any], *, warnings: bool = False, profiles: Sequence[str] = ()) -> list[ValidationIssue]:
+        """Errors first; profiles are asked once the structure is right. `warnings`: advice, and every extension that is known."""
+        issues = list(validate(resource, warnings=warnings))
+        if any(issue.structural for issue in issues) or not (warnings or profiles or names_profiles(resource)):
+            return issues
+        check = ProfileCheck(self._find, codes=self._codes, unknown=self._unknown)
+        return sorted(issues + check.issues(resource, profiles), key=lambda issue: SEVERITIES.index(issue.severity))[:MAX_ISSUES]
 
 
 # -- what was let through

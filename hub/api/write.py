@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from hub.api.call import ID, Call
+from hub.api.call import ID, Call, check_heeded
 from hub.api.parameters import criteria, no_criteria
 from hub.api.responses import json_answer, version_headers, written_answer
 from hub.api.shape import check_whole
@@ -24,9 +24,9 @@ async def create(call: Call) -> Response:
 
 async def created(call: Call, resource: dict[str, Any]) -> Response:
     """Conditional or not. https://hl7.org/fhir/R4/http.html#ccreate"""
-    condition = call.request.headers.get("if-none-exist")
-    if condition is not None:
-        query = criteria(call, resource["resourceType"], condition)
+    check_heeded("POST", call.request.headers)
+    if (stated := call.request.headers.get("if-none-exist")) is not None:
+        query = criteria(call, resource["resourceType"], stated)
         version, made = await call.hub.door.create_unless(call.access, resource, query)
         return written_answer(call, version, 201 if made else 200)
     saved = await call.hub.door.save(call.access, resource)
@@ -40,13 +40,13 @@ async def update(call: Call) -> Response:
     id = call.request.path_params["id"]
     check_id(resource, id)
     check_whole(resource)
-    saved = await call.hub.door.save(call.access, resource, id=id, if_match=call.if_match, if_none=call.if_none)
+    saved = await call.hub.door.save(call.access, resource, id=id, condition=call.condition)
     return written_answer(call, saved.version, 201 if saved.created else 200)
 
 
 async def delete(call: Call) -> Response:
     no_criteria(call)
-    return deleted_answer(call, await call.hub.door.delete(call.access, call.key, if_match=call.if_match))
+    return deleted_answer(call, await call.hub.door.delete(call.access, call.key, condition=call.condition))
 
 
 def deleted_answer(call: Call, saved: Saved | None) -> Response:

@@ -127,7 +127,7 @@ def _names_agree(one: Facts, other: Facts) -> bool:
 
 def _name(names: Any) -> str:
     for human in names:
-        text = human.get("text") or "".join((human.get("family", ""), *human.get("given", ())))
+        text = human.get("text") or "".join(filter(None, (human.get("family"), *human.get("given", ()))))
         folded = normalise.name(text)
         if folded and folded not in UNKNOWN_NAMES:
             return folded

@@ -98,8 +98,7 @@ def name_of(patient: Mapping[str, Any]) -> str:
     name = next((n for n in names if n.get("use") == "official"), names[0] if names else {})
     if name.get("text"):
         return str(name["text"])
-    parts = [str(name.get("family", "")), *map(str, name.get("given", ()))]
-    joined = [part for part in parts if part]
+    joined = [str(part) for part in (name.get("family"), *name.get("given", ())) if part]
     return ("" if all(not part.isascii() for part in joined) else " ").join(joined)
 
 

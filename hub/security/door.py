@@ -17,6 +17,7 @@ from hub.search.resolve import Concepts
 from hub.security.access import Access
 from hub.security.audit import FAILED, REFUSED, SUCCESS, Action, audit_event
 from hub.security.policy import scope_of
+from hub.security.precondition import ALWAYS, Precondition
 from hub.security.reads import Reads
 from hub.security.refusals import ASKED, Refusals
 from hub.security.trail import AuditTrail, save_event
@@ -25,7 +26,7 @@ from hub.settings import County
 from hub.store.port import HistoryPage, Key, Resource, ResourceStore, Saved, SearchPage, Transaction, Version
 
 T = TypeVar("T")
-Save = Callable[[Access, Resource, str, int | None, bool], Awaitable[Saved]]  # the arguments of `Door.save`
+Save = Callable[[Access, Resource, str, Precondition], Awaitable[Saved]]  # the arguments of `Door.save`
 LONGEST_PATH = 200
 _ACTIONS: dict[str, Action] = {"create": "C", "update": "U", "patch": "U", "delete": "D"}
 
@@ -59,11 +60,6 @@ class Door:
     async def vread(self, access: Access, key: Key, version: int) -> Version:
         """One version: visible if it and the newest one are."""
         return await self._one(access, key, "vread", lambda reads: reads.vread(key, version))
-
-    async def history(self, access: Access, key: Key, *, count: int = 20, before: int | None = None) -> list[Version]:
-        """Newest first, deletions included."""
-        work: Callable[[Reads], list[Version]] = lambda reads: reads.history(key, count=count, before=before)  # noqa: E731
-        return await self.reading(access, work, interaction="history-instance", key=key)
 
     async def changes(
         self, access: Access, work: Callable[[Reads], HistoryPage], *, type: str = "", id: str = "", asked: str = ""
@@ -145,44 +141,44 @@ class Door:
 
     # -- writing
 
-    async def save(
-        self, access: Access, resource: Resource, *, id: str = "", if_match: int | None = None, if_none: bool = False
-    ) -> Saved:
-        """Create (no id: one is made) or update; `if_none`: only where nothing is yet.
+    async def save(self, access: Access, resource: Resource, *, id: str = "", condition: Precondition = ALWAYS) -> Saved:
+        """Create (no id: one is made) or update.
 
         Raise VersionConflict, NotAllowed, or NotFound for a foreign record.
         """
         if self._save is not None:
-            return await self._save(access, resource, id, if_match, if_none)
+            return await self._save(access, resource, id, condition)
         key = Key(resource["resourceType"], id) if id else None
-        work: Callable[[Writes], Saved] = lambda writes: writes.save(resource, id=id, if_match=if_match, if_none=if_none)  # noqa: E731
+        work: Callable[[Writes], Saved] = lambda writes: writes.save(resource, id=id, condition=condition)  # noqa: E731
         return await self.writing(access, work, "update" if id else "create", key)
 
     async def create_unless(self, access: Access, resource: Resource, query: SearchQuery) -> tuple[Version, bool]:
         """Conditional create: (what matches, False) or (what was made, True); exactly one, however many ask at once."""
         return await self.writing(access, lambda writes: writes.create_unless(resource, query), "create")
 
-    async def update_match(self, access: Access, resource: Resource, query: SearchQuery, *, if_match: int | None = None) -> Saved:
+    async def update_match(
+        self, access: Access, resource: Resource, query: SearchQuery, *, condition: Precondition = ALWAYS
+    ) -> Saved:
         """Conditional update: of the one that matches; where none does, a create."""
-        return await self.writing(access, lambda writes: writes.update_match(resource, query, if_match=if_match), "update")
+        return await self.writing(access, lambda writes: writes.update_match(resource, query, condition=condition), "update")
 
-    async def amend(self, access: Access, key: Key, change: Change, *, if_match: int | None = None) -> Saved:
+    async def amend(self, access: Access, key: Key, change: Change, *, condition: Precondition = ALWAYS) -> Saved:
         """Patch. Raise NotFound, Gone, VersionConflict, or what `change` raises."""
         await self._prepare(access, change, lambda reads: [reads.read(key)])
-        return await self.writing(access, lambda writes: writes.amend(key, change, if_match=if_match), "patch", key)
+        return await self.writing(access, lambda writes: writes.amend(key, change, condition=condition), "patch", key)
 
-    async def amend_match(self, access: Access, query: SearchQuery, change: Change, *, if_match: int | None = None) -> Saved:
+    async def amend_match(self, access: Access, query: SearchQuery, change: Change, *, condition: Precondition = ALWAYS) -> Saved:
         """Conditional patch: of the one that matches. Raise NotFound where none does."""
         await self._prepare(access, change, lambda reads: list(reads.search(query).matches)[:1])
-        return await self.writing(access, lambda writes: writes.amend_match(query, change, if_match=if_match), "patch")
+        return await self.writing(access, lambda writes: writes.amend_match(query, change, condition=condition), "patch")
 
-    async def delete(self, access: Access, key: Key, *, if_match: int | None = None) -> Saved | None:
+    async def delete(self, access: Access, key: Key, *, condition: Precondition = ALWAYS) -> Saved | None:
         """None if there was nothing to delete that this caller may see."""
-        return await self.writing(access, lambda writes: writes.delete(key, if_match=if_match), "delete", key)
+        return await self.writing(access, lambda writes: writes.delete(key, condition=condition), "delete", key)
 
-    async def delete_match(self, access: Access, query: SearchQuery, *, if_match: int | None = None) -> Saved | None:
+    async def delete_match(self, access: Access, query: SearchQuery, *, condition: Precondition = ALWAYS) -> Saved | None:
         """Conditional delete: of the one that matches; None if none does."""
-        return await self.writing(access, lambda writes: writes.delete_match(query, if_match=if_match), "delete")
+        return await self.writing(access, lambda writes: writes.delete_match(query, condition=condition), "delete")
 
     async def _prepare(self, access: Access, change: Change, work: Callable[[Reads], list[Version]]) -> None:
         """Work out the change beside the event loop; the writer repeats it only if the resource changes in between.

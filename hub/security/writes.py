@@ -8,13 +8,14 @@ import secrets
 from typing import Any, Protocol
 
 from hub import fhir_json
-from hub.errors import Gone, HubError, Invalid, Kind, NotAllowed, NotFound, VersionConflict
+from hub.errors import Gone, HubError, Invalid, Kind, NotAllowed, NotFound
 from hub.keep import keep
 from hub.reindexing import drop_parameter
 from hub.search.query import SearchQuery
 from hub.security.access import Access
 from hub.security.audit import Action, audit_event
 from hub.security.policy import PROVING_TYPES, check_write, county_wide, is_golden
+from hub.security.precondition import ALWAYS, Precondition
 from hub.security.reads import Reads, unknown
 from hub.security.subjects import subjects_of
 from hub.settings import County
@@ -24,8 +25,6 @@ from hub.subscriptions.watch import reported
 from hub.terminology.changes import note_change
 from profiles.names import FACILITY_TAG
 
-ANY_VERSION = 0
-"""If-Match: * asks for any that is there; the versions of a resource are counted from 1."""
 FIND_LIMIT = 200  # matches that a conditional interaction looks at before the policy narrows them
 _OURS = re.compile(r"[a-z2-7]{26}").fullmatch
 _DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
@@ -65,7 +64,7 @@ class Writes:
         self._now = now
         self._reads = reads
         self._touched: list[tuple[Action, str, Key, str]] = []
-        self._subjects: set[str] = set()
+        self._subjects: dict[Key, set[str]] = {}  # ids of Patients, and what was written about them
         self._made: set[Key] = set()
 
     def new_key(self, type: str) -> Key:
@@ -103,18 +102,16 @@ class Writes:
         resource: Resource,
         *,
         id: str = "",
-        if_match: int | None = None,
-        if_none: bool = False,
+        condition: Precondition = ALWAYS,
         new: bool = False,
         patch: bool = False,
     ) -> Saved:
-        """Create (no id: one is made; or `new`, with the id that was made for it) or update; `if_none`: only where nothing is."""
+        """Create (no id: one is made; or `new`, with the id that was made for it) or update."""
         key = Key(resource["resourceType"], id) if id else self.new_key(resource["resourceType"])
         current = self._transaction.current(key) if id else None
-        if_match = self._expected(key, current, if_match)
+        expected = self._expected(key, current, condition)
         self._check(resource, key, current)
-        if if_none and current is not None and not current.deleted:
-            raise VersionConflict("If-None-Match: the resource is there already")
+        condition.check_absent(current)
         if key.type == "Subscription":
             resource = accept(self._transaction, self._reads, self._access, resource, key.id, self._now, self._county)
         saved = keep(
@@ -124,12 +121,12 @@ class Writes:
             facility=self._owner(resource, current),
             now=self._now,
             policy=self._county.policy,
-            method="PUT" if id and not new else "POST",
-            if_match=if_match,
+            method="PATCH" if patch else "PUT" if id and not new else "POST",
+            if_match=expected,
         )
         done = "patch" if patch else "create" if saved.created else "update"
         self._touch("C" if saved.created else "U", done, saved.version)
-        self._subjects.update(subjects_of(resource, saved.version.patient))
+        self._note_subjects(resource, saved.version)
         return saved
 
     def create_unless(self, resource: Resource, query: SearchQuery) -> tuple[Version, bool]:
@@ -160,35 +157,35 @@ class Writes:
             )
         return key
 
-    def update_match(self, resource: Resource, query: SearchQuery, *, if_match: int | None = None) -> Saved:
+    def update_match(self, resource: Resource, query: SearchQuery, *, condition: Precondition = ALWAYS) -> Saved:
         key = self.matched(resource, query)
-        return self.save({**resource, "id": key.id}, id=key.id, if_match=if_match, new=key in self._made)
+        return self.save({**resource, "id": key.id}, id=key.id, condition=condition, new=key in self._made)
 
-    def amend(self, key: Key, change: Change, *, if_match: int | None = None) -> Saved:
+    def amend(self, key: Key, change: Change, *, condition: Precondition = ALWAYS) -> Saved:
         """Patch. Raise NotFound for unknown and foreign alike, Gone for one's own that was deleted."""
         current = self.current(key)
         if current is None:
             raise unknown(key)
         if current.deleted:
             raise Gone(f"this {key.type} was deleted")
-        if if_match not in (None, ANY_VERSION, current.version):
-            raise VersionConflict(f"the current version is not {if_match}")
+        self._expected(key, current, condition)
+        condition.check_absent(current)
         check_write(self._access, key.type, current, golden=_golden(current))
         return self.save(change.of(current), id=key.id, patch=True)
 
-    def amend_match(self, query: SearchQuery, change: Change, *, if_match: int | None = None) -> Saved:
+    def amend_match(self, query: SearchQuery, change: Change, *, condition: Precondition = ALWAYS) -> Saved:
         found = self.only(query)
         if found is None:
             raise NotFound("no resource matches the criteria")
-        return self.amend(found, change, if_match=if_match)
+        return self.amend(found, change, condition=condition)
 
-    def delete_match(self, query: SearchQuery, *, if_match: int | None = None) -> Saved | None:
+    def delete_match(self, query: SearchQuery, *, condition: Precondition = ALWAYS) -> Saved | None:
         """Conditional delete of one; None if none matches."""
         found = self.only(query)
         if found is None:
             check_write(self._access, query.type, None)
             return None
-        return self.delete(found, if_match=if_match)
+        return self.delete(found, condition=condition)
 
     def existing(self, key: Key) -> Version:
         """What a conditional create found."""
@@ -198,15 +195,16 @@ class Writes:
         self._touch("R", "create", version)
         return version
 
-    def delete(self, key: Key, *, if_match: int | None = None) -> Saved | None:
+    def delete(self, key: Key, *, condition: Precondition = ALWAYS) -> Saved | None:
         """None if there was nothing to delete that this caller may see."""
         check_write(self._access, key.type, None)
         current = self.current(key)
-        if_match = self._expected(key, current, if_match)
+        expected = self._expected(key, current, condition)
         if current is None:
             return None
+        condition.check_absent(current)
         check_write(self._access, key.type, current, golden=_golden(current))
-        saved = reported(self._transaction, key, self._now, lambda: self._transaction.delete(key, if_match=if_match), deleting=True)
+        saved = reported(self._transaction, key, self._now, lambda: self._transaction.delete(key, if_match=expected), deleting=True)
         note_change(self._transaction, saved)
         if key.type in PROVING_TYPES:
             self._transaction.relate(key, ())
@@ -217,9 +215,19 @@ class Writes:
         self._touch("D", "delete", saved.version)
         return saved
 
+    def _note_subjects(self, resource: Resource, version: Version) -> None:
+        self._subjects.setdefault(Key(version.type, version.id), set()).update(subjects_of(resource, version.patient))
+
+    def check_subjects(self, written: Key) -> None:
+        """A facility may write about patients it sees, no others: neither encounter nor link may open a stranger's record."""
+        patients = self._subjects.pop(written, set())
+        if not county_wide(self._access) and any(self.current(Key("Patient", patient)) is None for patient in patients):
+            raise HubError("the patient referred to is not known here", kind=Kind.PROCESSING)
+
     def finish(self, interaction: str, key: Key | None) -> Resource:
         """Check what can only be checked at the end; the AuditEvent of it all."""
-        self._check_subjects()
+        for written in list(self._subjects):
+            self.check_subjects(written)
         patients = [patient for *_, patient in self._touched if patient]
         if interaction != "transaction" and len(self._touched) == 1:
             action, interaction, key, _ = self._touched[0]
@@ -235,27 +243,17 @@ class Writes:
             raise unknown(key)  # nobody takes an id that another facility's system will be given, or learns whether it was
         check_write(self._access, key.type, current, golden=_golden(current))
 
-    def _expected(self, key: Key, current: Version | None, if_match: int | None) -> int | None:
+    def _expected(self, key: Key, current: Version | None, condition: Precondition) -> int | None:
         """The version that If-Match asks for. Raise VersionConflict, the same for unknown and foreign, where there is none."""
-        if if_match is None:
+        if condition.match is None:
             return None
         check_write(self._access, key.type, None)
-        if current is None or not self._visible(current) or (current.deleted and if_match == ANY_VERSION):
-            raise VersionConflict(f"If-Match: there is no current version of this {key.type}")
-        return if_match or current.version
+        return condition.expected(current if current is not None and self._visible(current) else None, key.type)
 
     def _free(self, key: Key) -> bool:
         """Whether a facility may choose this id. With `facility_ids` the answer never depends on what others have stored."""
         own = not self._county.policy.facility_ids or self._county.facility_of_id(key.id) == self._access.facility
         return own and not reserved(key)
-
-    def _check_subjects(self) -> None:
-        """A facility may write about patients it sees, no others: neither encounter nor link may open a stranger's record."""
-        if county_wide(self._access):
-            return
-        for patient in self._subjects:
-            if self.current(Key("Patient", patient)) is None:
-                raise HubError("the patient referred to is not known here", kind=Kind.PROCESSING)
 
     def _owner(self, resource: Resource, current: Version | None) -> str:
         """A facility's token writes for its facility. A county-wide one may say whose the record is, by tag."""

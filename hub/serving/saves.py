@@ -13,6 +13,7 @@ from hub import fhir_json
 from hub.errors import HubError, Kind
 from hub.security.access import Access
 from hub.security.door import Door, Save
+from hub.security.precondition import Precondition
 from hub.store.port import Resource, Saved
 
 SAVE = "save"
@@ -25,8 +26,7 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
     access: Access
     resource: bytes  # JSON
     id: str
-    if_match: int | None
-    if_none: bool
+    condition: Precondition
 
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -49,8 +49,8 @@ _reply = msgspec.msgpack.Decoder(Acceptance | Refusal).decode
 def saving_by(ask: Ask) -> Save:
     """For a front's Door. Raise what the writing process's Door raised."""
 
-    async def save(access: Access, resource: Resource, id: str, if_match: int | None, if_none: bool) -> Saved:
-        order = Order(access, fhir_json.dump(resource), id, if_match, if_none)
+    async def save(access: Access, resource: Resource, id: str, condition: Precondition) -> Saved:
+        order = Order(access, fhir_json.dump(resource), id, condition)
         reply = _reply(await ask(SAVE, _encode(order)))
         if isinstance(reply, Acceptance):
             return reply.saved
@@ -66,9 +66,9 @@ def save_with(door: Door) -> Callable[[bytes], Awaitable[bytes]]:
 
     async def answer(order: bytes) -> bytes:
         asked = _order(order)
-        resource = fhir_json.load(asked.resource)
+        resource = fhir_json.parse(asked.resource)  # as it was sent: a number keeps its spelling
         try:
-            saved = await door.save(asked.access, resource, id=asked.id, if_match=asked.if_match, if_none=asked.if_none)
+            saved = await door.save(asked.access, resource, id=asked.id, condition=asked.condition)
         except HubError as error:
             return _encode(Refusal(error.message, error.reason.name, error.expression))
         return _encode(Acceptance(saved))

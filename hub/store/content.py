@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from hub.clock import instant
 from hub.errors import VersionConflict
-from hub.fhir_json import dump
-from hub.store.port import Key, Prepared, Version
+from hub.fhir_json import dump, same_content
+from hub.store.port import Key, Prepared, Version, Writing
 from profiles.names import FACILITY_TAG
 
 Resource = dict[str, Any]
@@ -62,7 +62,7 @@ class Draft:
     """A version but for its number and its time. `render` makes its JSON of these two."""
 
     key: Key
-    method: Literal["POST", "PUT"]
+    method: Writing
     facility: str
     render: Callable[[int, int], bytes]
     patient: Callable[[], str]
@@ -70,7 +70,7 @@ class Draft:
     def after(self, former: Version | None, clock: Callable[[], int]) -> Version | None:
         """None: `former` says the same already. A clock that went back makes no version older than the one before it."""
         there = former is not None and not former.deleted
-        if former and there and self.render(former.version, former.updated) == former.body:
+        if former and there and same_content(self.render(former.version, former.updated), former.body):
             return None
         return self._numbered(*_next(former, clock))
 

@@ -18,6 +18,8 @@ from hub.search.query import SearchQuery
 
 T = TypeVar("T")
 Resource = dict[str, Any]
+Writing = Literal["POST", "PUT", "PATCH"]
+Method = Literal[Writing, "DELETE"]
 
 
 class TooCostly(HubError):
@@ -41,7 +43,7 @@ class Version:
     updated: int  # UTC milliseconds
     deleted: bool
     body: bytes
-    method: Literal["POST", "PUT", "DELETE"]  # what made this version, for history
+    method: Method  # what made this version, for history
     facility: str = ""  # whose record it is
     patient: str = ""  # id of the Patient in whose compartment it lies; "" for none
 
@@ -196,7 +198,7 @@ class Transaction(Protocol):
         *,
         id: str,
         facility: str = "",
-        method: Literal["POST", "PUT"] = "PUT",
+        method: Writing = "PUT",
         if_match: int | None = None,
     ) -> Saved:
         """Add a version and its index entries. Sets id, meta.versionId and meta.lastUpdated; the same content again adds none.

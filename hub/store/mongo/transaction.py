@@ -6,7 +6,6 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Literal
 
 from pymongo import UpdateOne
 
@@ -22,7 +21,7 @@ from hub.store.mongo.places import Places
 from hub.store.mongo.reading import Reading, of_type
 from hub.store.mongo.versions import WHOLE
 from hub.store.mongo.workspace import Again, Workspace
-from hub.store.port import EVERYTHING, Addition, Key, Outcome, Prepared, Reindexed, Resource, Saved, Scope, Version
+from hub.store.port import EVERYTHING, Addition, Key, Outcome, Prepared, Reindexed, Resource, Saved, Scope, Version, Writing
 
 Find = Callable[[Reading, SearchQuery, int, Scope], list[Key]]
 STAMPS = "stamp"
@@ -97,7 +96,7 @@ class MongoTransaction:
         *,
         id: str,
         facility: str = "",
-        method: Literal["POST", "PUT"] = "PUT",
+        method: Writing = "PUT",
         if_match: int | None = None,
     ) -> Saved:
         key = Key(resource["resourceType"], id)
@@ -107,7 +106,7 @@ class MongoTransaction:
         content = owned(resource, id=id, facility=facility)
         return self._succeed(found, self._draft(key, content, facility, method), lambda: self._index(content))
 
-    def _draft(self, key: Key, content: Resource, facility: str, method: Literal["POST", "PUT"]) -> Draft:
+    def _draft(self, key: Key, content: Resource, facility: str, method: Writing) -> Draft:
         return Draft(key, method, facility, partial(stamped, content), lambda: self._indexer.patient_of(content))
 
     def _index(self, content: Resource) -> Document:

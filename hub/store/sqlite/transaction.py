@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import apsw
 import msgspec
@@ -15,7 +15,7 @@ from hub.fhir_json import load
 from hub.search.query import SearchQuery
 from hub.store.content import Draft, check_match, deletion, drafted, owned, stamped
 from hub.store.indexer import Indexer
-from hub.store.port import EVERYTHING, Addition, Key, Outcome, Prepared, Reindexed, Resource, Saved, Scope, Version
+from hub.store.port import EVERYTHING, Addition, Key, Method, Outcome, Prepared, Reindexed, Resource, Saved, Scope, Version, Writing
 from hub.store.sqlite import items, outcomes, people, prepared, rows, versions
 from hub.store.sqlite.additions import Additions
 from hub.store.sqlite.names import NewNames
@@ -35,7 +35,7 @@ class Head(NamedTuple):
     version: int
     updated: int
     deleted: int
-    method: Literal["POST", "PUT", "DELETE"]
+    method: Method
     facility: str
     patient: str
 
@@ -80,7 +80,7 @@ class SqliteTransaction:
         *,
         id: str,
         facility: str = "",
-        method: Literal["POST", "PUT"] = "PUT",
+        method: Writing = "PUT",
         if_match: int | None = None,
     ) -> Saved:
         key = Key(resource["resourceType"], id)

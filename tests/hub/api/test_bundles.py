@@ -14,6 +14,7 @@ from tests.hub.api.county import Client, Served, bundle, entry, observation, pat
 pytestmark = pytest.mark.anyio
 
 URN = "urn:uuid:61ebe359-bfdc-4613-8bf2-c5e300945f0a"
+OID = "urn:oid:2.25.1"
 
 
 def unnamed(resource: dict[str, object]) -> dict[str, object]:
@@ -340,16 +341,65 @@ async def test_a_batch_serves_what_is_served_alone(admin: Client) -> None:
     assert statuses(lenient) == ["200"]
 
 
-async def test_the_narrative_follows_its_resources(admin: Client) -> None:
-    text = {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><a href="{URN}">x</a> {URN}</div>'}
+async def test_every_link_into_the_bundle_follows_its_resource(admin: Client) -> None:
+    """References anywhere, elements of type uri and url, the narrative; no canonical, no string. #trules"""
+    asked = {"reference": URN}
+    more: dict[str, Any] = {
+        "text": {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><a href="{URN}">x</a> {URN}</div>'},
+        "extension": [
+            {"url": "urn:e", name: value}
+            for name, value in {
+                "valueReference": asked,
+                "valueUri": URN,
+                "valueUrl": URN,
+                "valueCanonical": URN,
+                "valueUuid": URN,
+                "valueString": URN,
+            }.items()
+        ],
+        "contained": [{"resourceType": "Specimen", "id": "s", "subject": asked}],
+        "specimen": {"reference": "#s"},
+        "performer": [{"reference": OID}],
+    }
     sent = bundle(
         "transaction",
         entry("POST", "Patient", unnamed(patient("x")), URN),
-        entry("PUT", "Observation/o1", observation("o1", "x", subject={"reference": URN}, text=text)),
+        entry("POST", "Organization", {"resourceType": "Organization", "name": "x"}, OID),
+        entry("PUT", "Observation/o1", observation("o1", "x", subject=asked, **more)),
+        entry("PUT", "CarePlan/c1", care_plan("c1", URN)),
     )
-    assert statuses(await admin.post(sent, "/fhir")) == ["201", "201"]
+    answer = await admin.post(sent, "/fhir")
+    assert statuses(answer) == ["201"] * 4
+    person, organization = (e["fullUrl"].removeprefix("http://hub/fhir/") for e in answer.json()["entry"][:2])
     stored = (await admin.get("/fhir/Observation/o1")).json()
-    assert f'href="{stored["subject"]["reference"]}"' in stored["text"]["div"]
+    assert stored["text"]["div"] == more["text"]["div"].replace(f'"{URN}"', f'"{person}"')
+    values = [next(value for name, value in each.items() if name != "url") for each in stored["extension"]]
+    assert values == [{"reference": person}, person, person, URN, URN, URN]
+    assert [stored["subject"], stored["contained"][0]["subject"]] == [{"reference": person}] * 2
+    assert stored["performer"] == [{"reference": organization}]
+    assert (await admin.get("/fhir/CarePlan/c1")).json()["instantiatesUri"] == ["urn:other", person]
+
+
+def care_plan(id: str, instantiated: str) -> dict[str, Any]:
+    plan = {"resourceType": "CarePlan", "id": id, "status": "active", "intent": "plan", "subject": {"reference": instantiated}}
+    return {**plan, "instantiatesUri": ["urn:other", instantiated]}
+
+
+async def test_references_are_read_as_the_entrys_own_server_would(admin: Client) -> None:
+    """https://hl7.org/fhir/R4/bundle.html#references"""
+    stated = ["Patient/7", "http://other/fhir/Patient/7", "Patient/7/_history/3", "http://other/fhir/Patient/7/_history/3"]
+    results = [
+        entry(
+            "POST", "Observation", unnamed(observation("x", "x", subject={"reference": each})), f"http://other/fhir/Observation/{n}"
+        )
+        for n, each in enumerate(stated)
+    ]
+    stays = entry("POST", "Observation", unnamed(observation("x", "7")), f"{URN[:-1]}b")
+    sent = bundle("transaction", *results, stays, entry("POST", "Patient", unnamed(patient("x")), "http://other/fhir/Patient/7"))
+    answer = await admin.post(sent, "/fhir", prefer="return=representation")
+    *resources, stayed, person = (e["resource"] for e in answer.json()["entry"])
+    assert [each["subject"]["reference"] for each in resources] == [f"Patient/{person['id']}"] * 4
+    assert stayed["subject"]["reference"] == "Patient/7"
 
 
 async def test_a_patch_may_refer_to_what_the_bundle_creates(admin: Client) -> None:
@@ -362,6 +412,76 @@ async def test_a_patch_may_refer_to_what_the_bundle_creates(admin: Client) -> No
     assert statuses(made) == ["200", "201"]
     stored = (await admin.get("/fhir/Observation/o1")).json()
     assert made.json()["entry"][1]["fullUrl"].endswith(stored["subject"]["reference"])
+    await admin.put(known("p1", "1"))
+    named = [{"reference": URN}, {"reference": "Patient?identifier=urn:x|1"}]
+    change = json_patch(
+        {"op": "add", "path": "/performer", "value": named[:1]}, {"op": "add", "path": "/focus", "value": named[1:]}
+    )
+    organization = entry("POST", "Organization", {"resourceType": "Organization", "name": "x"}, URN)
+    made = await admin.post(bundle("transaction", entry("PATCH", "Observation/o1", change), organization), "/fhir")
+    assert statuses(made) == ["200", "201"]
+    stored = (await admin.get("/fhir/Observation/o1")).json()
+    assert made.json()["entry"][1]["fullUrl"].endswith(stored["performer"][0]["reference"])
+    assert stored["focus"] == [{"reference": "Patient/p1"}]
+
+
+@BOTH
+async def test_a_condition_that_an_entry_would_not_heed_is_refused(admin: Client, kind: str) -> None:
+    wrong = [
+        entry("PUT", "Patient/p", patient("p"), ifNoneExist="identifier=urn:x|1"),
+        entry("DELETE", "Patient/p", ifNoneExist="identifier=urn:x|1"),
+        entry("POST", "Patient", unnamed(patient("p")), ifMatch='W/"1"'),
+        entry("POST", "Patient", unnamed(patient("p")), ifNoneMatch="*"),
+        entry("PATCH", "Patient/p", json_patch(), ifMatch="one"),
+    ]
+    for each in wrong:
+        answer = await admin.post(bundle(kind, each), "/fhir")
+        status = answer.json()["entry"][0]["response"]["status"][:3] if kind == "batch" else str(answer.status_code)
+        assert status == "400", answer.text
+    assert (await admin.get("/fhir/Patient?_summary=count")).json()["total"] == 0
+
+
+async def test_an_entrys_answer_is_fhir_whatever_it_asked_for(admin: Client) -> None:
+    await admin.put(patient("p1"))
+    asked = [entry("GET", "Patient/p1?_format=xml"), entry("GET", "Patient/p1/$graphql?query={id}&_format=json")]
+    for accept in ("application/fhir+json", "application/fhir+xml"):
+        answer = await admin.post(bundle("batch", *asked), "/fhir", accept=accept)
+        assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, accept)
+    one, other = (e["resource"] for e in (await admin.post(bundle("batch", *asked), "/fhir")).json()["entry"])
+    assert (one["id"], other["resourceType"], other["contentType"]) == ("p1", "Binary", "application/json")
+    assert json.loads(base64.b64decode(other["data"])) == {"data": {"id": "p1"}}
+
+
+async def test_a_strangers_patient_is_named_by_its_entry(hub: Served) -> None:
+    await hub.client("clinician", "CTY").put(patient("c"))
+    sent = [
+        entry("POST", "Observation", unnamed(observation("x", "x", subject={"reference": URN}))),
+        entry("PUT", "Observation/o", observation("o", "c")),
+        entry("POST", "Patient", unnamed(patient("x")), URN),
+    ]
+    answer = await hub.client("clinician", "TWN").post(bundle("transaction", *sent), "/fhir")
+    assert (answer.status_code, answer.json()["issue"][0]["expression"]) == (422, ["Bundle.entry[1]"])
+
+
+async def test_a_search_parameter_that_a_transaction_writes_is_known_at_once(admin: Client) -> None:
+    definition = {
+        "resourceType": "SearchParameter",
+        "id": "hair",
+        "url": "urn:search:hair",
+        "name": "hair",
+        "status": "active",
+        "description": "x",
+        "code": "hair",
+        "base": ["Patient"],
+        "type": "string",
+        "expression": "Patient.extension.where(url='urn:hair').value",
+    }
+    asked = entry("GET", "Patient?hair=black")
+    made = await admin.post(bundle("transaction", entry("PUT", "SearchParameter/hair", definition), asked), "/fhir")
+    answer = made.json()["entry"][1]["response"]
+    assert answer["status"] == "200 OK" or "being built" in answer["outcome"]["issue"][0]["diagnostics"]
+    gone = await admin.post(bundle("transaction", entry("DELETE", "SearchParameter/hair"), asked), "/fhir")
+    assert "has no search parameter" in gone.json()["entry"][1]["response"]["outcome"]["issue"][0]["diagnostics"]
 
 
 async def test_batches_of_two_facilities_stay_apart(hub: Served) -> None:

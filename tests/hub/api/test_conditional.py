@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hub.settings import Policy
-from tests.hub.api.county import COUNTY, FHIR, Client, Served, observation, patient, served
+from tests.hub.api.county import COUNTY, FHIR, Client, Served, bundle, entry, observation, patient, served
 
 pytestmark = pytest.mark.anyio
 
@@ -160,7 +160,71 @@ async def test_only_where_nothing_is_yet(admin: Client) -> None:
     assert (await admin.put(known("a"), if_none_match="*")).status_code == 201
     second = await admin.put(known("a", gender="other"), if_none_match="*")
     assert (second.status_code, second.json()["issue"][0]["code"]) == (412, "conflict")
-    assert (await admin.put(known("a"), if_none_match='W/"1"')).status_code == 400
+    assert (await admin.get("/fhir/Patient/a")).headers["etag"] == 'W/"1"'
+    taken = await put_where(admin, nameless(known("a", gender="other")), ONE, if_none_match="*")
+    assert (taken.status_code, taken.json()["issue"][0]["code"]) == (412, "conflict")
+    assert (await put_where(admin, nameless(known("b", "2")), "identifier=urn:x|2", if_none_match="*")).status_code == 201
+
+
+WRITES = {
+    "PUT": {"json": known("a", gender="other"), "headers": FHIR},
+    "PATCH": {
+        "json": [{"op": "replace", "path": "/gender", "value": "other"}],
+        "headers": {"content-type": "application/json-patch+json"},
+    },
+    "DELETE": {"headers": {}},
+}
+
+
+@pytest.mark.parametrize("method", WRITES)
+async def test_conditions_are_lists_of_versions(admin: Client, method: str) -> None:
+    """https://www.rfc-editor.org/rfc/rfc9110#section-13.1: weak or strong, several, or a star."""
+    await admin.put(known("a"))
+
+    async def write(**conditions: str) -> int:
+        sent = WRITES[method]
+        headers = sent["headers"] | {name.replace("_", "-"): value for name, value in conditions.items()}
+        answer = await admin.http.request(method, "/fhir/Patient/a", **{**sent, "headers": headers})
+        return answer.status_code
+
+    for stale in ('W/"2"', '"2", W/"7"', 'W/"01"', 'W/"abc"', 'W/"0"'):
+        assert await write(if_match=stale) == 412, stale
+    for known_already in ("*", 'W/"1"', '"3", "1"'):
+        assert await write(if_none_match=known_already) == 412, known_already
+    for wrong in ("1", "two", "", 'W/"1" W/"2"', '"1'):
+        assert (await write(if_match=wrong), await write(if_none_match=wrong)) == (400, 400), wrong
+    assert await write(if_none_exist=ONE) == 400
+    assert (await admin.get("/fhir/Patient/a")).headers["etag"] == 'W/"1"'
+    assert await write(if_match='W/"9", "1"', if_none_match='"2"') in (200, 204)
+
+
+async def test_a_create_heeds_none_of_the_conditions_of_what_is_there(admin: Client) -> None:
+    for header in ({"if_match": 'W/"1"'}, {"if_none_match": "*"}):
+        answer = await admin.post(nameless(known("x")), **header)
+        assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "invalid")
+    assert (await admin.get("/fhir/Patient?_summary=count")).json()["total"] == 0
+
+
+@pytest.mark.parametrize("address", ["", "?", "Patient?", "/Patient?", "http://hub/fhir/Patient?"])
+async def test_if_none_exist_may_state_the_whole_address(admin: Client, address: str) -> None:
+    """As HAPI's client does."""
+    made = [await admin.post(nameless(known("x")), if_none_exist=f"{address}{ONE}") for _ in range(2)]
+    assert [answer.status_code for answer in made] == [201, 200]
+    entries = [entry("POST", "Patient", nameless(known("x")), ifNoneExist=f"{address}{ONE}")]
+    answer = await admin.post(bundle("transaction", *entries), "/fhir")
+    assert answer.json()["entry"][0]["response"]["status"] == "200 OK"
+    for elsewhere in ("Observation", "http://other/fhir/Patient"):
+        assert (await admin.post(nameless(known("x")), if_none_exist=f"{elsewhere}?{ONE}")).status_code == 400
+
+
+async def test_several_lines_of_a_header_are_one_list(admin: Client) -> None:
+    await admin.put(known("a"))
+    lines = [("if-none-match", 'W/"7"'), ("if-none-match", '"1"')]
+    assert (await admin.http.get("/fhir/Patient/a", headers=lines)).status_code == 304
+    lines = [("accept", "application/pdf"), ("accept", "application/fhir+xml")]
+    assert (await admin.http.get("/fhir/Patient/a", headers=lines)).headers["content-type"].startswith("application/fhir+xml")
+    lines = [*FHIR.items(), ("prefer", "handling=strict"), ("prefer", "return=minimal")]
+    assert (await admin.http.put("/fhir/Patient/a", json=known("a"), headers=lines)).content == b""
 
 
 # -- conditional read

@@ -38,6 +38,13 @@ async def test_an_update_makes_a_version_and_the_same_content_makes_none(admin: 
     assert (second.status_code, second.headers["etag"]) == (200, 'W/"2"')
     same = await admin.put(patient("p1", gender="female"))
     assert (same.status_code, same.headers["etag"]) == (200, 'W/"2"')
+    meta = {"versionId": "9", "lastUpdated": "2020-01-01T00:00:00Z"}
+    other_order = dict(reversed(patient("p1", gender="female", meta=meta).items()))
+    assert (await admin.put(other_order)).headers["etag"] == 'W/"2"'
+    assert (await admin.put(patient("p1", gender="female", name=[{"family": "张", "given": ["三"]}]))).headers["etag"] == 'W/"3"'
+    as_xml = await admin.get("/fhir/Patient/p1", accept="application/fhir+xml")
+    back = {"content": as_xml.content, "headers": {"content-type": "application/fhir+xml"}}
+    assert (await admin.http.put("/fhir/Patient/p1", **back)).headers["etag"] == 'W/"3"'
     assert (await admin.get("/fhir/Patient/p1/_history/1")).json()["gender"] == "male"
     assert (await admin.get("/fhir/Patient/p1/_history/7")).status_code == 404
 

@@ -245,6 +245,12 @@ async def test_primitives_and_their_companions_stay_side_by_side(admin: Client) 
     )
     name = (await admin.patch("/fhir/Patient/p", moved)).json()["name"][0]
     assert (name["given"], name["_given"]) == (["c", "b"], [None, unknown])
+    more = fhirpath(
+        {"type": "insert", "path": "Patient.name[0].given", "index": 1, "value": "d"},
+        {"type": "add", "path": "Patient.name[0]", "name": "given", "value": {"_valueString": unknown}},
+    )
+    name = (await admin.patch("/fhir/Patient/p", more)).json()["name"][0]
+    assert (name["given"], name["_given"]) == (["c", "d", "b", None], [None, None, unknown, unknown])
 
 
 async def test_a_choice_takes_its_name_from_the_value(admin: Client) -> None:
@@ -369,3 +375,29 @@ async def test_a_patch_is_audited_as_one(admin: Client) -> None:
     await admin.patch("/fhir/Patient/p", [replaced("/gender", "other")])
     found = (await admin.get("/fhir/AuditEvent?subtype=patch&entity=Patient/p")).json()
     assert [(e["resource"]["action"], e["resource"]["outcome"]) for e in found["entry"]] == [("U", "0")]
+
+
+async def test_a_patch_is_kept_as_an_update_would_be(admin: Client) -> None:
+    """References to this server's own resources are relative; profiles that the outcome names are asked; the history says PATCH."""
+    await admin.put(observation("o", "p"))
+    own = {"reference": "http://hub/fhir/Encounter/e"}
+    answer = await admin.patch("/fhir/Observation/o", [{"op": "add", "path": "/encounter", "value": own}])
+    assert answer.json()["encounter"] == {"reference": "Encounter/e"}
+    weight = "http://hl7.org/fhir/StructureDefinition/bodyweight"
+    answer = await admin.patch("/fhir/Observation/o", [{"op": "add", "path": "/meta/profile", "value": [weight]}])
+    assert answer.status_code == 422
+    assert any("Observation.category" in issue["expression"][0] for issue in answer.json()["issue"])
+    history = (await admin.get("/fhir/Observation/o/_history")).json()["entry"]
+    assert [entry["request"] for entry in history] == [
+        {"method": "PATCH", "url": "Observation/o"},
+        {"method": "PUT", "url": "Observation/o"},
+    ]
+    assert history[0]["response"]["status"] == "200 OK"
+
+
+async def test_a_json_patch_may_begin_with_a_byte_order_mark(admin: Client) -> None:
+    await admin.put(patient("p"))
+    marked = b'\xef\xbb\xbf[{"op":"remove","path":"/gender"}]'
+    assert (await admin.http.patch("/fhir/Patient/p", content=marked, headers=JSON_PATCH)).status_code == 200
+    answer = await admin.http.patch("/fhir/Patient/p", content=b"[{]", headers=JSON_PATCH)
+    assert "line 1, column 3" in answer.json()["issue"][0]["diagnostics"]

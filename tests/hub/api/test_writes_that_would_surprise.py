@@ -96,7 +96,14 @@ async def test_a_method_not_taken_is_answered_with_those_that_are(admin: Client)
     answer = await admin.http.post("/fhir/Patient/p1", json={})
     assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD, PATCH, PUT")
     answer = await admin.delete("/fhir/Patient/p1/$everything")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
+    for address, taken in (
+        ("metadata", "GET, HEAD"),
+        ("Patient/_search", "POST"),
+        ("Patient", "DELETE, GET, HEAD, PATCH, POST, PUT"),
+    ):
+        answer = await admin.http.options(f"/fhir/{address}")
+        assert (answer.status_code, answer.headers["allow"]) == (405, taken)
 
 
 async def test_an_operation_that_is_not_served_is_called_that(admin: Client) -> None:
