@@ -52,12 +52,15 @@ def _bearer(connection: HTTPConnection) -> str:
 
 
 async def note_refusal(connection: HTTPConnection, error: HubError | None = None) -> None:
-    """What was refused before the door saw it leaves an AuditEvent too. The refusal stands, whatever becomes of the note."""
-    if error is not None and error.audited:
+    """What was refused before the door saw it leaves an AuditEvent too. The refusal stands, whatever becomes of the note.
+
+    That the store does not answer is no refusal, and to ask it who calls would only wait once more.
+    """
+    if error is not None and (error.audited or error.reason.status >= 500):
         return
     try:
         access = await caller(connection)
-    except HubError:  # none of ours, or the store that knows does not answer
+    except HubError:
         access = Access(name="unknown", role="none", address=connection.client.host if connection.client else "")
     with suppress(HubError):
         await hub_of(connection).door.refused(access, connection.scope.get("method", ""), connection.scope["path"])

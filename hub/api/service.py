@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -31,7 +33,7 @@ from hub.api.responses import error_answer, json_answer
 from hub.api.shape import Shape
 from hub.bulk.exports import EXPORT_ROUTES
 from hub.bulk.imports import IMPORT_ROUTES
-from hub.errors import HubError, operation_outcome, place_of
+from hub.errors import HubError, Unavailable, operation_outcome, place_of
 from hub.graphql.operations import GRAPHQL_ROUTES
 from hub.search.parameters import Registry, in_force
 from hub.subscriptions.operations import SUBSCRIPTION_ROUTES
@@ -39,6 +41,9 @@ from hub.subscriptions.websocket import ADDRESS as WEBSOCKET_ADDRESS
 from hub.subscriptions.websocket import websocket
 from hub.terminology.capabilities import terminology_capabilities
 from hub.terminology.operations import TERMINOLOGY_ROUTES
+
+if TYPE_CHECKING:
+    from hub.app import Hub
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +64,7 @@ class Endpoint:
                 check_accept(request)
             hub = hub_of(request)
             call = Call(request, hub, await caller(request))
-            if hub.store.shared and hub.searchable.due:
-                await asyncio.to_thread(hub.searchable.look)
-            with in_force(hub.searchable.registry()):
+            with in_force(await _registry(hub)):
                 answer = await self.interaction(call)
             if request.path_params.get("type") == "SearchParameter" and request.method != "GET":
                 await call.learn()
@@ -73,6 +76,14 @@ class Endpoint:
         except Exception as error:
             answer = unexpected(error)
         await answer(scope, receive, send)
+
+
+async def _registry(hub: Hub) -> Registry:
+    """What can be searched by. A server is asked beside the event loop; while it is silent, what was known last holds."""
+    if hub.store.shared and hub.searchable.due:
+        with suppress(Unavailable):
+            await asyncio.to_thread(hub.searchable.look)
+    return hub.searchable.registry()
 
 
 def unexpected(error: Exception) -> Response:
@@ -93,7 +104,7 @@ async def metadata(request: Request) -> Response:
     base, name, now = f"{str(request.base_url).rstrip('/')}/fhir", hub.county.name, hub.clock()
     if mode == "terminology":
         return json_answer(await asyncio.to_thread(terminology_capabilities, hub.terminology, base, name, now))
-    stated = CAPABILITIES.statement(base, name, now, hub.searchable.registry(), mode)
+    stated = CAPABILITIES.statement(base, name, now, await _registry(hub), mode)
     if shape.whole and stated.etag in request.headers.get("if-none-match", ""):
         return Response(None, 304, {"etag": stated.etag})
     return Response(shape.part("CapabilityStatement", stated.body), 200, {"etag": stated.etag}, CONTENT_TYPE)
@@ -102,7 +113,7 @@ async def metadata(request: Request) -> Response:
 async def openapi_document(request: Request) -> Response:
     """Free without a token too: it says no more than `metadata`."""
     hub = hub_of(request)
-    known, base = hub.searchable.registry(), f"{str(request.base_url).rstrip('/')}/fhir"
+    known, base = await _registry(hub), f"{str(request.base_url).rstrip('/')}/fhir"
     return Response(await asyncio.to_thread(_openapi, known, base), media_type="application/json")
 
 

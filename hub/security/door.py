@@ -16,6 +16,7 @@ from hub.search.query import SearchQuery
 from hub.search.resolve import Concepts
 from hub.security.access import Access
 from hub.security.audit import FAILED, REFUSED, SUCCESS, Action, audit_event
+from hub.security.gathered import Gathered
 from hub.security.policy import scope_of
 from hub.security.precondition import ALWAYS, Precondition
 from hub.security.reads import Reads
@@ -50,6 +51,7 @@ class Door:
         self._clock = clock
         self._trail = trail
         self._refusals = Refusals(clock)
+        self._gathered = Gathered(store)
 
     # -- reading
 
@@ -224,13 +226,22 @@ class Door:
         reads = self.reads(access)
         waits = self._store.shared or key.type == "AuditEvent"
         try:
-            version = await asyncio.to_thread(work, reads) if waits else work(reads)
+            version = await self._together(reads, key) if interaction == "read" else None
+            if version is None:
+                version = await asyncio.to_thread(work, reads) if waits else work(reads)
         except HubError as error:
             await self._leave(access, "R", interaction, outcome=REFUSED, key=key)
             error.audited = True
             raise
         await self._leave(access, "R", interaction, key=key, patients=(version.patient,))
         return version
+
+    async def _together(self, reads: Reads, key: Key) -> Version | None:
+        """With the reads of others; None where it takes more than that to tell."""
+        if not self._store.shared or key.type == "AuditEvent":
+            return None
+        version = await self._gathered.version(key)
+        return reads.given(key, version) if version is not None and reads.told(version) else None
 
     async def _leave(
         self,

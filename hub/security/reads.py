@@ -63,6 +63,14 @@ class Reads:
             raise unknown(key) from None
         return self._given(key, version)
 
+    def told(self, version: Version) -> bool:
+        """Whether it may be seen is told by itself; else the store must be asked."""
+        return self.scope.shows(version.type, version.facility, version.patient) is not None
+
+    def given(self, key: Key, version: Version) -> Version:
+        """`version` is what `read` would find. Raise NotFound for a foreign one."""
+        return self._given(key, version)
+
     def newest(self, key: Key) -> Version:
         """The newest version, a deletion included."""
         self._settle({key.type})

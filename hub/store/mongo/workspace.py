@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
 from pymongo.client_session import ClientSession
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
 
 from hub.errors import HubError, Kind
 from hub.store.mongo.database import HubDatabase
@@ -22,8 +22,13 @@ from hub.store.mongo.reading import Reading
 Place = tuple[str, Any]  # collection and _id
 Request = InsertOne[Document] | ReplaceOne[Document] | UpdateOne | DeleteOne
 
-DUPLICATE = 11000
-CONFLICTING = frozenset({112, 246, 251})  # WriteConflict, SnapshotUnavailable, NoSuchTransaction
+DUPLICATE, DOCUMENT = 11000, 10334  # the latter where the driver refuses it already
+CONFLICTING = frozenset({24, 112, 246, 251, 365})  # a lock, a write, a snapshot, a transaction that is gone; no room for now
+TOO_LARGE: Mapping[frozenset[int], str] = {
+    frozenset({201, 10334, 17419, 17420}): "the store keeps no resource that takes 16 MB with all that it is found by, nor one that"
+    " is found by 100,000 values",
+    frozenset({388}): "all of this together is more than the store's server holds in its memory: send it in parts",
+}
 
 
 class Again(Exception):
@@ -174,11 +179,25 @@ class Workspace:
             self.database.beside(collection).bulk_write(requests, ordered=False, session=self.session)
         except BulkWriteError as error:
             refused = error.details.get("writeErrors", ())
+            codes = {int(each["code"]) for each in refused}
             if any(each["code"] == DUPLICATE and (collection, each["op"].get("_id")) in self._additions for each in refused):
                 raise _taken(collection) from None
-            if any(each["code"] in {DUPLICATE, *CONFLICTING} for each in refused):
+            if found := _refused(codes):
+                raise found from None
+            if not codes.isdisjoint({DUPLICATE, *CONFLICTING}):
                 raise Again("another came first") from error
             raise
+        except (DocumentTooLarge, OperationFailure) as error:
+            code = error.code if isinstance(error, OperationFailure) else DOCUMENT
+            if found := _refused({code or 0}):
+                raise found from None
+            raise
+
+
+def _refused(codes: set[int]) -> HubError | None:
+    """What no second try would mend."""
+    told = next((text for known, text in TOO_LARGE.items() if not codes.isdisjoint(known)), None)
+    return HubError(told, kind=Kind.TOO_LONG) if told else None
 
 
 def _taken(collection: str) -> HubError:

@@ -187,7 +187,10 @@ class Writer:
                 return self._attempt(task, slot, end, look_first=look_first)
             except Again as conflict:
                 if time.monotonic() > end:
-                    raise Unavailable("the write came into conflict with others again and again; try later") from conflict
+                    raise Unavailable(
+                        "the write came into conflict with others again and again, or holds more than the server's memory takes;"
+                        " try later, or less at once"
+                    ) from conflict
                 if conflict.missing:  # not before the transaction is over: what it looked at stays locked until then
                     with troubles():
                         self._database.make_type(conflict.missing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -41,6 +42,21 @@ async def town(hub: Served) -> Client:
 
 def same(one: httpx.Response, other: httpx.Response) -> bool:
     return (one.status_code, one.content) == (other.status_code, other.content)
+
+
+async def test_reads_at_the_same_time_are_answered_each_by_its_own_right(county: Client, town: Client, hub: Served) -> None:
+    """A store that is a server's way off is asked for them together."""
+    await county.put(observation("gone", "c1"))
+    await county.delete("/fhir/Observation/gone")
+    callers = {"county": county, "town": town, "admin": hub.client("admin")}
+    paths = ("Patient/c1", "Patient/t1", "Observation/o1", "Observation/gone", "Practitioner/dr", "Encounter/none")
+    alone = {(name, path): (await client.get(f"/fhir/{path}")).status_code for name, client in callers.items() for path in paths}
+    asked = list(alone) * 8
+    answers = await asyncio.gather(*(callers[name].get(f"/fhir/{path}") for name, path in asked))
+    assert [answer.status_code for answer in answers] == [alone[each] for each in asked]
+    found = [(answer.json()["id"], path) for answer, (_, path) in zip(answers, asked, strict=True) if answer.is_success]
+    assert all(path.endswith(f"/{id}") for id, path in found)
+    assert (alone["county", "Observation/o1"], alone["town", "Patient/c1"], alone["admin", "Observation/gone"]) == (200, 404, 410)
 
 
 @pytest.mark.parametrize("path", ["Patient/{}", "Patient/{}/_history", "Patient/{}/_history/1", "Patient/{}/$everything"])

@@ -5,25 +5,30 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from hub.errors import Invalid, Unavailable
+from hub.errors import HubError, Invalid, Kind, Unavailable
 from hub.fhir_json import load
 from hub.search.query import SearchQuery, Sort
 from hub.store.lease import Lease
 from hub.store.mongo import MongoStore
 from hub.store.mongo.checks import mended, version_of
+from hub.store.mongo.reading import ON_THE_WAY
+from hub.store.mongo.writer import Writer
 from hub.store.opening import target_of
 from hub.store.port import Key, Scope, TooCostly
 from tests.contracts.resources import every_id, observation, patient, save, token
-from tests.mongod import started, wait_for
+from tests.mongod import FLAGS, make_replica_set, started, wait_for
 
 
 @pytest.fixture
@@ -185,6 +190,68 @@ def test_a_commit_whose_answer_is_lost_is_done_once(store):
         client.admin.command("configureFailPoint", "failCommand", mode={"times": 2}, data={**fail, "appName": "yitong"})
         assert save(store, patient(multipleBirthInteger=before), "p1").version.version == before + 1
         assert store.read(Key("Patient", "p1")).version == before + 1
+
+
+def test_a_commit_whose_answer_never_comes_is_not_done_again(store):
+    """The first one may have been kept."""
+    tries = []
+
+    def work(workspace):
+        tries.append(1)
+        workspace.put("item", {"_id": "shelf", "value": b"x"})
+
+    lost = {"failCommands": ["commitTransaction"], "closeConnection": True, "appName": "yitong"}
+    writer = Writer(store.database, patience=0.1, threads=1)
+    try:
+        store.database.client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=lost)
+        error = writer.submit(work).exception(60)
+        assert isinstance(error, Unavailable)
+        assert "whether the write was kept is not known" in str(error)
+        assert tries == [1]
+    finally:
+        store.database.client.admin.command("configureFailPoint", "failCommand", mode="off")
+        writer.close()
+
+
+def test_a_server_that_is_silent_is_waited_for_by_one_and_the_others_are_told_at_once(tmp_path):
+    with started(tmp_path, *FLAGS) as (server, address):
+        make_replica_set(address)
+        store = MongoStore(address, "x", allow_unsafe=True, statement_seconds=0.3)
+        save(store, patient(), "p1")
+        server.send_signal(signal.SIGSTOP)
+        with pytest.raises(Unavailable, match="does not answer"):
+            store.read(Key("Patient", "p1"))
+        began = time.monotonic()
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(store.items, "shelf") for _ in range(8)]
+            assert all(isinstance(each.exception(60), Unavailable) for each in asked)
+        assert time.monotonic() - began < 2 * (0.3 + ON_THE_WAY), "one after the other they would have waited for longer"
+        server.send_signal(signal.SIGCONT)
+        wait_for(lambda: answers(store))
+        assert save(store, patient(2), "p1").version.version == 2
+        store.close()
+
+
+def answers(store):
+    try:
+        return store.read(Key("Patient", "p1")).version > 0
+    except Unavailable:
+        return False
+
+
+def test_what_no_server_could_keep_is_refused_and_says_so(store):
+    with pytest.raises(HubError, match="no resource that takes 16 MB") as refused:
+        save(store, {"resourceType": "Basic", "code": {"text": "x" * 17_000_000}}, "large")
+    assert refused.value.reason is Kind.TOO_LONG
+    assert save(store, {"resourceType": "Basic", "code": {"text": "x"}}, "large").created
+
+
+def test_what_is_no_address_is_told_without_what_it_says():
+    for address in ("mongodb://li:ge heim@", "mongodb://li:geheim@host:port/x", "mongodb://li:ge@heim@host/x"):
+        with pytest.raises(HubError) as refused:
+            MongoStore(address, "x")
+        assert "heim" not in str(refused.value)
+        assert "geheim" not in repr(refused.value.__cause__)
 
 
 def test_a_search_past_its_time_is_too_costly(mongodb):
