@@ -18,6 +18,7 @@ settings.load_profile("suite")
 MOST_WORKERS = 4
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: tests wait for servers, processes and disks as well."""
     return min(len(os.sched_getaffinity(0)) + 1, MOST_WORKERS)

@@ -7,6 +7,7 @@ set aside, and the records behind it go on.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -25,7 +26,8 @@ from mappers.registry import map_record
 from profiles.validation import ValidationIssue, refusing, validate
 
 TRIES = 2
-SECONDS = 10.0  # one record
+SECONDS = 10.0  # one record, as far as the worker had a processor
+PATIENCE = 6  # times as long passes before a worker that hardly computes is given up
 STARTING = 60.0  # a worker importing the mappers on a slow disk
 MEMORY = 1024 * 1024 * 1024  # on top of what a fresh worker takes
 CHUNK = 32
@@ -198,7 +200,7 @@ class MapperPool:
             worker = self._worker or self._start()
             worker.connection.send(chunk)
             for _ in chunk:
-                if not worker.connection.poll(self._seconds):
+                if not worker.answers(self._seconds):
                     self._end_worker()
                     yield f"the mapper did not end within {self._seconds:g} s"
                     return
@@ -228,6 +230,21 @@ class _Worker:
             self.end()
             raise EOFError
         ours.recv()
+
+    def answers(self, seconds: float) -> bool:
+        """Before it has computed for so long: on a busy machine time passes that it did not have."""
+        began = self._computed()
+        for _ in range(PATIENCE):
+            if self.connection.poll(seconds):
+                return True
+            if self._computed() - began > seconds / 2:
+                return False
+        return False
+
+    def _computed(self) -> float:
+        """Processor seconds so far. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html"""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def exit_code(self) -> int | None:
         with suppress(subprocess.TimeoutExpired):

@@ -143,14 +143,14 @@ def test_a_resource_that_is_not_fhir_is_left_out_and_named(house):
 
 
 def test_a_mapper_that_loops_dies_or_eats_memory_costs_only_its_own_record(house, tmp_path):
-    house.mapper = MapperPool({}, tmp_path / "blobs", seconds=1.0, memory=1 << 28, modules=("tests.hub.ingest.poison",))
+    house.mapper = MapperPool({}, tmp_path / "blobs", seconds=2.0, memory=1 << 28, modules=("tests.hub.ingest.poison",))
     bad = (b"loop", b"die", b"eat", b"raise")
     house.journal(*(poison(content) for pair in zip((b"a", b"b", b"c", b"d"), bad, strict=True) for content in pair), poison(b"e"))
     house.drain()
     assert {resource["id"] for resource in house.all("Basic")} == {"a", "b", "c", "d", "e"}
     dead = {outcome.seq: outcome for outcome in house.store.outcomes(state="dead")}
     assert list(dead) == [2, 4, 6, 8]
-    assert "did not end within 1 s" in dead[2].reason
+    assert "did not end within 2 s" in dead[2].reason
     assert dead[4].reason.endswith("exit 7")
     assert dead[6].reason.startswith(("MemoryError", "the mapper's process died"))
     assert all(outcome.attempts <= 2 for outcome in dead.values())
