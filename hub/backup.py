@@ -9,7 +9,8 @@ What is copied when, so that the copy is of one moment and refers to nothing tha
 4. accounts, keys, county.toml and whatever else lies in the folder;
 5. the originals (blobs) last: they are written before anything refers to them and are never changed.
 
-FHIR writes and audit events after T are not in the copy. Left out: locks, caches, what is half written.
+FHIR writes and audit events after T are not in the copy. Where the store is a server there is no step 2: that is copied before, by
+the server's own means (docs/guides/backup.md). Left out: locks, caches, what is half written.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from hub.errors import Invalid, Unavailable
 from hub.security import audit_log
 from hub.security.trail import FOLDER as AUDIT
 from hub.security.trail import SHELF as AUDIT_SHELF
+from hub.store.opening import NODE
 from hub.store.port import Key
 from hub.store.sqlite import SqliteReader
 from hub.store.sqlite.copying import copy_database, sync
@@ -58,20 +60,18 @@ def back_up(data: Path, target: Path, progress: Progress) -> Manifest:
     """Copy to `target`, which must not exist: it is there whole or not at all. Raise Invalid, or Unavailable if there is no hub."""
     if target.exists():
         raise Invalid(f"{target} exists already; name a new folder")
-    if not (data / STORE).is_file():
-        raise Unavailable(f"{data} holds no store; a hub on MongoDB is backed up by mongodump and a copy of this folder")
+    with_store = (data / STORE).is_file()
+    if not with_store and not (data / NODE).is_file():
+        raise Unavailable(f"{data} holds no store")
     made = instant(utc_ms())
     unfinished = target.with_name(target.name + UNFINISHED)
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700, parents=True)
     _copy_audit(data / AUDIT, unfinished / AUDIT)
-    reader = SqliteReader(data)
-    try:
-        reader.backup(unfinished / STORE, lambda done, total: progress(STORE, done, total))
-    finally:
-        reader.close()
-    _drop_what_the_store_has(unfinished)
-    databases = [STORE, *_copy_databases(data, unfinished, progress)]
+    if with_store:
+        _copy_store(data, unfinished, progress)
+        _drop_what_the_store_has(unfinished)
+    databases = [*([STORE] if with_store else []), *_copy_databases(data, unfinished, progress)]
     others = _copy_files([path for path in _rest(data) if path.name != "blobs"], data, unfinished, "settings and keys", progress)
     originals = _copy_files([data / "blobs"], data, unfinished, "originals", progress)
     manifest = Manifest(made, __version__, databases, originals, others)
@@ -80,6 +80,14 @@ def back_up(data: Path, target: Path, progress: Progress) -> Manifest:
     unfinished.rename(target)
     sync(target.parent)
     return manifest
+
+
+def _copy_store(data: Path, target: Path, progress: Progress) -> None:
+    reader = SqliteReader(data)
+    try:
+        reader.backup(target / STORE, lambda done, total: progress(STORE, done, total))
+    finally:
+        reader.close()
 
 
 # -- the audit logs

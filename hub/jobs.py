@@ -12,17 +12,18 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import msgspec
 
-from hub.errors import HubError, place_of
+from hub.errors import HubError, Unavailable, place_of
 from hub.security.access import Access
 from hub.store.port import ResourceStore, Transaction
 
 OPEN, OVER = "job", "job-over"  # shelves: what is to be done, and for a while what was
 KEPT_MS = 7 * 86_400_000  # a finished job is remembered so long
 HOLD_MS = 60_000  # a holder that saves nothing for so long is taken for dead, unless `Jobs` is told otherwise
+AGAIN_SECONDS = 2.0
 LOOK_SECONDS = 0.5  # between looks for jobs that a transaction has submitted, or another process left behind
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,11 @@ class Run:
         if self._closing.is_set():
             raise Stopped
 
+    def leave(self, seconds: float) -> NoReturn:
+        """To be taken up again after a while, or when the hub is started again."""
+        self._closing.wait(seconds)
+        raise Stopped
+
     def save_in(self, transaction: Transaction, *, position: str, done: int, total: int | None = None) -> Job:
         """How far it came, in the transaction of the piece."""
         current = job_in(transaction, self.job.id)
@@ -125,6 +131,18 @@ class Run:
 
 
 Work = Callable[[Run], dict[str, Any] | None]  # returns the result
+
+
+def patiently(work: Work, seconds: float = AGAIN_SECONDS) -> Work:
+    """A store that is away does not end the job, as what waits for it would wait for ever: it goes on when the store is back."""
+
+    def trying(run: Run) -> dict[str, Any] | None:
+        try:
+            return work(run)
+        except Unavailable:
+            run.leave(seconds)
+
+    return trying
 
 
 class Jobs:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from hub.jobs import Job, Jobs, Run, submit
+from hub.jobs import Job, Jobs, Run, patiently, submit
 from hub.search.custom import GENERATIONS, SHELF, Custom, custom_of, customs_in, next_generation, put
 from hub.search.parameters import published
 from hub.search.query import SearchQuery
@@ -93,7 +93,7 @@ def keep_up(store: ResourceStore, now: int) -> None:
 
 def serve_reindexing(jobs: Jobs, searchable: Searchable, *, sole: bool) -> None:
     settle = 0.0 if sole else 2 * NOTICE_SECONDS  # by then every process on the store indexes by the new parameter
-    jobs.serve(KIND, lambda run: _reindex(run, searchable, lambda: time.sleep(settle)))
+    jobs.serve(KIND, patiently(lambda run: _reindex(run, searchable, lambda: time.sleep(settle))))
 
 
 def _reindex(run: Run, searchable: Searchable, settle: Callable[[], None]) -> dict[str, Any]:

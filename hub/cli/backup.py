@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from hub.backup import back_up
+from hub.backup import STORE, back_up
 
 
 def run_backup(data: Path, target: Path) -> int:
@@ -24,6 +24,10 @@ def run_backup(data: Path, target: Path) -> int:
 
         manifest = back_up(data, target, told)
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    if STORE not in manifest.databases:
+        sys.stdout.write(
+            "The records lie on a server and are not in this copy: docs/guides/backup.md says how to copy them first\n"
+        )
     sys.stdout.write(
         f"{target}: the hub as it was at {manifest.made}; {', '.join(manifest.databases)}, {manifest.originals} originals,"
         f" {manifest.other_files} other files, {size / 2**20:,.0f} MB, {time.monotonic() - began:.0f} s\n"

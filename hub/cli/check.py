@@ -1,20 +1,24 @@
-"""`yitong check`: is everything in a data folder there, sound and searchable; beside a running hub or of a copy."""
+"""`yitong check`: is everything in a data folder or on a server there, sound and searchable; beside a running hub or of a copy."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 import apsw
 from rich.console import Console
 from rich.progress import Progress
 
+from hub.cli.doctor import county_path
 from hub.errors import HubError, Unavailable
 from hub.search.searchable import Searchable
 from hub.security.audit_index import with_audit
+from hub.settings import StoreSettings, load_county
 from hub.store.blobs import BlobStore
+from hub.store.opening import Target, open_reader, target_of
 from hub.store.sqlite import SqliteReader
 
 Told = Callable[[int, int], None]
@@ -24,10 +28,12 @@ BLOBS = "SELECT DISTINCT sha256 FROM record WHERE content IS NULL"
 SHOWN = 20
 
 
-def run_check(data: Path, *, everything: bool, sample: int) -> int:
+def run_check(data: Path, *, everything: bool, sample: int, config: Path | None = None) -> int:
     """Exit code 0 all well, 1 something is wrong."""
-    if not (data / "store.sqlite").is_file():
+    target = target_of("")
+    if target is None and not (data / "store.sqlite").is_file():
         raise Unavailable(f"{data} holds no store")
+    settings = load_county(county_path(data, config)).store
     wrong = 0
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
 
@@ -35,7 +41,9 @@ def run_check(data: Path, *, everything: bool, sample: int) -> int:
             task = bars.add_task(what, total=None)
             return lambda done, total: bars.update(task, completed=done, total=total)
 
-        for what, complaints in _findings(data, None if everything else sample, bar):
+        sampled = None if everything else sample
+        store = _store(data, sampled, bar("index")) if target is None else _server(data, target, settings, sampled, bar("index"))
+        for what, complaints in chain(_databases(data), store, _originals(data, sampled, bar("originals"))):
             wrong += len(complaints)
             sys.stdout.write(f"{'wrong' if complaints else 'ok':5} {what}\n")
             for complaint in complaints[:SHOWN]:
@@ -45,13 +53,24 @@ def run_check(data: Path, *, everything: bool, sample: int) -> int:
     return 1 if wrong else 0
 
 
-def _findings(data: Path, sample: int | None, bar: Callable[[str], Told]) -> Iterator[Finding]:
+def _databases(data: Path) -> Iterator[Finding]:
     for path in sorted(data.glob("*.sqlite")):
         if path.name != "store.sqlite":
             yield f"{path.name}: whole", _integrity(path)
-    yield from _store(data, sample, bar("index"))
-    if (data / "journal.sqlite").is_file():
-        yield _originals(data, complete=sample is None, told=bar("originals"))
+
+
+def _server(data: Path, target: Target, settings: StoreSettings, sample: int | None, told: Told) -> Iterator[Finding]:
+    from hub.store.mongo import MongoStore
+    from hub.store.mongo.checking import check_indexes, check_resources
+
+    searchable = Searchable()
+    indexer = with_audit(searchable.indexer(), searchable.customised)
+    with closing(open_reader(data, target, settings, indexer=indexer)) as store:
+        assert isinstance(store, MongoStore)  # noqa: S101 - there is a target
+        searchable.attach(store)
+        yield f"{target.shown}: every index there", check_indexes(store.database)
+        looked, wrong = check_resources(store.database, indexer, sample=sample, progress=told)
+        yield f"what is stored is searchable, every version there: {looked:,} resources extracted again and compared", wrong
 
 
 def _store(data: Path, sample: int | None, told: Told) -> Iterator[Finding]:
@@ -74,8 +93,11 @@ def _integrity(path: Path) -> list[str]:
         return [f"damaged: {type(error).__name__}"]
 
 
-def _originals(data: Path, *, complete: bool, told: Told) -> Finding:
-    """Those that the journal refers to are there; with `complete` each is read, and is still what its name says."""
+def _originals(data: Path, sample: int | None, told: Told) -> Iterator[Finding]:
+    """Those that the journal refers to are there; without a `sample` each is read, and is still what its name says."""
+    if not (data / "journal.sqlite").is_file():
+        return
+    complete = sample is None
     blobs = BlobStore(data / "blobs", tidy=False)
     with closing(apsw.Connection(str(data / "journal.sqlite"), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
         connection.execute("PRAGMA query_only = ON")
@@ -88,4 +110,4 @@ def _originals(data: Path, *, complete: bool, told: Told) -> Finding:
         except HubError as error:
             wrong.append(error.message)
         told(number, len(names))
-    return f"{len(names):,} originals of journal records are there{' and unchanged' if complete else ''}", wrong
+    yield f"{len(names):,} originals of journal records are there{' and unchanged' if complete else ''}", wrong

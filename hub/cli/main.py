@@ -196,6 +196,8 @@ def backup(
 ) -> None:
     """Copy the data folder while the hub runs: records, journal, originals, accounts and keys, as of one moment.
 
+    Of a hub on MongoDB the folder holds no records: copy those first, by mongodump --oplog (docs/guides/backup.md).
+
     Example: yitong backup --data /srv/yitong --to /mnt/backup/yitong-2026-05-01
     """
     from hub.cli.backup import run_backup
@@ -208,14 +210,18 @@ def check(
     data: Data,
     everything: Annotated[bool, typer.Option("--all", help="Every resource and every original, not a sample.")] = False,
     sample: Annotated[int, typer.Option(min=1, help="How many resources to extract again, at random.")] = 10_000,
+    config: Config = None,
+    store: Store = "",
 ) -> None:
     """Is everything there, sound and searchable: of a running hub or of a backup. Exit 0 all well, 1 if something is wrong.
 
     Example: yitong check --data /mnt/backup/yitong-2026-05-01 --all
     """
     from hub.cli.check import run_check
+    from hub.store.opening import choose
 
-    raise typer.Exit(run_check(data, everything=everything, sample=sample))
+    choose(store)
+    raise typer.Exit(run_check(data, everything=everything, sample=sample, config=config))
 
 
 @token_app.command("create")

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from hub.errors import Invalid
-from hub.jobs import Jobs, job_in, jobs_in, put, submit
+from hub.errors import Invalid, Unavailable
+from hub.jobs import Jobs, job_in, jobs_in, patiently, put, submit
 from tests.contracts.conftest import ticking
 
 PIECES = 5
@@ -121,6 +121,20 @@ def test_two_processes_share_the_jobs_and_each_is_done_by_one(store):
         for id in ids:
             until(store, id, "done")
     assert all(counted(store, id) == [b"x"] * PIECES for id in ids)
+
+
+def test_one_that_must_be_done_goes_on_when_the_store_is_back(store):
+    away = iter([True])
+
+    def at_piece(number):
+        if number == 3 and next(away, False):
+            raise Unavailable("the store's server does not answer")
+
+    work = patiently(lambda run: counting(run, at_piece=at_piece), seconds=0.05)
+    with process(store, count=work):
+        id = submitted(store)
+        assert until(store, id, "done").done == PIECES
+    assert counted(store, id) == [b"x"] * PIECES
 
 
 def test_what_a_dead_process_held_is_taken_over_when_its_time_is_up(store):
