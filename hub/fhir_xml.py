@@ -25,6 +25,7 @@ FHIR = "http://hl7.org/fhir"
 XHTML = "http://www.w3.org/1999/xhtml"
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 NUMBERS = frozenset({"decimal", "integer", "positiveInt", "unsignedInt"})
+SIGNED = frozenset({"integer", "positiveInt"})  # may be written +5, which JSON has not
 TRUTH = {"true": True, "false": False}
 
 Json = dict[str, Any]
@@ -279,6 +280,8 @@ def _typed(value: str, kind: str) -> Any:
     """As JSON has it; what is no number or truth value stays text, and the validation names it."""
     if kind == "boolean":
         return TRUTH.get(value, value)
+    if kind in SIGNED and value[:1] == "+":
+        value = value[1:]
     return number_of(value) if kind in NUMBERS and _DIGITS.fullmatch(value) else value
 
 

@@ -62,6 +62,11 @@ def test_contained_resources_and_entries_are_resources_again():
     assert there_and_back(bundle) == bundle
 
 
+def test_a_whole_number_may_have_a_sign_in_xml():
+    assert fhir_xml.parse(xml("<multipleBirthInteger value='+2'/>"))["multipleBirthInteger"] == 2
+    assert fhir_xml.parse(xml("<multipleBirthInteger value='02'/>"))["multipleBirthInteger"] == "02"  # which no check lets pass
+
+
 def test_narrative_under_another_prefix_is_the_same_narrative():
     text = (
         b'<f:Patient xmlns:f="http://hl7.org/fhir" xmlns:h="http://www.w3.org/1999/xhtml"><f:text><f:status value="generated"/>'

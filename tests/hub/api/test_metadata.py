@@ -29,6 +29,7 @@ VALUES = {
     "uri": "http://a.example",
     "special": "1|1|1|km",
 }
+TRIED = ("Patient", "Encounter", "Observation", "ValueSet", "CodeSystem", "ConceptMap", "Group", "Subscription", "AuditEvent")
 OF_ANY_TYPE = {"_has": None, "_filter": "_id eq a", "_type": "Patient"}
 
 
@@ -130,8 +131,30 @@ async def test_every_operation_claimed_is_answered_and_defined(admin: Client) ->
     }
     for type, operation in stated:
         url = operation["definition"]
+        if not type or type in TRIED:
+            assert await served_at(admin, type, operation["name"]), (type, operation["name"])
         if url.startswith("http://hl7.org/fhir/OperationDefinition/") and EXAMPLES.is_dir():
             assert (EXAMPLES / f"OperationDefinition-{url.rpartition('/')[2]}.json").exists(), (type, url)
+
+
+async def served_at(client: Client, type: str, name: str) -> bool:
+    """By one of the methods, at one of the levels that it is claimed for."""
+    addresses = [f"/fhir/{type}/${name}", f"/fhir/{type}/none/${name}"] if type else [f"/fhir/${name}"]
+    for address in addresses:
+        for method in ("GET", "POST"):
+            answer = await client.http.request(method, address)
+            if answer.status_code != 405 and "served" not in answer.text:
+                return True
+    return False
+
+
+async def test_a_part_of_it_may_be_asked(admin: Client) -> None:
+    part = await statement(admin, "?_elements=software")
+    assert "rest" not in part
+    assert part["software"]["name"] == "Yitong Hub"
+    assert [tag["code"] for tag in part["meta"]["tag"]] == ["SUBSETTED"]
+    assert "rest" in await statement(admin, "?_summary=true")
+    assert (await admin.get("/fhir/metadata?_summary=some")).status_code == 400
 
 
 async def test_conditions_claimed_are_met(admin: Client) -> None:
