@@ -102,7 +102,7 @@ def format_of(stated: str | None, accept: str) -> Format:
 
 def check_accept(request: Request) -> None:
     """Raise NotAcceptable when the client reads neither JSON nor XML."""
-    stated = request.query_params.get("_format") if request.scope["query_string"] else None
+    stated = request.query_params.get("_format") if b"_format" in request.scope["query_string"] else None
     format_of(stated, request.headers.get("accept", "*/*"))
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -27,9 +28,10 @@ from hub.api.validity import Check, note
 from hub.clock import instant
 from hub.errors import HubError, Invalid, Kind
 from hub.search.query import SearchQuery
+from hub.security.precondition import ALWAYS
 from hub.security.reads import Reads
-from hub.security.writes import Writes
-from hub.store.port import Key, Saved, Version
+from hub.security.writes import Writes, goes_alone
+from hub.store.port import Key, Prepared, Resource, Saved, Version
 from profiles.validation import ValidationIssue
 
 ROUNDS = 20  # of conditional references that mean what was written for another conditional reference
@@ -137,8 +139,8 @@ def _carry_out(writes: Writes, plan: Plan) -> dict[int, Done]:
     waiting = sorted((s for s in plan.steps if s.method != "DELETE"), key=lambda s: ORDER[s.method])
     for _ in range(ROUNDS):
         ready = [step for step in waiting if not run.open_references(step)]
-        for step in ready:
-            step.doing(lambda s=step: run.write(s))  # type: ignore[misc]
+        for together, steps in groupby(ready, run.together):
+            (run.write_all if together else run.write_each)(list(steps))
         waiting = [step for step in waiting if step.number not in run.done]
         if not waiting or not run.resolve(waiting):
             break
@@ -221,7 +223,27 @@ class _Run:
                     self._references.conditional[reference] = f"{found.type}/{found.id}"
         return len(self._references.conditional) > known
 
-    def write(self, step: Step) -> None:
+    def together(self, step: Step) -> bool:
+        """A create or an update that only says what is to be saved: many of them are written at once."""
+        plain = step.method in ("POST", "PUT") and step.condition == ALWAYS
+        return plain and not self._targets[step.number][1] and not goes_alone(step.resource or {})
+
+    def write_all(self, steps: list[Step]) -> None:
+        there = self._writes.current_of([self._targets[step.number][0] for step in steps])
+        ready = [step.doing(lambda s=step: self._ready(s, there)) for step in steps]  # type: ignore[misc]
+        for step, saved in zip(steps, self._writes.save_ready(ready), strict=True):
+            self._note(step, saved, self._plan.issues.get(step.number, []))
+
+    def _ready(self, step: Step, there: Mapping[Key, Version]) -> tuple[Resource, Prepared]:
+        key, _ = self._targets[step.number]
+        resource = self._references.applied(step.resource or {}, step.full_url)
+        return resource, self._writes.ready(resource, key, there.get(key), new=step.method == "POST")
+
+    def write_each(self, steps: list[Step]) -> None:
+        for step in steps:
+            step.doing(lambda s=step: self._write(s))  # type: ignore[misc]
+
+    def _write(self, step: Step) -> None:
         key, exists = self._targets[step.number]
         if exists:
             self.done[step.number] = Done(self._writes.existing(key), "200 OK")
@@ -235,6 +257,9 @@ class _Run:
             resource = self._references.applied(step.resource, step.full_url)
             saved = self._writes.save(resource, id=key.id, condition=step.condition, new=step.method == "POST")
             issues = self._plan.issues.get(step.number, [])
+        self._note(step, saved, issues)
+
+    def _note(self, step: Step, saved: Saved, issues: Sequence[ValidationIssue]) -> None:
         self.done[step.number] = Done(saved.version, "201 Created" if saved.created else "200 OK", issues)
 
 

@@ -11,12 +11,9 @@ from hub.errors import HubError, Kind
 from hub.keep import keep_all
 from hub.security.audit import audit_event
 from hub.security.policy import check_write, county_wide
-from hub.security.writes import Writes
+from hub.security.writes import ALONE, Writes
 from hub.store.port import Key, Resource, Saved, Version
 from profiles.names import FACILITY_TAG
-
-ALONE = frozenset({"SearchParameter", "Subscription"})
-"""Types of which more follows than from others; they go the way of a single write."""
 
 
 @dataclass

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import re
 import secrets
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from hub import fhir_json
 from hub.errors import Gone, HubError, Invalid, Kind, NotAllowed, NotFound
-from hub.keep import keep
+from hub.keep import keep, keep_all
 from hub.reindexing import drop_parameter
 from hub.search.query import SearchQuery
 from hub.security.access import Access
@@ -19,13 +20,15 @@ from hub.security.precondition import ALWAYS, Precondition
 from hub.security.reads import Reads, unknown
 from hub.security.subjects import subjects_of
 from hub.settings import County
-from hub.store.port import Key, Resource, Saved, Transaction, Version
+from hub.store.port import Key, Prepared, Resource, Saved, Transaction, Version
 from hub.subscriptions.accept import accept, withdraw
 from hub.subscriptions.watch import reported
 from hub.terminology.changes import note_change
 from profiles.names import FACILITY_TAG
 
 FIND_LIMIT = 200  # matches that a conditional interaction looks at before the policy narrows them
+ALONE = frozenset({"SearchParameter", "Subscription"})
+"""Types of which more follows than from others: each is saved by itself."""
 _OURS = re.compile(r"[a-z2-7]{26}").fullmatch
 _DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
 
@@ -33,6 +36,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
 def new_id() -> str:
     """128 random bits in the shape of our derived ids: nobody can guess one."""
     return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
+
+
+def goes_alone(resource: Resource) -> bool:
+    return resource["resourceType"] in ALONE or is_golden(resource)
 
 
 def reserved(key: Key) -> bool:
@@ -128,6 +135,24 @@ class Writes:
         self._touch("C" if saved.created else "U", done, saved.version)
         self._note_subjects(resource, saved.version)
         return saved
+
+    def current_of(self, keys: Sequence[Key]) -> dict[Key, Version]:
+        """For `ready`: the newest versions of those that ever were, whether or not they may be seen."""
+        return self._transaction.current_of(keys)
+
+    def ready(self, resource: Resource, key: Key, current: Version | None, *, new: bool = False) -> Prepared:
+        """What `save` would write of a resource that does not go alone, looked at but not yet written."""
+        self._check(resource, key, current)
+        content, owner = without_facility(resource), self._owner(resource, current)
+        return self._transaction.prepared(content, id=key.id, facility=owner, method="POST" if new else "PUT")
+
+    def save_ready(self, resources: Sequence[tuple[Resource, Prepared]]) -> list[Saved]:
+        """With few questions to the store, however many they are; no two of one key."""
+        every = keep_all(self._transaction, [prepared for _, prepared in resources], self._now, self._county.policy)
+        for (resource, _), saved in zip(resources, every, strict=True):
+            self._touch("C" if saved.created else "U", "create" if saved.created else "update", saved.version)
+            self._note_subjects(resource, saved.version)
+        return every
 
     def create_unless(self, resource: Resource, query: SearchQuery) -> tuple[Version, bool]:
         """Conditional create. Raise MULTIPLE_MATCHES when the criteria are not selective enough."""

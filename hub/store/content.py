@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/resource.html#Meta
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,10 +13,13 @@ from typing import Any
 from hub.clock import instant
 from hub.errors import VersionConflict
 from hub.fhir_json import dump, same_content
+from hub.search.entries import Entry
+from hub.store.indexer import Indexer
 from hub.store.port import Key, Prepared, Version, Writing
 from profiles.names import FACILITY_TAG
 
 Resource = dict[str, Any]
+Prepare = Callable[[str, Iterable[Entry]], Any]  # ResourceStore.prepare
 OWNED = ("versionId", "lastUpdated")
 
 
@@ -82,10 +85,19 @@ class Draft:
         return Version(*self.key, number, updated, False, body, self.method, self.facility, self.patient())
 
 
+def made_ready(
+    resource: Resource, *, id: str, facility: str, method: Writing, indexer: Indexer, prepare: Prepare
+) -> Prepared:
+    content = owned(resource, id=id, facility=facility)
+    kind = content["resourceType"]
+    index = prepare(kind, indexer.extract(content))
+    return Prepared(kind, id, facility, indexer.patient_of(content), *halves(content), index, method)
+
+
 def drafted(resource: Prepared) -> Draft:
-    """Of what was made ready beside the store."""
+    """Of what was made ready."""
     render = partial(joined, resource.front, resource.rest)
-    return Draft(Key(resource.type, resource.id), "PUT", resource.facility, render, lambda: resource.patient)
+    return Draft(Key(resource.type, resource.id), resource.method, resource.facility, render, lambda: resource.patient)
 
 
 def deletion(former: Version, clock: Callable[[], int]) -> Version:

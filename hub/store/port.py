@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
@@ -68,7 +69,7 @@ class Addition(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A resource made ready beside the store, by hub.bulk's processes: as it will be stored under `id`, owned by `facility`.
+    """A resource made ready to be stored under `id`, owned by `facility`: by `Transaction.prepared`, or by hub.bulk's processes.
 
     `front` and `rest` are its JSON around the version (hub.store.content.halves); `index` is what the store's `prepare` made of all
     its index entries.
@@ -81,6 +82,7 @@ class Prepared(NamedTuple):
     front: bytes
     rest: bytes
     index: Any
+    method: Writing = "PUT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,9 @@ class Transaction(Protocol):
     def current_of(self, keys: Sequence[Key]) -> dict[Key, Version]:
         """The newest versions of those that ever were, deletions included; one question for many."""
 
+    def prepared(self, resource: Resource, *, id: str, facility: str = "", method: Writing = "PUT") -> Prepared:
+        """For `save_all`, what `save` would store."""
+
     def save_all(self, resources: Sequence[Prepared]) -> list[Saved]:
         """As `save` does one after the other, but with few questions; no two are of the same key."""
 
@@ -232,8 +237,8 @@ class Transaction(Protocol):
     def reindex(self, type: str, after: str = "", limit: int = 200) -> Reindexed:
         """Extract the entries of the next `limit` undeleted resources of a type anew, without a new version.
 
-        `after` is what a former call returned as `next`; "" begins. What lacks an entry gets it. Entries that are no longer
-        extracted need not go: `forget` takes them.
+        `after` is what a former call returned as `next`; "" begins. What lacks an entry gets it. Tokens and URIs that are no longer
+        extracted need not go: `forget` takes them, by the parameter.
         """
 
     def forget(self, type: str, code: str, limit: int = 5000) -> bool:
@@ -283,6 +288,9 @@ class ResourceStore(Protocol):
 
         After a conflict with another process `work` is run again from its beginning: it must not remember its first try.
         """
+
+    def moment(self) -> AbstractContextManager[object]:
+        """Reads of this thread inside are as of one moment, where the store is an embedded one, and cost less together."""
 
     def read(self, key: Key) -> Version:
         """The current version. Raise NotFound if it never was, Gone if it was deleted. No policy here: see hub.security.door."""

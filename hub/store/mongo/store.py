@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from hub.clock import utc_ms
@@ -108,6 +109,9 @@ class MongoStore:
         return Visibility(reading, scope, most_listed=self._most_listed)
 
     # -- reading
+    def moment(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
     def read(self, key: Key) -> Version:
         return self._now(lambda reading: versions.read(reading, key))
 

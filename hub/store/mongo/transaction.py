@@ -12,7 +12,7 @@ from pymongo import UpdateOne
 from hub.errors import NotFound
 from hub.fhir_json import load
 from hub.search.query import SearchQuery
-from hub.store.content import Draft, check_match, deletion, drafted, owned, stamped
+from hub.store.content import Draft, check_match, deletion, drafted, made_ready, owned, stamped
 from hub.store.indexer import Indexer
 from hub.store.mongo import outcomes, people, shelves
 from hub.store.mongo.database import HISTORY
@@ -124,6 +124,9 @@ class MongoTransaction:
     def current_of(self, keys: Sequence[Key]) -> dict[Key, Version]:
         self._look_up(keys)
         return {key: version for key in keys if (version := self.current(key)) is not None}
+
+    def prepared(self, resource: Resource, *, id: str, facility: str = "", method: Writing = "PUT") -> Prepared:
+        return made_ready(resource, id=id, facility=facility, method=method, indexer=self._indexer, prepare=index_fields)
 
     def save_all(self, resources: Sequence[Prepared]) -> list[Saved]:
         for kind in {each.type for each in resources}:

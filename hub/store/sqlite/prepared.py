@@ -103,7 +103,7 @@ def insert_new(connection: apsw.Connection, names: NewNames, new: Sequence[Prepa
         for table, listed in tables.items():
             index[table] += [(*values, rid) for values in listed]
         number = names.number(connection, each.type)
-        heads.append((rid, number, each.id, 1, now, 0, "PUT", each.facility, each.patient, _present(tables)))
+        heads.append((rid, number, each.id, 1, now, 0, each.method, each.facility, each.patient, _present(tables)))
         bodies.append((rid, version.body))
         saved.append(Saved(version, created=True, changed=True))
     rows.insert_many(connection, "INSERT INTO resource", heads)

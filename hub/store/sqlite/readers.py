@@ -24,7 +24,7 @@ Prepare = Callable[[apsw.Connection], Any]
 
 
 class Readers:
-    """The connection used last is lent first: its cache is warm."""
+    """The connection used last is lent first: its cache is warm. Within a snapshot its thread is lent the same again."""
 
     def __init__(self, path: Path, prepare: Prepare) -> None:
         self._path = path
@@ -32,9 +32,14 @@ class Readers:
         self._idle: deque[apsw.Connection] = deque()
         self._lock = threading.Lock()
         self._closed = False
+        self._here = threading.local()  # the connection of the snapshot that this thread is in
 
     @contextmanager
     def borrow(self) -> Iterator[apsw.Connection]:
+        held: apsw.Connection | None = getattr(self._here, "connection", None)
+        if held is not None:
+            yield held
+            return
         connection = self._take()
         try:
             yield connection
@@ -43,12 +48,17 @@ class Readers:
 
     @contextmanager
     def snapshot(self) -> Iterator[apsw.Connection]:
-        """Every statement inside sees the same state."""
+        """Every statement of this thread inside sees the same state. To begin one costs a tenth of a search."""
         with self.borrow() as connection:
+            if getattr(self._here, "connection", None) is not None:
+                yield connection
+                return
             connection.execute("BEGIN")
+            self._here.connection = connection
             try:
                 yield connection
             finally:
+                self._here.connection = None
                 connection.execute("ROLLBACK")
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ A read takes a connection of its own from the pool and never waits for the write
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from hub.search.query import SearchQuery
@@ -39,6 +40,9 @@ class SqliteReads:
         self._readers = Readers(path, lambda connection: register(connection, indexer))
 
     # -- reading
+    def moment(self) -> AbstractContextManager[object]:
+        return self._readers.snapshot()
+
     def read(self, key: Key) -> Version:
         with self._readers.borrow() as connection:
             return versions.read(connection, key)

@@ -13,7 +13,7 @@ import msgspec
 from hub.errors import NotFound
 from hub.fhir_json import load
 from hub.search.query import SearchQuery
-from hub.store.content import Draft, check_match, deletion, drafted, owned, stamped
+from hub.store.content import Draft, check_match, deletion, drafted, made_ready, owned, stamped
 from hub.store.indexer import Indexer
 from hub.store.port import EVERYTHING, Addition, Key, Method, Outcome, Prepared, Reindexed, Resource, Saved, Scope, Version, Writing
 from hub.store.sqlite import items, outcomes, people, prepared, rows, versions
@@ -121,6 +121,9 @@ class SqliteTransaction:
             for id, *row in self._connection.execute(prepared.NEWEST, (kind, msgspec.json.encode(ids).decode())):
                 found[Key(kind, id)] = versions.version_of(Key(kind, id), tuple(row))
         return found
+
+    def prepared(self, resource: Resource, *, id: str, facility: str = "", method: Writing = "PUT") -> Prepared:
+        return made_ready(resource, id=id, facility=facility, method=method, indexer=self._indexer, prepare=prepared.prepare)
 
     def save_all(self, resources: Sequence[Prepared]) -> list[Saved]:
         heads: dict[Key, Head] = {}
