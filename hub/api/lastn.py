@@ -40,9 +40,10 @@ async def lastn(call: Call) -> Response:
         call.access, lambda reads: latest(reads, query, most), interaction="operation", type="Observation", asked=asked
     )
     versions = [version for group in groups for version in group.versions]
-    entries = [found(version, call.base, "match", shape.body(version)) for version in versions]
+    shown = () if shape.summary == "count" else versions
+    entries = [found(version, call.base, "match", shape.body(version)) for version in shown]
     links = {"self": page_link(call, PATH, pairs)}
-    return json_answer(bundle("searchset", entries, links=links, now=call.hub.clock(), total=len(entries)))
+    return json_answer(bundle("searchset", entries, links=links, now=call.hub.clock(), total=len(versions)))
 
 
 def _most(text: str) -> int:

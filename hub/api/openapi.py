@@ -181,4 +181,5 @@ def _search(kind: str, known: Registry) -> Json:
 
 def _metadata() -> Json:
     mode = {"name": "mode", "in": "query", "schema": {"type": "string", "enum": ["full", "normative", "terminology"]}}
-    return {"summary": "capabilities", "security": [], "parameters": [mode], "responses": _responses("GET")}
+    shape = [{"$ref": f"#/components/parameters/{name}"} for name in OF_THE_ANSWER]
+    return {"summary": "capabilities", "security": [], "parameters": [mode, *shape], "responses": _responses("GET")}

@@ -45,6 +45,8 @@ class TestLastn:
         asked = {"subject=Patient/p1&max=2&category=vital-signs": ["w2", "w3"], "patient=p1&code=29463-7&max=9": ["w2", "w3", "w1"]}
         for query, found in asked.items():
             assert ids(await measurements.get(f"/fhir/Observation/$lastn?{query}")) == found
+        counted = (await measurements.get("/fhir/Observation/$lastn?patient=p1&_summary=count")).json()
+        assert (counted["total"], "entry" in counted) == (3, False)
 
     async def test_by_post(self, measurements: Client) -> None:
         parts = [{}, {"name": "code", "valueString": "29463-7"}]
