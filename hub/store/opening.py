@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from hub.clock import utc_ms
 from hub.errors import Invalid
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 NAMED, IN_FILE, UNSAFE = "YITONG_STORE", "YITONG_STORE_FILE", "YITONG_MONGODB_UNSAFE"
 SCHEMES = ("mongodb", "mongodb+srv")
+FORM = "the store's address must be mongodb://host/database"
 DATABASE = "yitong"
 NODE = "node.id"
 LOCK = "store.lock"
@@ -47,7 +48,7 @@ class Target:
 def target_of(stated: str, environment: Mapping[str, str] = os.environ) -> Target | None:
     """What the command line states, else the environment; None: the data folder. Raise Invalid for a password in `stated`."""
     if stated:
-        if "@" in urlsplit(stated).netloc:
+        if "@" in _split(stated).netloc:
             raise Invalid(
                 f"--store holds a name or a password, which everybody on this machine could read: set {NAMED},"
                 f" or {IN_FILE} to a file that holds the address"
@@ -71,10 +72,17 @@ def choose(stated: str) -> None:
         os.environ[NAMED] = target.address
 
 
+def _split(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError:  # brackets that are no IPv6 address
+        raise Invalid(FORM) from None
+
+
 def _parsed(address: str) -> Target:
-    parts = urlsplit(address)
+    parts = _split(address)
     if parts.scheme not in SCHEMES or not parts.netloc:
-        raise Invalid("the store's address must be mongodb://host/database")
+        raise Invalid(FORM)
     database = unquote(parts.path.strip("/")) or DATABASE
     hosts = parts.netloc.rpartition("@")[2]
     return Target(address, database, f"{parts.scheme}://{hosts}/{database}")

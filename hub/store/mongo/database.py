@@ -7,6 +7,7 @@ start slow. They are made outside of transactions, whose snapshots would not see
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -123,8 +124,10 @@ SETTINGS: Mapping[str, Any] = {
 
 
 def connect(uri: str) -> MongoClient[Document]:
-    """Raise Invalid for what is no address; never with what it says, which may be a password."""
+    """Raise Invalid for what is no address, or has an unknown option; never with what it says, which may be a password."""
     try:
-        return MongoClient(uri, **SETTINGS)
-    except (PyMongoError, ValueError) as error:
-        raise Invalid(f"the store's address cannot be used: {type(error).__name__}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            return MongoClient(uri, **SETTINGS)
+    except (PyMongoError, ValueError, UserWarning) as error:
+        raise Invalid(f"the store's address, or an option in it, cannot be used: {type(error).__name__}") from None

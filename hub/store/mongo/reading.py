@@ -23,6 +23,10 @@ Sort = Sequence[tuple[str, int]]
 SNAPSHOT_LOST = frozenset({239, 246})  # SnapshotTooOld, SnapshotUnavailable: a collection was just made
 SNAPSHOT_TRIES = 20
 ON_THE_WAY = 2.0  # seconds that an answer may take beyond what the server was given to find it
+REFUSALS = {
+    13: "the store's account may not do what a hub does: it needs readWrite on the database",
+    18: "the store's server does not accept the name and the password",
+}
 TOO_LARGE = frozenset({292, 10334, 16819, 16820})  # memory limits of a sort; a query or answer past 16 MB
 
 
@@ -132,6 +136,6 @@ def troubles() -> Iterator[None]:
             raise SnapshotLost("a snapshot is gone") from error
         if error.code in TOO_LARGE:
             raise TooCostly(f"the search holds more than it may: {NARROW_IT}") from error
-        raise Unavailable(f"the store's server refused: code {error.code}") from error
+        raise Unavailable(REFUSALS.get(error.code or 0, f"the store's server refused: code {error.code}")) from error
     except PyMongoError as error:
         raise Unavailable(f"the store failed: {type(error).__name__}") from error

@@ -29,6 +29,9 @@ from hub.store.sqlite.writer import Writer
 
 T = TypeVar("T")
 
+# A folder or file that may not be written, a disk that is full or fails.
+UNFIT = (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError, apsw.FullError, apsw.IOError)
+
 
 class SqliteStore(SqliteReads):
     """`folder`/store.sqlite, owned by this process until `close`. Raise Unavailable if another process has it."""
@@ -100,4 +103,6 @@ def _opened(path: Path, vfs: str | None) -> apsw.Connection:
             raise
     except (apsw.NotADBError, apsw.CorruptError):
         raise Unavailable(f"{path.name} is damaged: restore a backup of the data folder") from None
+    except UNFIT as error:
+        raise Unavailable(f"{path} cannot be opened to write: {type(error).__name__}") from error
     return connection

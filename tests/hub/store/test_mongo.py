@@ -119,8 +119,9 @@ def test_a_password_belongs_into_the_environment_or_a_file_and_is_never_shown(tm
         assert "geheim" not in repr(found)
     assert target_of("", {}) is None
     assert target_of("mongodb://127.0.0.1").database == "yitong"
-    with pytest.raises(Invalid, match="mongodb://host/database"):
-        target_of("postgres://x/y")
+    for address in ("postgres://x/y", "mongodb://[::1/x"):
+        with pytest.raises(Invalid, match="mongodb://host/database"):
+            target_of(address)
 
 
 # -- works that share a transaction
@@ -247,7 +248,8 @@ def test_what_no_server_could_keep_is_refused_and_says_so(store):
 
 
 def test_what_is_no_address_is_told_without_what_it_says():
-    for address in ("mongodb://li:ge heim@", "mongodb://li:geheim@host:port/x", "mongodb://li:ge@heim@host/x"):
+    ends = ("ge heim@", "geheim@host:port/x", "ge@heim@host/x", "geheim@host/x?tsl=geheim")
+    for address in (f"mongodb://li:{end}" for end in ends):
         with pytest.raises(HubError) as refused:
             MongoStore(address, "x")
         assert "heim" not in str(refused.value)

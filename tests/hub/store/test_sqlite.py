@@ -89,6 +89,13 @@ def test_a_damaged_file_is_named_and_the_folder_let_go(tmp_path, store):
             SqliteStore(tmp_path / "store", lock_seconds=0.1)
 
 
+def test_a_file_that_cannot_be_opened_is_named_and_the_folder_let_go(tmp_path):
+    (tmp_path / "store.sqlite").mkdir()
+    for _ in range(2):
+        with pytest.raises(Unavailable, match=r"store\.sqlite cannot be opened to write: CantOpenError"):
+            SqliteStore(tmp_path, lock_seconds=0.1)
+
+
 def test_writes_that_wait_together_share_a_commit_and_close_finishes_them(tmp_path):
     store = SqliteStore(tmp_path / "store")
     started, go = threading.Event(), threading.Event()
