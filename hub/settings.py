@@ -143,7 +143,12 @@ class SubscriptionSettings(Table):
 class Policy(Table):
     treatment_days: int = Field(default=30, ge=0)  # how long after an encounter's end its facility still treats the person
     open_encounter_days: int = Field(default=365, ge=1)  # an encounter never closed stops counting after this
-    facility_ids: bool = False  # an id that a facility's client chooses begins with the facility's code: CTY-4711
+    facility_ids: bool = False
+    """An id that a facility's client chooses begins with the facility's code: CTY-4711.
+
+    Without it, a PUT to an id that another facility has used is 404, and one to a free id 201: trying ids tells which are used.
+    True is safer; it is not the default because clients that bring ids of their own would have to change them.
+    """
 
 
 class County(Table):

@@ -176,8 +176,8 @@ class _Answer:
 
     @property
     def outcome(self) -> Any:
-        """Of an error."""
-        if media_type(self.headers.get("content-type", "")) == FHIR_JSON:
+        """Of an error; to a HEAD, and where no FHIR is served, its status alone says what it is."""
+        if self.body and media_type(self.headers.get("content-type", "")) == FHIR_JSON:
             return msgspec.Raw(self.body)
         return operation_outcome(HTTPStatus(self.status).phrase, code="processing")
 

@@ -74,22 +74,23 @@ async def update(call: Call) -> Response:
 
 async def _sent(call: Call, id: str = "") -> dict[str, Any]:
     """A Binary from what was sent: FHIR JSON, or bytes of any kind with X-Security-Context saying whose they are."""
-    kind = media_type(call.request.headers.get("content-type", ""))
     body = await body_of(call.request, UPLOAD_BYTES)
-    resource: dict[str, Any] = await beside(len(body), lambda: call.checked(_binary(call, kind, body, id)))
+    resource: dict[str, Any] = await beside(len(body), lambda: call.checked(call.settled(_binary(call, body, id))))
     check_type(resource, "Binary")
     if not id:
         resource.pop("id", None)
     return resource
 
 
-def _binary(call: Call, kind: str, body: bytes, id: str) -> dict[str, Any]:
+def _binary(call: Call, body: bytes, id: str) -> dict[str, Any]:
     """As FHIR; JSON that is no FHIR is a document like any other."""
+    stated = " ".join(call.request.headers.get("content-type", "").split())
+    kind = media_type(stated)
     if kind in JSON_TYPES:
         parsed = fhir_json.parse_any(body) if kind == "application/json" else fhir_json.parse(body)
         if kind != "application/json" or (isinstance(parsed, dict) and parsed.get("resourceType") == "Binary"):
             return dict(parsed)
-    resource: dict[str, Any] = {"resourceType": "Binary", **({"id": id} if id else {}), "contentType": kind or UNTYPED}
+    resource: dict[str, Any] = {"resourceType": "Binary", **({"id": id} if id else {}), "contentType": stated or UNTYPED}
     if context := call.request.headers.get("x-security-context"):
         resource["securityContext"] = {"reference": context}
     if body:

@@ -130,7 +130,7 @@ def check_write(step: Step) -> None:
     if "$" in step.path or step.path.endswith("_search"):
         said = f"entry {step.number}: an operation stands in a batch or alone, not in a transaction"
         raise HubError(said, kind=Kind.NOT_SUPPORTED, expression=(f"{step.expression}.request.url",))
-    if not known_type(step.type) or (step.id and not ID.fullmatch(step.id)):
+    if not known_type(step.type) or step.path.endswith("/") or (step.id and not ID.fullmatch(step.id)):
         raise step.wrong("the url is Type, Type/id or Type?criteria", "request.url")
     if step.method == "POST" and step.id:
         raise step.wrong("a create names a type, no id", "request.url")

@@ -39,24 +39,31 @@ class References:
 
     def _changed(self, value: Any, kind: str, server: str) -> Any:
         """A changed copy of what is of this type, or None if nothing in it changes."""
+        if isinstance(value, dict):
+            return self._members(value, kind, server)
         if isinstance(value, list):
             items = [self._changed(item, kind, server) for item in value]
             if all(item is None for item in items):
                 return None
             return [old if new is None else new for old, new in zip(value, items, strict=True)]
-        if isinstance(value, str):
-            return self._address(value, server) if kind in LINKS else None
-        if not isinstance(value, dict):
-            return None
-        known = members(str(value.get("resourceType", kind)))
+        return self._address(value, server) if kind in LINKS and isinstance(value, str) else None
+
+    def _members(self, value: dict[str, Any], kind: str, server: str) -> dict[str, Any] | None:
+        stated = value.get("resourceType")
+        known = members(stated if isinstance(stated, str) else kind)
         changes = {}
         for name, content in value.items():
-            if name == "reference" and isinstance(content, str):
+            if not isinstance(content, str):
+                member = known.get(name) if isinstance(content, (dict, list)) else None
+                changed = self._changed(content, member.type if member else "", server)
+            elif name == "reference":
                 changed = self._address(content, server) or self._relative(content)
-            elif name == "div" and isinstance(content, str):
+            elif name == "div":
                 changed = self._narrative(content, server)
+            elif self._known and (member := known.get(name)) is not None and member.type in LINKS:
+                changed = self._address(content, server)
             else:
-                changed = self._changed(content, known[name].type if name in known else "", server)
+                continue
             if changed is not None:
                 changes[name] = changed
         return {**value, **changes} if changes else None

@@ -265,7 +265,7 @@ class Writes:
         if current is None and (key in self._made or county_wide(self._access) or self._free(key)):
             return
         if current is None or not self._visible(current):
-            raise unknown(key)  # nobody takes an id that another facility's system will be given, or learns whether it was
+            raise self._unknown(key)  # nobody takes an id that another facility's system will be given, or learns whether it was
         check_write(self._access, key.type, current, golden=_golden(current))
 
     def _expected(self, key: Key, current: Version | None, condition: Precondition) -> int | None:
@@ -274,6 +274,12 @@ class Writes:
             return None
         check_write(self._access, key.type, None)
         return condition.expected(current if current is not None and self._visible(current) else None, key.type)
+
+    def _unknown(self, key: Key) -> NotFound:
+        """Of an id that is another's, used or not."""
+        if not self._county.policy.facility_ids:
+            return unknown(key)
+        return NotFound(f"no {key.type} with this id, and one that is chosen here begins with {self._access.facility}-")
 
     def _free(self, key: Key) -> bool:
         """Whether a facility may choose this id. With `facility_ids` the answer never depends on what others have stored."""

@@ -191,10 +191,12 @@ async def test_conditions_of_an_entry(admin: Client, kind: str) -> None:
         entry("GET", "Patient/p1", ifModifiedSince=now),
         entry("GET", "Patient/p1", ifNoneMatch='W/"2"'),
         entry("HEAD", "Patient/p1"),
+        entry("HEAD", "Patient/none"),
     )
     answer = await admin.post(reads, "/fhir")
-    assert statuses(answer) == ["304", "304", "200", "200"]
-    assert ["resource" in e for e in answer.json()["entry"]] == [False, False, True, False]
+    assert statuses(answer) == ["304", "304", "200", "200", "404"]
+    assert ["resource" in e for e in answer.json()["entry"]] == [False, False, True, False, False]
+    assert answer.json()["entry"][4]["response"]["outcome"]["resourceType"] == "OperationOutcome"
     assert answer.json()["entry"][2]["response"]["lastModified"] == now
     change = json_patch({"op": "remove", "path": "/gender"})
     for method, url, resource in (
@@ -275,6 +277,7 @@ def named_or_not(made: dict[str, Any]) -> dict[str, Any]:
         (entry("PUT", "Patient/p2", patient("p9")), 400, "Bundle.entry[1].resource.id"),
         (entry("PUT", "Observation/p2", patient("p2")), 400, "Bundle.entry[1].resource"),
         (entry("POST", "Patient/p2", patient("p2")), 400, "Bundle.entry[1].request.url"),
+        (entry("POST", "Patient/", patient("p2")), 400, "Bundle.entry[1].request.url"),
         (entry("PUT", "Patient", patient("p2")), 400, "Bundle.entry[1].request.url"),
         (entry("DELETE", "Patient"), 400, "Bundle.entry[1].request.url"),
         (entry("DELETE", "Nothing/1"), 400, "Bundle.entry[1].request.url"),

@@ -291,6 +291,7 @@ async def test_ids_of_ones_own_tell_nothing_of_others(tmp_path: Path) -> None:
         assert (await one.put(patient("CTY-1", gender="other"))).status_code == 200
         tries = [await other.put(patient(id)) for id in ("CTY-1", "CTY-2", "free")]
         assert {(answer.status_code, answer.text) for answer in tries} == {(404, tries[0].text)}
+        assert "begins with TWN-" in tries[0].text
         assert (await other.put(patient("TWN-1"))).status_code == 201
         assert (await other.post(patient("x"))).status_code == 201
         assert (await hub.client("admin").put(patient("free"))).status_code == 201

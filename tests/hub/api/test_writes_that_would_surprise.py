@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.hub.api.county import Client, Served, bundle, entry, link, observation, patient
@@ -83,6 +85,14 @@ async def test_binary_is_created_once_where_if_none_exist_says_so(admin: Client)
     assert answers[0].headers["location"] == answers[1].headers["location"]
 
 
+async def test_a_binary_keeps_the_whole_of_its_media_type(admin: Client) -> None:
+    stated = {"content-type": "text/plain;  charset=gbk"}
+    made = await admin.http.put("/fhir/Binary/b1", content="张".encode("gbk"), headers=stated)
+    assert made.json()["contentType"] == "text/plain; charset=gbk"
+    got = await admin.get("/fhir/Binary/b1")
+    assert (got.headers["content-type"], got.text) == ("text/plain; charset=gbk", "张")
+
+
 async def test_a_version_of_a_binary_is_read_as_the_binary_is(admin: Client) -> None:
     await admin.put({"resourceType": "Binary", "id": "b1", "contentType": "text/plain", "data": "YQ=="})
     await admin.put({"resourceType": "Binary", "id": "b1", "contentType": "text/plain", "data": "Yg=="})
@@ -158,6 +168,9 @@ async def test_a_reference_by_the_servers_own_address_is_a_reference_to_its_reso
         found = (await admin.get(f"/fhir/Observation?{asked}")).json()
         assert {match["resource"]["id"] for match in found["entry"]} == {"o1", "o2"}, asked
         assert link(found, "self")
+    escaped = json.dumps(observation("o1", "", **absolute)).replace("/", "\\/").encode()
+    again = await admin.http.put("/fhir/Observation/o1", content=escaped, headers={"content-type": "application/fhir+json"})
+    assert again.headers["etag"] == 'W/"1"'
     kept = (await admin.get("/fhir/Observation/o1")).json()
     assert (kept["subject"]["reference"], kept["performer"][0]["reference"]) == ("Patient/p1", "http://other/fhir/Patient/p1")
     stranger = observation("o3", "") | {"subject": {"reference": "http://hub/fhir/Patient/p1"}}
