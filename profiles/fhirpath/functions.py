@@ -159,6 +159,18 @@ def _on_collection(node: Node) -> Node:
     return node
 
 
+def _join(compiler: Compiler, branches: Branches, arguments: Arguments, focus: str) -> Branches:
+    run, separator = merged(branches), compiler.values(_one(arguments), focus) if arguments else nothing
+
+    def joined(value: Json, env: Env) -> Values:
+        texts, between = env.spend(run(value, env)), single(separator(value, env))
+        if not all(isinstance(text, str) for text in (*texts, *between)):
+            raise CannotEvaluate("only texts are joined")
+        return ["".join(between).join(texts)] if texts else []
+
+    return (Branch("string", joined),)
+
+
 def _trace(compiler: Compiler, branches: Branches, arguments: Arguments, focus: str) -> Branches:
     return branches
 
@@ -203,6 +215,7 @@ SPECIAL: dict[str, Callable[..., Branches]] = {
     "select": _select,
     "repeat": _repeat,
     "iif": _iif,
+    "join": _join,
     "trace": _trace,
     "extension": _extension,
     "resolve": _resolve,
@@ -228,7 +241,7 @@ def _texts(function: Callable[..., Any], run: Run, arguments: list[Run]) -> Run:
             found = function(texts[0], *(each[0] for each in stated))
         except (TypeError, re.error):
             raise CannotEvaluate("an argument is of another type") from None
-        return [] if found is None else [found]
+        return [] if found is None else found if isinstance(found, list) else [found]
 
     return changed
 

@@ -124,3 +124,33 @@ def test_every_invariant_is_evaluated_or_checked_by_the_walk() -> None:
             assert compiled(fact.expression, place.split(".")[0])
     assert {fact.key for fact in facts()} >= NATIVE
     assert len(facts()) > 235
+
+
+PERSON = {
+    "resourceType": "Patient",
+    "identifier": [{"value": "12-345-6"}, {"value": "7"}],
+    "name": [{"given": ["a", "b"], "family": "c"}],
+    "multipleBirthInteger": -2,
+}
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "name.given.join(', ')",
+        "name.given.join('')",
+        "telecom.value.join(',')",
+        "identifier.value.first().split('-')",
+        "name.family.toChars()",
+        "identifier.value.select(convertsToInteger())",
+        "identifier.value.last().toDecimal()",
+        "telecom.value.convertsToInteger()",
+        "multipleBirth.abs()",
+        "(multipleBirth + 0.5).floor() = -2",
+        "(multipleBirth + 0.5).ceiling() = -1",
+        "(multipleBirth + 0.5).truncate() = -1",
+    ],
+)
+def test_a_function_gives_what_the_reference_gives(expression: str) -> None:
+    ours = compiled(expression, "Patient").values(PERSON, Env(PERSON, PERSON, PERSON))
+    assert ours == fhirpathpy.evaluate(PERSON, expression, {}, models["r4"])
