@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/bundle.html#references, https://hl7.org/fhir/R4/referenc
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from profiles.structures import members
@@ -16,6 +17,13 @@ LINKS = frozenset({"uri", "url"})
 _server_of = re.compile(r"(https?://.+)/[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}").fullmatch
 _own = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}(/_history/[A-Za-z0-9\-.]{1,64})?").fullmatch
 _IN_NARRATIVE = re.compile(r"""(?<=[\s<])((?:href|src)\s*=\s*)(["'])([^"']+)\2""")
+
+
+@lru_cache(maxsize=4096)  # what is sent may call itself anything
+def _kinds(kind: str) -> dict[str, str]:
+    """The types of those of its elements that may hold a link somewhere; most texts of a resource are looked at no closer."""
+    known = ((name, member.type) for name, member in members(kind).items())
+    return {name: found for name, found in known if found in LINKS or found[:1].isupper()}
 
 
 class References:
@@ -39,34 +47,34 @@ class References:
 
     def _changed(self, value: Any, kind: str, server: str) -> Any:
         """A changed copy of what is of this type, or None if nothing in it changes."""
-        if isinstance(value, dict):
-            return self._members(value, kind, server)
-        if isinstance(value, list):
+        if type(value) is list:
             items = [self._changed(item, kind, server) for item in value]
             if all(item is None for item in items):
                 return None
             return [old if new is None else new for old, new in zip(value, items, strict=True)]
-        return self._address(value, server) if kind in LINKS and isinstance(value, str) else None
-
-    def _members(self, value: dict[str, Any], kind: str, server: str) -> dict[str, Any] | None:
-        stated = value.get("resourceType")
-        known = members(stated if isinstance(stated, str) else kind)
+        if type(value) is str:
+            return self._address(value, server) if kind in LINKS else None
+        if type(value) is not dict:
+            return None
+        kinds = _kinds(str(value.get("resourceType", kind)))
         changes = {}
         for name, content in value.items():
-            if not isinstance(content, str):
-                member = known.get(name) if isinstance(content, (dict, list)) else None
-                changed = self._changed(content, member.type if member else "", server)
-            elif name == "reference":
-                changed = self._address(content, server) or self._relative(content)
-            elif name == "div":
-                changed = self._narrative(content, server)
-            elif self._known and (member := known.get(name)) is not None and member.type in LINKS:
-                changed = self._address(content, server)
+            if type(content) is str:
+                changed = self._text(name, content, kinds, server)
+            elif type(content) is dict or type(content) is list:
+                changed = self._changed(content, kinds.get(name, ""), server)
             else:
                 continue
             if changed is not None:
                 changes[name] = changed
         return {**value, **changes} if changes else None
+
+    def _text(self, name: str, content: str, kinds: dict[str, str], server: str) -> str | None:
+        if name == "reference":
+            return self._address(content, server) or self._relative(content)
+        if name == "div":
+            return self._narrative(content, server)
+        return self._address(content, server) if kinds.get(name) in LINKS else None
 
     def _narrative(self, div: str, server: str) -> str | None:
         if not self._known:
