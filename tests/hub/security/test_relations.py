@@ -10,7 +10,8 @@ import pytest
 
 from mappers.identity_keys import resource_id
 from profiles.names import ID_CARD
-from tests.hub.api.county import Client, Served, encounter, observation, patient
+from tests.hub.api.county import Client, Served, bundle, encounter, entry, observation, patient
+from tests.hub.bulk.exports import waited
 
 pytestmark = pytest.mark.anyio
 
@@ -126,3 +127,41 @@ async def test_who_treats_a_person_learns_not_who_else_looked(hub: Served, golde
     seen = (await hub.client("admin", "TWN").get("/fhir/AuditEvent?_count=1000")).text
     assert "CTY" not in seen
     assert "Patient/t1" in seen
+
+
+async def test_a_link_to_a_strangers_patient_opens_nothing_however_it_is_written(hub: Served) -> None:
+    """Who is replaced by a stranger would be one person with the stranger, and a visit of the one would open the other's record."""
+    county, town = hub.client("clinician", "CTY"), hub.client("clinician", "TWN")
+    for client, resource in (
+        (county, patient("a1")),
+        (county, observation("o1", "a1")),
+        (town, patient("t1")),
+        (town, patient("t2")),
+    ):
+        assert (await client.put(resource)).status_code == 201
+    link = [{"other": {"reference": "Patient/a1"}, "type": "replaced-by"}]
+    stranger = patient("t1", active=False, link=link)
+    operations = [{"op": "add", "path": "/active", "value": False}, {"op": "add", "path": "/link", "value": link}]
+    refused = [
+        await town.put(stranger),
+        await town.post(stranger),
+        await town.patch("/fhir/Patient/t1", operations),
+        await town.post(bundle("transaction", entry("PUT", "Patient/t1", stranger)), "/fhir"),
+    ]
+    assert [answer.status_code for answer in refused] == [422] * 4
+    lines = {"content": json.dumps(stranger), "headers": {"content-type": "application/fhir+ndjson"}}
+    job = await waited(town, (await town.http.post("/fhir/$import", **lines)).headers["content-location"])
+    assert (job.json()["updated"], job.json()["refused"]) == (0, 1)
+    assert (await town.put(encounter("te", "t1"))).status_code == 201
+    assert (await town.get("/fhir/Observation/o1")).status_code == 404
+    own = patient("t1", active=False, link=[{"other": {"reference": "Patient/t2"}, "type": "replaced-by"}])
+    assert (await town.put(own)).status_code == 200
+
+
+async def test_a_doubt_whether_two_are_one_is_for_those_who_see_both(hub: Served, admin: Client) -> None:
+    county, town = hub.client("clinician", "CTY"), hub.client("clinician", "TWN")
+    assert (await county.put(patient("b1", birthDate="1990-03-07"))).status_code == 201
+    assert (await town.put(patient("a0", birthDate="1990-03-07"))).status_code == 201
+    assert (await town.put(encounter("te", "a0"))).status_code == 201
+    totals = [(await client.get("/fhir/Task?_total=accurate")).json()["total"] for client in (admin, county, town)]
+    assert totals == [1, 0, 0]
