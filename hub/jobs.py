@@ -155,6 +155,7 @@ class Jobs:
         self._sole = sole
         self._name = secrets.token_hex(8)
         self._kinds: dict[str, Work] = {}
+        self._own: set[str] = set()
         self._running: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -162,9 +163,11 @@ class Jobs:
         self._looker: threading.Thread | None = None
         self._regular: list[tuple[float, Callable[[], None]]] = []
 
-    def serve(self, kind: str, work: Work) -> None:
-        """Before `start`."""
+    def serve(self, kind: str, work: Work, *, own: bool = False) -> None:
+        """Before `start`. `own`: no other process does this kind, so whoever held a job of it is dead."""
         self._kinds[kind] = work
+        if own:
+            self._own.add(kind)
 
     def regularly(self, seconds: float, work: Callable[[], None]) -> None:
         """Before `start`: short work that is done soon after it, and again whenever so much time has passed."""
@@ -242,11 +245,14 @@ class Jobs:
         """The oldest job of the kind, unless another process is at it."""
         now = self._clock()
         job = next((job for job in jobs_in(transaction) if job.kind == kind), None)
-        if job is None or (job.holder not in ("", self._name) and not self._sole and job.held_until > now):
+        if job is None or (job.holder not in ("", self._name) and not self._alone(kind) and job.held_until > now):
             return None
         claimed = msgspec.structs.replace(job, state="running", holder=self._name, held_until=now + self._hold)
         put(transaction, claimed)
         return claimed
+
+    def _alone(self, kind: str) -> bool:
+        return self._sole or kind in self._own
 
     def _run(self, job: Job) -> None:
         run = Run(job, self._store, self._clock, self._closing, self._hold)

@@ -53,7 +53,7 @@ class TooMany(HubError):
 def serve_exports(jobs: Jobs, hub: Hub) -> None:
     """A job is done by the hub that took it: its files lie in that one's data folder."""
     for slot in range(SLOTS):
-        jobs.serve(_kind(hub, slot), partial(export, hub))
+        jobs.serve(_kind(hub, slot), partial(export, hub), own=True)
     jobs.regularly(SWEEP_SECONDS, lambda: sweep(hub))
 
 

@@ -56,7 +56,7 @@ MANIFEST_TYPES = frozenset({"application/json", FHIR_JSON})
 
 def serve_imports(jobs: Jobs, hub: Hub) -> None:
     """One after the other, by the hub in whose data folder the files lie."""
-    jobs.serve(kind_of(hub), partial(take_in, hub))
+    jobs.serve(kind_of(hub), partial(take_in, hub), own=True)
     jobs.regularly(SWEEP_SECONDS, lambda: sweep(hub))
 
 
@@ -117,6 +117,8 @@ async def _asked(call: Call, folder: Path) -> Asked:
 async def _received(call: Call, folder: Path) -> tuple[list[str], list[Path]]:
     """Names and files, synced. Raise NotJson, TooLong, Invalid, Unavailable."""
     kind = media_type(call.request.headers.get("content-type", ""))
+    if call.request.headers.get("content-encoding", "identity") != "identity":
+        raise NotJson("Content-Encoding is gzip, or none")
     if kind in NDJSON_TYPES:
         path = folder / "1.ndjson"
         await _written(path, call.request.stream())

@@ -153,6 +153,20 @@ def test_what_a_dead_process_held_is_taken_over_when_its_time_is_up(store):
         until(store, held, "done")
 
 
+def test_what_only_this_process_does_waits_for_no_holder(store):
+    id = submitted(store)
+
+    def hold(transaction):
+        put(transaction, msgspec.structs.replace(job_in(transaction, id), state="running", holder="dead", held_until=2**53))
+
+    store.write(hold).result()
+    jobs = Jobs(store, ticking(), sole=False)
+    jobs.serve("count", counting, own=True)
+    jobs.start()
+    until(store, id, "done")
+    jobs.close()
+
+
 def test_jobs_of_one_kind_come_one_after_the_other(store):
     order, ids = [], [submitted(store, now=1_700_000_000_000 + number) for number in (3, 1, 2)]
 

@@ -147,6 +147,8 @@ async def test_other_bodies_are_refused(admin: Client) -> None:
     for kind, content in (("text/csv", b"a,b"), ("multipart/form-data", b"x"), ("multipart/form-data; boundary=b", b"--b--\r\n")):
         answer: httpx.Response = await admin.http.post("/fhir/$import", content=content, headers={"content-type": kind})
         assert answer.status_code in (400, 415), answer.text
+    packed = {**NDJSON, "content-encoding": "deflate"}
+    assert (await admin.http.post("/fhir/$import", content=b"x", headers=packed)).status_code == 415
     assert counts(await imported(admin, b"")) == (0, 0, 0, 0)
     assert counts(await imported(admin, b"\n\n")) == (0, 0, 0, 0)
 
