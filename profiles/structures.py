@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 
@@ -50,7 +50,7 @@ def complex_types() -> Iterator[str]:
     return (kind for kind in _table() if kind != "*")
 
 
-@cache
+@lru_cache(maxsize=4096)  # more than there are types; what is sent may call itself anything
 def members(kind: str) -> Members:
     """JSON name → member, inherited ones first; empty for what is no complex type of R4."""
     facts = _table().get(kind)
