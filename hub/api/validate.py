@@ -130,8 +130,8 @@ def _rights(call: Call, reads: Reads, asked: Asked, key: Key | None) -> Iterator
             yield ValidationIssue(call.type, error.message, error.reason, "error" if asked.mode == "delete" else "information")
         if asked.mode == "update" and (asked.resource or {}).get("id") != key.id:
             yield ValidationIssue(f"{call.type}.id", "the resource needs the id that the address says", Kind.INVALID)
-    elif asked.mode == "update":
-        yield ValidationIssue(f"{call.type}.id", "an update needs an id", Kind.INVALID)
+    elif asked.mode != "create":
+        yield ValidationIssue(f"{call.type}.id", f"the mode {asked.mode} needs an id", Kind.INVALID)
     try:
         check_write(call.access, call.type, current, golden=is_golden(asked.resource or {}))
     except HubError as error:

@@ -82,7 +82,8 @@ class ProfileCheck:
             return
         type_, outline = found
         if type_ != kind:
-            self._say(place, f"the profile is of {type_ if type_ in resource_type_names() else 'another type'}", "error", canonical)
+            other = type_ if type_ in resource_type_names() else "another type"
+            self._say(place, f"the profile is one of {other}, not of {kind}", "error", canonical)
             return
         before, self._profile = self._profile, canonical
         self._depth += 1

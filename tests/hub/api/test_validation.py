@@ -86,6 +86,9 @@ async def test_modes_say_whether_it_may_be_done(hub: Served, admin: Client) -> N
     assert errors(await told(admin, parameters(resource=patient("p9"), mode="update"), "/fhir/Patient/p1/$validate")) == [
         "Patient.id: the resource needs the id that the address says"
     ]
+    for mode in ("update", "delete"):
+        sent = parameters(resource={"resourceType": "Patient"}, mode=mode)
+        assert errors(await told(admin, sent, "/fhir/Patient/$validate")) == [f"Patient.id: the mode {mode} needs an id"]
     event = {"resourceType": "AuditEvent", "type": {"code": "rest"}, "recorded": "2026-01-01T00:00:00Z"}
     found = errors(await told(admin, parameters(resource=event, mode="create"), "/fhir/AuditEvent/$validate"))
     assert "AuditEvent: AuditEvent is written by the hub alone" in found
