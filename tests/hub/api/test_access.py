@@ -6,6 +6,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -119,6 +120,15 @@ async def test_a_page_link_works_for_its_caller_alone(hub: Served, county: Clien
     assert (await county.get(following.replace("_count=2", "_count=3"))).status_code == 400
     assert (await county.get(following.replace("/Observation", "/Encounter"))).status_code == 400
     assert (await county.get(following[:-1] + ("A" if following[-1] != "A" else "B"))).status_code == 400
+
+
+async def test_a_page_link_tells_nothing_of_the_row_it_goes_on_from(county: Client) -> None:
+    for number in range(3):
+        await county.put(patient(f"z{number}", name=[{"text": f"Zhang {number}"}]))
+    first = (await county.get("/fhir/Patient?name=zhang&_sort=name&_count=1")).json()
+    following = link(first, "next") or ""
+    assert b"zhang" not in base64.urlsafe_b64decode(parse_qs(urlsplit(following).query)["_after"][0])
+    assert [entry["resource"]["id"] for entry in await county.walk(following)] == ["z1", "z2", "c1"]
 
 
 async def test_a_page_link_outlives_a_restart(tmp_path: Path) -> None:
