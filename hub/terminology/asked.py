@@ -65,6 +65,13 @@ class Asked:
             raise Invalid(f"{name} is true or false")
         return text == "true"
 
+    def listed(self, name: str) -> list[dict[str, Any]]:
+        """Raise Invalid for one that is no complex value."""
+        values = self._values.get(name, [])
+        if not all(isinstance(value, dict) for value in values):
+            raise Invalid(f"{name} stands in a Parameters resource, with its members")
+        return values
+
     def number(self, name: str) -> int | None:
         text = self.text(name)
         if not text:
@@ -86,6 +93,8 @@ class Asked:
 
     def codings(self) -> list[Coding]:
         """What is asked about, however it is stated: code and system, a Coding, or the codings of a CodeableConcept."""
+        if sum(name in self for name in ("code", "coding", "codeableConcept")) > 1:
+            raise Invalid("one of code, coding and codeableConcept is stated, not several")
         concept = self._complex("codeableConcept")
         if concept is not None:
             stated = concept.get("coding")
@@ -101,13 +110,15 @@ class Asked:
             raise Invalid("the operation needs a code: code and system, a coding, or a codeableConcept with a coding")
         return codings
 
-    def pair(self, side: str) -> tuple[str, str]:
-        """`codingA`, or `codeA` with `system`: (system, code)."""
+    def side(self, side: str) -> Coding:
+        """`codingA`, or `codeA` with `system`."""
         coding = self._complex(f"coding{side}")
-        system, _, code, _ = _coding(coding) if coding is not None else (self.text("system"), "", self.text(f"code{side}"), "")
-        if not code:
+        if coding is not None and f"code{side}" in self:
+            raise Invalid(f"code{side} or coding{side} is stated, not both")
+        found = _coding(coding) if coding is not None else (self.text("system"), "", self.text(f"code{side}"), "")
+        if not found[2]:
             raise Invalid(f"the operation needs code{side} or coding{side}")
-        return system, code
+        return found[0], found[1] or self.text("version"), *found[2:]
 
     def _complex(self, name: str) -> dict[str, Any] | None:
         values = self._values.get(name)

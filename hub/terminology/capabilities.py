@@ -24,7 +24,7 @@ def terminology_capabilities(terminology: Terminology, base: str, name: str, now
         "software": {"name": "Yitong Hub", "version": installed("yitong-hub")},
         "implementation": {"description": name or "Yitong Hub", "url": base},
         "lockedDate": False,
-        "codeSystem": [_code_system(url, version) for url, version in terminology.code_systems()],
+        "codeSystem": [_code_system(url, versions) for url, versions in _versions(terminology).items()],
         "expansion": {
             "hierarchical": False,
             "paging": True,
@@ -39,8 +39,16 @@ def terminology_capabilities(terminology: Terminology, base: str, name: str, now
     }
 
 
-def _code_system(url: str, version: str) -> dict[str, Any]:
+def _versions(terminology: Terminology) -> dict[str, list[str]]:
+    """Versions of a code system side by side stand under one URL."""
+    found: dict[str, list[str]] = {}
+    for url, version in terminology.code_systems():
+        found.setdefault(url, []).extend([version] if version else [])
+    return found
+
+
+def _code_system(url: str, versions: list[str]) -> dict[str, Any]:
     described: dict[str, Any] = {"uri": url, "subsumption": True}
-    if version:
-        described["version"] = [{"code": version, "isDefault": True}]
+    if versions:
+        described["version"] = [{"code": version, **({"isDefault": True} if len(versions) == 1 else {})} for version in versions]
     return described

@@ -9,7 +9,7 @@ milliseconds. What is read here once is kept ready in the store (hub.terminology
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -105,6 +105,8 @@ class CodeSystem:
         self.title = head.title or head.name
         self.language = head.language
         self.status = head.status
+        self.completes = head.supplements  # the canonical of the code system that it is a supplement of
+        self.supplements: tuple[str, ...] = ()  # canonicals of those that say more of this one's codes
         self.content = head.content
         self.case_sensitive = head.caseSensitive
         self.declared = {declared.code: declared for declared in head.property}
@@ -159,6 +161,29 @@ class CodeSystem:
     def complete(self) -> bool:
         """All its codes are here: one that is not here is none."""
         return self.content not in INCOMPLETE
+
+    def supplemented(self, supplements: Sequence[CodeSystem]) -> CodeSystem:
+        """With what others say of its codes beside it: designations and properties. https://hl7.org/fhir/R4/codesystem.html#supplements"""
+
+        def notes() -> Notes:
+            own = self.notes
+            merged = Notes(own.definitions, dict(own.designations), dict(own.properties))
+            for supplement in supplements:
+                for target, stated in ((merged.designations, supplement.designations), (merged.properties, supplement.properties)):
+                    for number, more in stated.items():
+                        if (here := self.find(supplement.codes[number])) is not None:
+                            target[here] = [*target.get(here, ()), *more]
+            return merged
+
+        made = CodeSystem(self.core, notes, size=self.size)
+        made.supplements = tuple(each.canonical for each in supplements)
+        for supplement in supplements:
+            made.declared = {**supplement.declared, **made.declared}
+        return made
+
+    @property
+    def canonical(self) -> str:
+        return f"{self.url}|{self.version}" if self.version else self.url
 
     def __len__(self) -> int:
         return len(self.displays)

@@ -12,8 +12,10 @@ from hub.clock import instant
 from hub.errors import HubError, Kind
 from hub.terminology.asked import Asked
 from hub.terminology.concepts import Designations
+from hub.terminology.conditions import CONDITIONS
 from hub.terminology.expansion import Expansion, Member, Part
 from hub.terminology.filters import reading
+from hub.terminology.grammars import LANGUAGES
 from hub.terminology.texts import line_of, words_of
 
 MAX_EXPANDED = 10_000  # codes in one answer
@@ -22,9 +24,9 @@ HEAD = ("id", "url", "version", "name", "title", "status", "experimental", "date
 NAMES = frozenset(
     {"url", "valueSet", "valueSetVersion", "filter", "offset", "count", "includeDesignations", "designation", "includeDefinition"}
     | {"activeOnly", "excludeNested", "excludeNotForUI", "excludePostCoordinated", "displayLanguage", "exclude-system", "property"}
-    | {"date"}  # definitions are kept as they are now
+    | {"context", "contextDirection"}
+    | CONDITIONS
 )
-UNSUPPORTED = frozenset({"context", "contextDirection", "system-version", "check-system-version", "force-system-version"})
 PROPERTY = "http://hl7.org/fhir/5.0/StructureDefinition/extension-ValueSet.expansion.contains.property"
 
 
@@ -40,7 +42,7 @@ class Wish:
     offset: int
     count: int | None
     designations: bool
-    languages: tuple[str, ...]  # of the designations wished for; none: all
+    wanted: tuple[tuple[str, str], ...]  # designations: (system of their use, code), or ("", language); none: all
     language: str
     active_only: bool
     choosable_only: bool
@@ -51,7 +53,7 @@ class Wish:
 
     @classmethod
     def of(cls, asked: Asked) -> Wish:
-        languages = tuple(text.rpartition("|")[2] for text in asked.texts("designation"))
+        wanted = tuple(_use_or_language(text) for text in asked.texts("designation"))
         echoed: list[tuple[str, str, Any]] = [(n, "String", asked.text(n)) for n in ("filter", "displayLanguage") if asked.text(n)]
         flags = ("includeDesignations", "activeOnly", "excludeNotForUI", "excludeNested")
         echoed += [(name, "Boolean", asked.flag(name)) for name in flags if name in asked]
@@ -60,8 +62,8 @@ class Wish:
             words=tuple(words_of(asked.text("filter"))),
             offset=asked.number("offset") or 0,
             count=asked.number("count"),
-            designations=asked.flag("includeDesignations") or bool(languages),
-            languages=languages,
+            designations=asked.flag("includeDesignations") or bool(wanted),
+            wanted=wanted,
             language=asked.text("displayLanguage"),
             active_only=asked.flag("activeOnly"),
             choosable_only=asked.flag("excludeNotForUI"),
@@ -84,6 +86,10 @@ def expanded(expansion: Expansion, wish: Wish, now: int) -> dict[str, Any]:
     resource |= {name: expansion.definition[name] for name in kept if name in expansion.definition}
     parameter = [{"name": name, f"value{kind}": value} for name, kind, value in wish.echoed]
     parameter += [{"name": "version", "valueUri": source} for source in expansion.sources if "|" in source]
+    systems = [part.code_system for part in expansion.parts.values() if part.code_system is not None]
+    supplements = dict.fromkeys(each for system in systems for each in system.supplements)
+    parameter += [{"name": "used-supplement", "valueUri": canonical} for canonical in supplements]
+    parameter += [{"name": "used-fragment", "valueUri": system} for system in expansion.partial]
     made: dict[str, Any] = {
         "identifier": f"urn:uuid:{uuid.uuid4()}",
         "timestamp": instant(now),
@@ -147,15 +153,24 @@ def _entry(member: Member, wish: Wish) -> dict[str, Any]:
     entry["code"] = member.code
     if display := in_language(member, wish.language):
         entry["display"] = display
-    if wish.designations and (shown := [d for d in member.designations if _wished(d, wish.languages)]):
+    if wish.designations and (shown := [d for d in member.designations if _wished(d, wish.wanted)]):
         entry["designation"] = shown
     if wish.properties and (stated := list(_properties(member, wish.properties))):
         entry["extension"] = stated
     return entry
 
 
-def _wished(designation: dict[str, Any], languages: tuple[str, ...]) -> bool:
-    return not languages or any(same_language(str(designation.get("language", "")), each) for each in languages)
+def _use_or_language(token: str) -> tuple[str, str]:
+    """urn:ietf:bcp:47|en, or the use of a designation: http://snomed.info/sct|900000000000003001."""
+    system, _, code = token.rpartition("|")
+    return ("" if system == LANGUAGES else system), code
+
+
+def _wished(designation: dict[str, Any], wanted: tuple[tuple[str, str], ...]) -> bool:
+    use = designation.get("use") or {}
+    language = str(designation.get("language", ""))
+    stated = (str(use.get("system", "")), str(use.get("code", "")))
+    return not wanted or any(each == stated if each[0] else same_language(language, each[1]) for each in wanted)
 
 
 def _properties(member: Member, codes: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -175,13 +190,22 @@ def same_language(stated: str, wished: str) -> bool:
 
 
 def in_language(member: Member, language: str) -> str:
-    return display_in(member.display, member.designations, language)
+    own = member.code_system.language if member.code_system is not None else ""
+    return display_in(member.display, member.designations, language, own=own)
 
 
-def display_in(display: str, designations: Designations, language: str) -> str:
-    """The designation in that language, the exact one before a related one; the display where there is none."""
-    if not language:
+def display_in(display: str, designations: Designations, language: str, *, own: str = "") -> str:
+    """The designation in that language; the display where there is none, or where it is in that language itself.
+
+    `own`: the language of the display. The exact language goes before a related one, what is no synonym before what may be one.
+    """
+    if not language or (display and f"{own}-".lower().startswith(f"{language}-".lower())):
         return display
     known = [each for each in designations if same_language(str(each.get("language", "")), language)]
-    known.sort(key=lambda each: str(each.get("language", "")).lower() != language.lower())
+    known.sort(key=lambda each: (str(each.get("language", "")).lower() != language.lower(), _other_use(each)))
     return str(known[0].get("value", display)) if known else display
+
+
+def _other_use(designation: dict[str, Any]) -> bool:
+    use = designation.get("use") or {}
+    return str(use.get("code", "display")) != "display"

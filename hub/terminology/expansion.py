@@ -87,6 +87,7 @@ class Expansion:
     parts: dict[PartKey, Part] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     missing_sets: tuple[str, ...] = ()
+    partial: tuple[str, ...] = ()  # code systems of which only a part is loaded: another of their codes may be in it
     active_only: bool = False  # compose.inactive is false
     sources: tuple[str, ...] = ()  # canonical URLs with versions of what it was made from
     definition: dict[str, Any] = field(default_factory=dict)  # the ValueSet

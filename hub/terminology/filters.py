@@ -23,8 +23,9 @@ def passing(system: CodeSystem, property: str, op: str, value: str) -> Numbers:
         return HIERARCHY[op](system, value)
     if op not in BY_VALUE:
         raise Invalid(f"filter operator {op[:32]} is not one of R4", kind=Kind.NOT_SUPPORTED)
-    fits = BY_VALUE[op](value)
-    values = reading(system, property)
+    if op in LISTING and property in ITSELF:
+        return LISTING[op](system, value)
+    fits, values = BY_VALUE[op](value), reading(system, property)
     return {number for number in range(len(system)) if fits(values(number))}
 
 
@@ -70,6 +71,22 @@ def _above(system: CodeSystem, code: str) -> dict[int, None]:
     number = system.find(code)
     return {} if number is None else system.ancestors(number)
 
+
+def _itself(system: CodeSystem, code: str) -> set[int]:
+    number = system.find(code)
+    return set() if number is None else {number}
+
+
+def _among(system: CodeSystem, codes: str) -> set[int]:
+    return {number for code in _listed(codes) if (number := system.find(code)) is not None}
+
+
+def _not_among(system: CodeSystem, codes: str) -> set[int]:
+    return set(range(len(system))) - _among(system, codes)
+
+
+LISTING: dict[str, Callable[[CodeSystem, str], Numbers]] = {"=": _itself, "in": _among, "not-in": _not_among}
+"""Of the codes themselves, as the code system takes case."""
 
 HIERARCHY: dict[str, Callable[[CodeSystem, str], Numbers]] = {
     "is-a": _below,

@@ -12,6 +12,7 @@ from hub.errors import NotFound
 from hub.terminology.asked import parameters
 from hub.terminology.concepts import CodeSystem, value_of
 from hub.terminology.expand import display_in, same_language
+from hub.terminology.grammars import GRAMMARS
 
 LOOKUP = frozenset({"code", "system", "version", "coding", "date", "displayLanguage", "property"})
 SUBSUMES = frozenset({"codeA", "codeB", "system", "version", "codingA", "codingB"})
@@ -30,19 +31,28 @@ def looked_up(system: CodeSystem, code: str, *, language: str = "", properties: 
     number = concept(system, code)
     wished = frozenset(properties)
     designations = system.designations.get(number, [])
-    display = display_in(system.displays[number], designations, language)
+    display = display_in(system.displays[number], designations, language, own=system.language)
+    languages = [each.removeprefix("lang.") for each in wished if each.startswith("lang.")] or [language]
+    shown = not wished or "designation" in wished or languages != [language]
     return parameters(
         ("name", "String", system.name),
         ("version", "String", system.version),
         ("display", "String", display or system.codes[number]),
-        *(_designations(system, number, language) if not wished or "designation" in wished else ()),
+        *(_designations(system, number, languages) if shown else ()),
         *(("property", "part", parts) for code, parts in _properties(system, number) if not wished or code in wished),
     )
 
 
-def _designations(system: CodeSystem, number: int, language: str) -> Iterator[Stated]:
+def by_grammar(system: str, code: str) -> dict[str, Any]:
+    """A code that is an expression stands for itself. Raise NotFound for what is none."""
+    if not GRAMMARS[system](code):
+        raise NotFound("the code is not one of this grammar")
+    return parameters(("name", "String", system), ("display", "String", code))
+
+
+def _designations(system: CodeSystem, number: int, languages: list[str]) -> Iterator[Stated]:
     for each in system.designations.get(number, ()):
-        if language and not same_language(str(each.get("language", "")), language):
+        if all(languages) and not any(same_language(str(each.get("language", "")), language) for language in languages):
             continue
         yield (
             "designation",

@@ -36,6 +36,7 @@ class Group:
     source: str
     source_version: str
     target: str
+    target_version: str
     forward: dict[str, list[Target]]
     backward: dict[str, list[Target]]
     unmapped: dict[str, Any]
@@ -86,9 +87,10 @@ class CodeMap:
         rule = group.unmapped
         match rule.get("mode"):
             case "provided":
-                yield Target(group.target, "", code, source=self.canonical)
+                yield Target(group.target, group.target_version, code, source=self.canonical)
             case "fixed":
-                yield Target(group.target, "", str(rule.get("code", "")), str(rule.get("display", "")), source=self.canonical)
+                code, display = str(rule.get("code", "")), str(rule.get("display", ""))
+                yield Target(group.target, group.target_version, code, display, source=self.canonical)
             case "other-map":
                 if depth >= MAX_CHAIN:
                     raise Invalid(f"more than {MAX_CHAIN} maps send the code on", kind=Kind.TOO_COSTLY)
@@ -119,4 +121,4 @@ def _groups(resource: dict[str, Any], canonical: str) -> Iterator[Group]:
                 turned = REVERSED.get(equivalence, equivalence)
                 back = Target(source, source_version, code, str(element.get("display", "")), turned, source=canonical)
                 backward.setdefault(there, []).append(back)
-        yield Group(source, source_version, target, forward, backward, group.get("unmapped") or {})
+        yield Group(source, source_version, target, target_version, forward, backward, group.get("unmapped") or {})

@@ -21,7 +21,9 @@ from hub.terminology import lookup as looking
 from hub.terminology import translate as translating
 from hub.terminology import validate as validating
 from hub.terminology.asked import Asked
+from hub.terminology.closure import NAMES, Closures
 from hub.terminology.concepts import CodeSystem
+from hub.terminology.conditions import Conditions
 from hub.terminology.expansion import Expansion
 from hub.terminology.grammars import GRAMMARS
 from hub.terminology.maps import CodeMap
@@ -34,7 +36,7 @@ Work = Callable[[Terminology, Found | None], T]
 
 
 async def expand(call: Call) -> Response:
-    asked = await Asked.of(call, expanding.NAMES, expanding.UNSUPPORTED)
+    asked = await Asked.of(call, expanding.NAMES)
     wish = expanding.Wish.of(asked)
 
     def work(terminology: Terminology, found: Found | None) -> dict[str, Any]:
@@ -48,6 +50,8 @@ async def lookup(call: Call) -> Response:
     (system, version, code, _), *_rest = asked.codings()
 
     def work(terminology: Terminology, _: Found | None) -> dict[str, Any]:
+        if system in GRAMMARS and terminology.code_system(system, version) is None:
+            return looking.by_grammar(system, code)
         loaded = _system(terminology, system, version)
         return looking.looked_up(loaded, code, language=asked.text("displayLanguage"), properties=asked.texts("property"))
 
@@ -56,19 +60,21 @@ async def lookup(call: Call) -> Response:
 
 async def subsumes(call: Call) -> Response:
     asked = await Asked.of(call, looking.SUBSUMES)
-    (a_system, a_code), (b_system, b_code) = asked.pair("A"), asked.pair("B")
+    (a_system, a_version, a_code, _), (b_system, b_version, b_code, _) = asked.side("A"), asked.side("B")
 
     def work(terminology: Terminology, found: Found | None) -> dict[str, Any]:
-        if a_system != b_system:
-            raise Invalid("both codes are of one code system")
-        loaded = terminology.read_code_system(found) if found else _system(terminology, a_system, asked.text("version"))
+        if (a_system, a_version) != (b_system, b_version):
+            raise Invalid("both codes are of one code system, and of one version")
+        loaded = terminology.read_code_system(found) if found else _system(terminology, a_system, a_version)
+        if a_system not in ("", loaded.url):
+            raise Invalid("the codes are of another code system")
         return looking.subsumption(loaded, a_code, b_code)
 
     return await _answered(call, "CodeSystem", "subsumes", asked, work)
 
 
 async def validate_in_value_set(call: Call) -> Response:
-    asked = await Asked.of(call, validating.IN_VALUE_SET, validating.UNSUPPORTED)
+    asked = await Asked.of(call, validating.IN_VALUE_SET)
     codings = asked.codings()
     abstract = "abstract" not in asked or asked.flag("abstract")
 
@@ -128,11 +134,24 @@ async def translate(call: Call) -> Response:
     return await _answered(call, "ConceptMap", "translate", asked, work)
 
 
+async def closure(call: Call) -> Response:
+    asked = await Asked.of(call, NAMES)
+
+    def work(terminology: Terminology, _: Found | None) -> dict[str, Any]:
+        return Closures(call.hub.store, terminology, call.access).answered(asked, call.hub.clock())
+
+    return await _answered(call, "ConceptMap", "closure", asked, work)
+
+
 def _value_set(terminology: Terminology, found: Found | None, asked: Asked) -> Expansion | None:
     if found is not None:
         return terminology.read_value_set(found)
     inline = asked.resource("valueSet", "ValueSet")
-    return terminology.composed(inline) if inline else terminology.value_set(asked.needed("url"), asked.text("valueSetVersion"))
+    if inline is not None:
+        return terminology.composed(inline)
+    if "url" not in asked and "context" in asked:
+        return terminology.value_set(terminology.bound(asked.text("context")))
+    return terminology.value_set(asked.needed("url"), asked.text("valueSetVersion"))
 
 
 def _system(terminology: Terminology, url: str, version: str) -> CodeSystem:
@@ -162,12 +181,16 @@ def _maps(
 async def _answered(call: Call, type: str, operation: str, asked: Asked, work: Work[dict[str, Any]]) -> Response:
     id = call.request.path_params.get("id")
     key = Key(type, id) if id is not None else None
-    terminology = call.hub.terminology
+    conditions = Conditions.of(asked, call.hub.county.zone)
+    terminology = call.hub.terminology.under(conditions)
 
     def run(reads: Reads) -> dict[str, Any]:
         if reads.scope.types is not None and type not in reads.scope.types:
             raise NotAllowed(f"this role may not read {type}")
-        return work(terminology, found_in(reads.read(key)) if key is not None else None)
+        found = found_in(reads.read(key)) if key is not None else None
+        if found is not None:
+            conditions.check(found.updated)
+        return work(terminology, found)
 
     about = asked.text("url")
     path = f"{type}/{id}/${operation}" if id else f"{type}/${operation}"
@@ -186,9 +209,13 @@ OPERATIONS = (
 )
 """Type, operation, what answers it, whether it also works on one resource."""
 
-TERMINOLOGY_ROUTES = tuple(
-    (method, f"/fhir/{type}{level}/${operation}", run, False)
-    for type, operation, run, instance in OPERATIONS
-    for level in (("", "/{id}") if instance else ("",))
-    for method in ("GET", "POST")
+TERMINOLOGY_ROUTES = (
+    ("POST", "/fhir/$closure", closure, False),
+    ("POST", "/fhir/ConceptMap/$closure", closure, False),
+    *(
+        (method, f"/fhir/{type}{level}/${operation}", run, False)
+        for type, operation, run, instance in OPERATIONS
+        for level in (("", "/{id}") if instance else ("",))
+        for method in ("GET", "POST")
+    ),
 )

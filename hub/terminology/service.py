@@ -8,16 +8,21 @@ whether anything changed, also when another process wrote it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+import time
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from hub import fhir_json
 from hub.errors import HubError, Invalid, Kind, NotFound
-from hub.store.port import ResourceStore
+from hub.store.port import ResourceStore, TooCostly
 from hub.terminology.changes import last_change
 from hub.terminology.compose import Composer
 from hub.terminology.concepts import CodeSystem
+from hub.terminology.conditions import Conditions
+from hub.terminology.context import bound
 from hub.terminology.expansion import Expansion
 from hub.terminology.grammars import GRAMMARS
 from hub.terminology.kept import Kept
@@ -30,6 +35,7 @@ K = TypeVar("K", bound=Hashable)
 Name = tuple[tuple[bytes, ...] | str, ...]
 KEPT_BYTES = 24 * 1024 * 1024  # of the definitions' JSON; what is made of it takes about six times as much
 KEPT_EXPANSIONS = 1_000_000  # codes
+LONGEST = 5.0  # seconds
 ALL_OF = "?fhir_vs"  # https://hl7.org/fhir/R4/snomedct.html#implicit: {system}?fhir_vs and {system}?fhir_vs=isa/{code}
 
 
@@ -46,10 +52,22 @@ class Terminology:
         self._named: Kept[Name, Any] = Kept(20_000)  # (change, type, url, version) → what it names, or None
         self._expansions: Kept[Name, Expansion | None] = Kept(KEPT_EXPANSIONS)
         self._seen: tuple[bytes, ...] | None = None
+        self._conditions = Conditions()
+        self._working = 0  # how deep in one another things are being worked out
+        self._until = 0.0
 
     def look_beside(self, folder: Path) -> None:
         """Where county.toml lies the county's own tables do: they take the place of those shipped."""
         self._files = Files(folder)
+
+    def under(self, conditions: Conditions) -> Terminology:
+        """The same, asked under conditions: what was read is shared, what was found by name is not."""
+        if not conditions:
+            return self
+        other = copy(self)
+        other._conditions, other._named, other._expansions = conditions, Kept(20_000), Kept(KEPT_EXPANSIONS)
+        other._working = 0
+        return other
 
     # -- what a search, a validator and a rule ask
 
@@ -67,7 +85,8 @@ class Terminology:
             return None
         if expansion.find(system, code) is not None:
             return True
-        answers = [GRAMMARS[url](code) if url in GRAMMARS else None for url in expansion.unknown(system)]
+        unknown = (*expansion.unknown(system), *(url for url in expansion.partial if system in ("", url)))
+        answers = [GRAMMARS[url](code) if url in GRAMMARS else None for url in unknown]
         return True if True in answers else None if None in answers else False
 
     def descendants(self, system: str, code: str) -> frozenset[str]:
@@ -81,9 +100,19 @@ class Terminology:
     # -- definitions
 
     def code_system(self, url: str, version: str = "") -> CodeSystem | None:
+        """None for one that is not loaded; a supplement is none."""
         canonical = Canonical.of(url, version)
-        found: CodeSystem | None = self._by_name("CodeSystem", canonical, self.read_code_system)
+        found: CodeSystem | None = self._by_name("CodeSystem", canonical, self._supplemented)
         return found
+
+    def mark(self, url: str, version: str = "") -> str:
+        """The same as long as the code system is."""
+        found = self._find("CodeSystem", Canonical.of(url, version))
+        return found.mark if found is not None else ""
+
+    def bound(self, context: str) -> str:
+        """The canonical of the value set that is bound to an element. Raise NotFound."""
+        return bound(context, self._stored.structure)
 
     def value_set(self, url: str, version: str = "", within: tuple[str, ...] = ()) -> Expansion | None:
         """None for one that is not loaded. Raise Invalid for rules that cannot be followed, or that lead back into `within`."""
@@ -128,7 +157,7 @@ class Terminology:
 
     def composed(self, resource: dict[str, Any]) -> Expansion:
         """Of a definition that is not kept: it came with the question."""
-        with self._lock:
+        with self._at_work():
             return self._composer.expansion(resource)
 
     def _read(self, kept: Kept[str, T], found: Found, read: Callable[[bytes], T]) -> T:
@@ -138,7 +167,7 @@ class Terminology:
         at_hand = kept.get(key)
         if at_hand is not None:
             return at_hand[0]
-        with self._lock:
+        with self._at_work():
             at_hand = kept.get(key)
             if at_hand is None:
                 value = make()
@@ -146,11 +175,28 @@ class Terminology:
                 return value
         return at_hand[0]
 
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """One thread at a time; others wait, so that it must not take long."""
+        with self._lock:
+            if not self._working:
+                self._until = time.monotonic() + LONGEST
+            self._working += 1
+            try:
+                yield
+            finally:
+                self._working -= 1
+
+    def _hurry(self) -> None:
+        if time.monotonic() > self._until:
+            raise TooCostly(f"to work out the value set takes longer than {LONGEST:.0f} seconds")
+
     # -- finding
 
     @property
     def _composer(self) -> Composer:
-        return Composer(self.code_system, lambda url, within: self.value_set(url, within=within))
+        version = self._conditions.version
+        return Composer(self.code_system, lambda url, within: self.value_set(url, within=within), version, self._hurry)
 
     def _composed(self, canonical: Canonical, within: tuple[str, ...]) -> Expansion | None:
         found = self._find("ValueSet", canonical)
@@ -174,9 +220,24 @@ class Terminology:
         return {"resourceType": "ValueSet", "url": url, "compose": {"include": [include]}}
 
     def _find(self, type: str, canonical: Canonical) -> Found | None:
-        return standard().find(type, canonical) or self._stored.find(type, canonical) or self._files.find(type, canonical)
+        found = standard().find(type, canonical) or self._stored.find(type, canonical) or self._files.find(type, canonical)
+        if found is not None:
+            self._conditions.check(found.updated)
+        return found
 
-    def _by_name(self, type: str, canonical: Canonical, read: Callable[[Found], T]) -> T | None:
+    def _supplemented(self, found: Found) -> CodeSystem | None:
+        loaded = self.read_code_system(found)
+        if loaded.content == "supplement":
+            return None
+        more = [each for each in self._supplements() if each.completes in (loaded.url, loaded.canonical)]
+        return loaded.supplemented(more) if more else loaded
+
+    def _supplements(self) -> list[CodeSystem]:
+        key = (self._change(), "supplements")
+        found = self._once(self._named, key, lambda: [self.read_code_system(each) for each in self._stored.supplements()])
+        return cast("list[CodeSystem]", found)
+
+    def _by_name(self, type: str, canonical: Canonical, read: Callable[[Found], T | None]) -> T | None:
         def find() -> T | None:
             found = self._find(type, canonical)
             return read(found) if found is not None else None

@@ -1,7 +1,7 @@
 """Where a definition is found by its canonical URL: the standard's own, those shipped or beside county.toml, those in the store.
 
 What the standard defines cannot be replaced by a resource of the same URL and version: nobody changes what `male` means. Of several
-in the store the active one counts, of those the newest.
+in the store an active one counts, of those the county's before a facility's, of those the newest.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from hub.search.query import Criterion, SearchQuery, UriValue
+from hub import fhir_json
+from hub.search.query import Criterion, SearchQuery, TokenValue, UriValue
 from hub.security.policy import TERMINOLOGY_TYPES
 from hub.store.port import Key, ResourceStore, Scope, Version
 
@@ -31,10 +32,11 @@ MANY = 1_000  # definitions of one URL, or ConceptMaps from one code system
 
 
 class Found(NamedTuple):
-    """`mark`: the same for the same content, for a cache."""
+    """`mark`: the same for the same content, for a cache; `updated`: when it was written (UTC ms), of one in the store."""
 
     mark: str
     body: bytes
+    updated: int = 0
 
 
 class Canonical(NamedTuple):
@@ -125,12 +127,28 @@ class Stored:
         if len(versions) == 1 and not canonical.version:
             return found_in(versions[0])
         heads = [(_head(version.body), version) for version in versions]
-        fitting = [(head.status == "active", v.updated, v.id, v) for head, v in heads if canonical.version in ("", head.version)]
+        fitting = [
+            (head.status == "active", not v.facility, v.updated, v.id, v)
+            for head, v in heads
+            if canonical.version in ("", head.version)
+        ]
         return found_in(max(fitting)[-1]) if fitting else None
 
     def maps(self, code: str, uri: str) -> list[Found]:
         """ConceptMaps by `source-system` or `target-system`."""
         return [found_in(version) for version in self._searched("ConceptMap", code, uri)]
+
+    def supplements(self) -> list[Found]:
+        """CodeSystems that say more of another one's codes, in the order of their canonicals."""
+        criterion = Criterion("content-mode", "token", (TokenValue(None, "supplement"),))
+        page = self._store.search(SearchQuery("CodeSystem", (criterion,), count=MANY), SCOPE)
+        found = [(head.url, head.version, version) for version in page.matches if (head := _head(version.body)).status != "retired"]
+        return [found_in(version) for _, _, version in sorted(found, key=lambda each: each[:2])]
+
+    def structure(self, url: str) -> dict[str, Any] | None:
+        """A StructureDefinition; of several the newest."""
+        found = max(self._searched("StructureDefinition", "url", url), key=lambda version: version.updated, default=None)
+        return fhir_json.load(found.body) if found is not None else None
 
     def systems(self) -> list[tuple[str, str]]:
         """URL and version of the code systems in the store."""
@@ -147,7 +165,7 @@ class Stored:
 
 
 def found_in(version: Version) -> Found:
-    return Found(f"{version.type}/{version.id}/{version.version}", version.body)
+    return Found(f"{version.type}/{version.id}/{version.version}", version.body, version.updated)
 
 
 class _Head(msgspec.Struct):

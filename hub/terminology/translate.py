@@ -24,8 +24,10 @@ class Direction:
     depends_on: tuple[tuple[str, str], ...] = ()  # (element, value) that the client states
 
     def fits(self, map: CodeMap) -> bool:
-        source, target = (map.target_scope, map.source_scope) if self.reverse else (map.source_scope, map.target_scope)
-        return self.source in ("", source) and self.target in ("", target)
+        """Backwards both ways of naming its ends are in use: by what is asked, and by the map."""
+        ends = [(map.source_scope, map.target_scope)]
+        ends += [(map.target_scope, map.source_scope)] if self.reverse else []
+        return any(self.source in ("", source) and self.target in ("", target) for source, target in ends)
 
     def accepts(self, target: Target) -> bool:
         if self.target_system not in ("", target.system):

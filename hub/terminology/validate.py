@@ -13,14 +13,14 @@ from typing import Any
 from hub.search.folding import fold
 from hub.terminology.asked import Coding, parameters
 from hub.terminology.concepts import CodeSystem, Designations
+from hub.terminology.conditions import CONDITIONS
 from hub.terminology.expand import display_in
 from hub.terminology.expansion import Expansion
 from hub.terminology.grammars import GRAMMARS
 
 COMMON = frozenset({"code", "system", "coding", "codeableConcept", "display", "displayLanguage", "abstract", "date"})
-IN_VALUE_SET = COMMON | {"url", "valueSet", "valueSetVersion", "systemVersion"}
+IN_VALUE_SET = COMMON | CONDITIONS | {"url", "valueSet", "valueSetVersion", "systemVersion", "context"}
 IN_CODE_SYSTEM = (COMMON - {"system"}) | {"url", "codeSystem", "version"}
-UNSUPPORTED = frozenset({"context"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ def in_value_set(expansion: Expansion, asked: Coding, *, language: str = "", abs
         return _absent(expansion, system, code)
     if member.abstract and not abstract:
         return Verdict(False, "the code is abstract: it groups others and is not chosen itself", member.display)
-    return _called(member.display, member.designations, display, language, inactive=member.inactive)
+    own = member.code_system.language if member.code_system is not None else ""
+    return _called(member.display, member.designations, display, (language, own), inactive=member.inactive)
 
 
 def _absent(expansion: Expansion, system: str, code: str) -> Verdict:
@@ -58,6 +59,8 @@ def _absent(expansion: Expansion, system: str, code: str) -> Verdict:
         return Verdict(True)
     if missing := [url for url in unknown if url not in GRAMMARS]:
         return Verdict(False, f"this cannot be told here: the value set draws on {missing[0][:200]}, which is not loaded")
+    if system in expansion.partial or (not system and expansion.partial):
+        return Verdict(False, "the code is not in the part of its code system that is loaded here")
     return Verdict(False, "the code is not in the value set")
 
 
@@ -70,7 +73,8 @@ def in_code_system(system: CodeSystem, asked: Coding, *, language: str = "", abs
     if number in system.abstract and not abstract:
         return Verdict(False, "the code is abstract: it groups others and is not chosen itself", system.displays[number])
     designations = system.designations.get(number, [])
-    return _called(system.displays[number], designations, display, language, inactive=number in system.inactive)
+    languages = (language, system.language)
+    return _called(system.displays[number], designations, display, languages, inactive=number in system.inactive)
 
 
 def by_grammar(url: str, code: str) -> Verdict:
@@ -78,10 +82,10 @@ def by_grammar(url: str, code: str) -> Verdict:
     return Verdict(good, "" if good else "the code is not one of this grammar")
 
 
-def _called(display: str, designations: Designations, stated: str, language: str, *, inactive: bool) -> Verdict:
-    """Case, width and runs of spaces make no difference to a display."""
+def _called(display: str, designations: Designations, stated: str, languages: tuple[str, str], *, inactive: bool) -> Verdict:
+    """Case, width and runs of spaces make no difference to a display. `languages`: wished for, and of the display itself."""
     known = {fold(text) for text in (display, *(str(each.get("value", "")) for each in designations)) if text}
-    shown = display_in(display, designations, language)
+    shown = display_in(display, designations, languages[0], own=languages[1])
     if stated and known and fold(stated) not in known:
         return Verdict(False, "the code is right; the display is not one of its texts", shown)
     return Verdict(True, "the code is no longer in use" if inactive else "", shown)

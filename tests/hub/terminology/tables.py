@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.hub.api.county import Client
+
 DIAGNOSES = "urn:hub:test:icd-10"
 ITEMS = "urn:hub:test:items"
 
@@ -97,3 +99,12 @@ def said(answer: dict[str, Any], name: str) -> Any:
     """The value of the first parameter of that name."""
     found = next((p for p in answer["parameter"] if p["name"] == name), {})
     return next((value for key, value in found.items() if key.startswith("value")), None)
+
+
+async def expanded(client: Client, *include: dict[str, Any], query: str = "", **more: Any) -> dict[str, Any]:
+    """Store the code system and a value set of these rules, and ask for what is in it."""
+    await client.put(DIAGNOSIS_TABLE)
+    assert (await client.put(value_set("asked", *include, **more))).status_code in (200, 201)
+    answer = await client.get(f"/fhir/ValueSet/asked/$expand{query}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()  # type: ignore[no-any-return]

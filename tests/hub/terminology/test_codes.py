@@ -59,6 +59,20 @@ async def test_a_code_of_the_standard(nurse: Client) -> None:
     assert said(answer, "display") == "ambulatory"
 
 
+async def test_properties_of_choice_and_codes_that_are_expressions(admin: Client) -> None:
+    await admin.put(DIAGNOSIS_TABLE)
+    answer = (await admin.get(f"{LOOKUP}?system={DIAGNOSES}|2.0&code=E11&property=lang.zh-TW&property=chronic")).json()
+    values = [
+        part["valueString"]
+        for p in answer["parameter"]
+        for part in p.get("part", ())
+        if part["name"] == "value" and "valueString" in part
+    ]
+    assert (values, properties(answer)) == (["第二型糖尿病"], [("chronic", True)])
+    assert said((await admin.get(f"{LOOKUP}?system=http://unitsofmeasure.org&code=mmol/L")).json(), "display") == "mmol/L"
+    assert (await admin.get(f"{LOOKUP}?system=http://unitsofmeasure.org&code=mmol//L")).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [
@@ -188,9 +202,19 @@ async def test_a_hierarchy_stated_by_properties_with_several_parents_and_a_circl
     assert said((await admin.get(f"{SUBSUMES}?system={DIAGNOSES}&codeA=egg&codeB=hen")).json(), "outcome") == "subsumes"
 
 
-async def test_subsumption_of_two_code_systems_cannot_be_asked(nurse: Client) -> None:
-    asked = parameters(codingA={"system": GENDER_CODES, "code": "male"}, codingB={"system": ACT, "code": "AMB"})
-    assert (await nurse.post(asked, SUBSUMES)).status_code == 400
+async def test_subsumption_of_two_code_systems_cannot_be_asked(admin: Client) -> None:
+    male, two = {"system": GENDER_CODES, "code": "male"}, {"system": DIAGNOSES, "code": "E11"}
+    await admin.put(DIAGNOSIS_TABLE)
+    for at, a, b in (
+        (SUBSUMES, male, {"system": ACT, "code": "AMB"}),
+        (SUBSUMES, {**two, "version": "1"}, {**two, "version": "2"}),
+        ("/fhir/CodeSystem/icd-10/$subsumes", male, male),
+    ):
+        assert (await admin.post(parameters(codingA=a, codingB=b), at)).status_code == 400, (a, b)
+    both = parameters(codingA=two, codingB=two, codeA="E11", system=DIAGNOSES)
+    assert (await admin.post(both, SUBSUMES)).status_code == 400
+    twice = parameters(coding=two, code="E11", url=DIAGNOSES)
+    assert (await admin.post(twice, IN_CODE_SYSTEM)).status_code == 400
 
 
 # -- $translate
@@ -207,6 +231,19 @@ async def test_an_item_of_the_county_hospital_by_the_shipped_map(nurse: Client) 
 async def test_a_map_read_backwards(nurse: Client) -> None:
     answer = (await nurse.get(f"{TRANSLATE}?url=urn:hub:map:cty-item&system=http://loinc.org&code=2823-3&reverse=true")).json()
     assert said(answer, "result") is True
+
+
+async def test_the_ends_of_a_map_are_named_forwards_and_backwards(admin: Client) -> None:
+    await admin.put(local_map("local", {"mode": "provided"}, sourceUri="urn:hub:test:from", targetUri="urn:hub:test:to"))
+    ask = f"{TRANSLATE}?system={DIAGNOSES}&code=K35&reverse=true"
+    for query, good in (
+        (f"{TRANSLATE}?system={ITEMS}&code=1&source=urn:hub:test:from&target=urn:hub:test:to", True),
+        (f"{TRANSLATE}?system={ITEMS}&code=1&source=urn:hub:test:to", False),
+        (f"{ask}&target=urn:hub:test:from", True),
+        (f"{ask}&source=urn:hub:test:from", True),
+        (f"{ask}&source=urn:hub:test:none", False),
+    ):
+        assert said((await admin.get(query)).json(), "result") is good, query
 
 
 async def test_a_map_of_the_standard(nurse: Client) -> None:

@@ -7,19 +7,10 @@ from typing import Any
 import pytest
 
 from tests.hub.api.county import Client, Served
-from tests.hub.terminology.tables import DIAGNOSES, DIAGNOSIS_TABLE, codes, parameters, rule, value_set
+from tests.hub.terminology.tables import DIAGNOSES, DIAGNOSIS_TABLE, codes, expanded, parameters, rule, value_set
 
 pytestmark = pytest.mark.anyio
 GENDER = "http://hl7.org/fhir/ValueSet/administrative-gender"
-
-
-async def expanded(client: Client, *include: dict[str, Any], query: str = "", **more: Any) -> dict[str, Any]:
-    """Store the code system and a value set of these rules, and ask for what is in it."""
-    await client.put(DIAGNOSIS_TABLE)
-    assert (await client.put(value_set("asked", *include, **more))).status_code in (200, 201)
-    answer = await client.get(f"/fhir/ValueSet/asked/$expand{query}")
-    assert answer.status_code == 200, answer.text
-    return answer.json()  # type: ignore[no-any-return]
 
 
 async def test_a_value_set_of_the_standard_is_there_without_being_loaded(nurse: Client) -> None:
@@ -164,6 +155,35 @@ async def test_an_expansion_that_came_with_the_value_set_serves_where_its_code_s
     assert codes((await admin.get("/fhir/ValueSet/stored/$expand")).json()) == ["74400008"]
 
 
+IN_LANGUAGES = (
+    ("displayLanguage=zh-CN", "急性阑尾炎", 0),
+    ("displayLanguage=zh", "急性阑尾炎", 0),
+    ("displayLanguage=en-GB", "Appendicitis", 0),
+    ("displayLanguage=de", "急性阑尾炎", 0),
+    ("designation=urn:ietf:bcp:47|en", "急性阑尾炎", 2),
+    ("designation=urn:x|short", "急性阑尾炎", 1),
+    ("includeDesignations=true", "急性阑尾炎", 3),
+)
+
+
+async def test_synonyms_do_not_take_the_place_of_the_display(admin: Client) -> None:
+    short = {"system": "urn:x", "code": "short"}
+    designations = [
+        {"language": "zh", "value": "盲肠炎", "use": {"system": "urn:x", "code": "synonym"}},
+        {"language": "en", "value": "App.", "use": short},
+        {"language": "en", "value": "Appendicitis"},
+    ]
+    table = {
+        **DIAGNOSIS_TABLE,
+        "language": "zh-CN",
+        "concept": [{"code": "K35", "display": "急性阑尾炎", "designation": designations}],
+    }
+    await admin.put(table)
+    for query, display, shown in IN_LANGUAGES:
+        (entry,) = (await admin.get(f"/fhir/ValueSet/$expand?url={DIAGNOSES}?fhir_vs&{query}")).json()["expansion"]["contains"]
+        assert (entry["display"], len(entry.get("designation", ()))) == (display, shown), query
+
+
 UNANSWERED = (
     ("?url=urn:hub:test:vs:none", 404, "not-found"),
     ("", 400, "invalid"),
@@ -171,7 +191,11 @@ UNANSWERED = (
     (f"?url={GENDER}&count=1&count=2", 400, "invalid"),
     (f"?url={GENDER}&activeOnly=perhaps", 400, "invalid"),
     (f"?url={GENDER}&colour=red", 400, "not-supported"),
-    (f"?url={GENDER}&context=Patient.gender", 400, "not-supported"),
+    (f"?url={GENDER}&count=10&offset=-1", 400, "invalid"),
+    ("?context=Patient.nonsense", 404, "not-found"),
+    ("?context=http://hl7.org/fhir/StructureDefinition/Patient%23Practitioner.gender", 404, "not-found"),
+    (f"?url={GENDER}&date=yesterday", 400, "invalid"),
+    (f"?url={GENDER}&system-version=urn:x", 400, "invalid"),
     (f"?url={GENDER}|5.0.0", 404, "not-found"),
     ("?url=http://hl7.org/fhir/ValueSet/mimetypes", 404, "not-found"),
 )
