@@ -119,7 +119,10 @@ class Source:
         if bool(owner) != isinstance(reference, str):
             raise Invalid(REFERENCE)
         if isinstance(reference, str):
-            pairs.append((spelled.get(reference, reference), owner))
+            code = spelled.get(reference, reference)
+            if (parameter := registry().get(type, code)) is not None and parameter.type != "reference":
+                raise Invalid("_reference is a search parameter that leads to a resource: this one does not")
+            pairs.append((code, owner))
         return pairs
 
     def _cursor(self, about: str, position: str) -> str:

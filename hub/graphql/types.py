@@ -55,6 +55,7 @@ def _plain(*names: str, type: str = "string") -> dict[str, Field]:
 
 OF_CONNECTIONS = {**_plain("count", "offset", "pagesize", type="integer"), **_plain("first", "previous", "next", "last")}
 OF_EDGES = {"mode": Field("code"), "score": Field("decimal")}
+OF_RESOURCES = {"resourceType": Field("string"), "id": Field("id")}
 
 _DEPRECABLE = {"isDeprecated": Field("boolean"), "deprecationReason": Field("string")}
 META: Mapping[str, Mapping[str, Field]] = {
@@ -162,8 +163,8 @@ def field_of(type: str, name: str) -> Field | None:
 def _of_element(type: str, name: str) -> Field | None:
     if type == "Reference" and name == "resource":
         return Field(ANY, arguments=OF_A_TARGET)
-    if name == "resourceType" and ANY in kinds_of(type):
-        return Field("string")
+    if name in OF_RESOURCES and ANY in kinds_of(type):
+        return OF_RESOURCES[name]
     if (member := member_of(type, name)) is not None:
         return Field(member.type, member.many, _choosing(member.type))
     return _search(name) if known_type(type) else None
