@@ -75,6 +75,7 @@ class Shipper:
         self._store = store
         self._one = threading.Lock()
         self._stop = threading.Event()
+        self._behind = False
         self._thread = threading.Thread(target=self._serve, name="audit-shipper", daemon=True)
         self._thread.start()
 
@@ -89,10 +90,10 @@ class Shipper:
                     self._let_go(path)
 
     def close(self) -> None:
-        """Bring the rest."""
+        """Bring the rest; what the store does not take now, it is given after the next start."""
         self._stop.set()
         self._thread.join()
-        self.ship()
+        self._shipped()
 
     def _ship_batch(self, path: Path) -> bool:
         """Whether there were events to bring."""
@@ -134,12 +135,22 @@ class Shipper:
             if sizes == shipped:
                 due = time.monotonic() + LATEST_SECONDS
             elif sizes == before or time.monotonic() > due:
-                try:
-                    self.ship()
-                    shipped = sizes
-                except Exception as error:  # the logs keep them, and the next round tries again
-                    log.warning("audit events stay in the log for now: %s", type(error).__name__)
+                shipped = sizes if self._shipped() else shipped
             before = sizes
+
+    def _shipped(self) -> bool:
+        """The logs keep what the store does not take, and the next round tries again: told when it begins and when it ends."""
+        try:
+            self.ship()
+        except Exception as error:
+            if not self._behind:
+                log.warning("audit events stay in the log for now: %s", type(error).__name__)
+            self._behind = True
+            return False
+        if self._behind:
+            log.warning("audit events reach the store again")
+        self._behind = False
+        return True
 
     def _sizes(self) -> dict[str, int]:
         found = {}
