@@ -191,8 +191,10 @@ def _replace(resource: dict[str, Json], operation: Operation) -> None:
 def _move(resource: dict[str, Json], operation: Operation) -> None:
     owner = _single(operation, operation.path.owners(resource))
     member = _member(operation, owner, operation.path.last)
+    if not member.many:
+        raise operation.failed("the element does not repeat")
     count = len(_list(owner.value, member.name))
-    if not member.many or operation.source >= count or operation.destination >= count:
+    if operation.source >= count or operation.destination >= count:
         raise operation.failed("the list has no such place")
     for name in (member.name, f"_{member.name}"):
         if name in owner.value:

@@ -1,8 +1,8 @@
 """The FHIRPath of a patch → the places in a resource that it names.
 
-FHIRPath Patch needs paths that a server can write to: members, indexes, `first()`, `last()`, `where(…)`, `extension(…)` and
-`ofType(…)`. Inside `where` stand comparisons, `and`, `or`, `exists()`, `empty()`, `not()`, `startsWith()`, `endsWith()` and
-`contains()`. There is no regular expression and no repetition: the size of the resource bounds the cost of a path.
+FHIRPath Patch needs paths that a server can write to: members, indexes, `first()`, `last()`, `where(…)`, `extension(…)`,
+`ofType(…)` and `(… as Type)`. Inside `where` stand comparisons, `and`, `or`, `exists()`, `empty()`, `not()`, `startsWith()`,
+`endsWith()` and `contains()`. There is no regular expression and no repetition: the size of the resource bounds the cost of a path.
 https://hl7.org/fhir/R4/fhirpatch.html https://hl7.org/fhirpath/N1/
 """
 
@@ -185,7 +185,7 @@ _WITH_TYPE: dict[str, Callable[[str], Step]] = {"ofType": _of_type, "as": _of_ty
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:[^'\\]|\\.)*')|(?P<date>@[\dT:.+Z-]+)|(?P<number>\d+(?:\.\d+)?)"
-    r"|(?P<word>[$%]?[A-Za-z_]\w*)|(?P<sign>!=|[.()\[\]=~-]))",
+    r"|(?P<word>[$%]?[A-Za-z_]\w*|`[A-Za-z_]\w*`)|(?P<sign>!=|[.()\[\]=~-]))",
     re.ASCII,
 )
 _ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)", re.DOTALL)
@@ -219,10 +219,12 @@ class _Parser:
         found, text = self._take()
         if found != kind:
             raise BadPath(f"the path needs a {kind} at its token {self._at}")
-        return text
+        return text.strip("`") if kind == "word" else text
 
     def _steps(self, *, top: bool = False) -> tuple[list[Step], str]:
-        """A path: at the top it may begin with the resource's type."""
+        """A path: at the top it may begin with the resource's type, or with (Observation.value as Quantity)."""
+        if top and self._ahead == "(":
+            return self._followed(self._cast(), "")
         word = self._kind("word")
         if top and word[0].isupper():
             steps, last = [_of_root(word)], ""
@@ -232,6 +234,20 @@ class _Parser:
             raise BadPath("a path uses no variables but $this")
         else:
             steps, last = [_member(word)], word
+        return self._followed(steps, last)
+
+    def _cast(self) -> list[Step]:
+        self._deeper()
+        self._take("(")
+        steps, _ = self._steps(top=True)
+        if self._ahead == "as":
+            self._take()
+            steps.append(_of_type(self._kind("word")))
+        self._take(")")
+        self._nested -= 1
+        return steps
+
+    def _followed(self, steps: list[Step], last: str) -> tuple[list[Step], str]:
         while self._ahead in (".", "["):
             if self._take()[1] == "[":
                 steps.append(_index(int(self._kind("number").partition(".")[0])))
@@ -259,10 +275,13 @@ class _Parser:
         self._take(")")
         return step
 
-    def _either(self) -> Step:
+    def _deeper(self) -> None:
         self._nested += 1
         if self._nested > MAX_NESTED:
             raise BadPath(f"a path nests at most {MAX_NESTED} levels")
+
+    def _either(self) -> Step:
+        self._deeper()
         step = self._both()
         while self._ahead == "or":
             self._take()

@@ -164,6 +164,7 @@ def numbers(resource: dict[str, Any]) -> list[str]:
         ({"type": "replace", "path": "Patient.name.where(text = '张三').text", "value": "李四"}, {"name": [{"text": "李四"}]}),
         ({"type": "replace", "path": "name.first().text", "value": "李四"}, {"name": [{"text": "李四"}]}),
         ({"type": "delete", "path": "Patient.gender"}, {"gender": None}),
+        ({"type": "delete", "path": "Patient.`gender`"}, {"gender": None}),
         ({"type": "delete", "path": "Patient.name[0].text"}, {"name": None}),
         ({"type": "delete", "path": "Patient.name[0]"}, {"name": None}),
         ({"type": "delete", "path": "Patient.birthDate"}, {"gender": "male"}),
@@ -263,6 +264,10 @@ async def test_a_choice_takes_its_name_from_the_value(admin: Client) -> None:
     assert (await admin.patch("/fhir/Observation/o", precise)).status_code == 422  # there is no unit to replace
     unit = fhirpath({"type": "add", "path": "Observation.value", "name": "unit", "value": "mg"})
     assert '"value":72.50' in (await admin.patch("/fhir/Observation/o", unit)).text
+    grams = fhirpath({"type": "replace", "path": "(Observation.value as Quantity).unit", "value": "g"})
+    assert (await admin.patch("/fhir/Observation/o", grams)).json()["valueQuantity"]["unit"] == "g"
+    none = fhirpath({"type": "replace", "path": "(Observation.value as string)", "value": "g"})
+    assert (await admin.patch("/fhir/Observation/o", none)).status_code == 422
     other = fhirpath({"type": "replace", "path": "Observation.value", "value": {"valueString": "positive"}})
     names = list((await admin.patch("/fhir/Observation/o", other)).json())
     assert names[-2:] == ["valueString", "issued"]
@@ -281,12 +286,14 @@ async def test_a_choice_takes_its_name_from_the_value(admin: Client) -> None:
         ({"type": "replace", "path": "Patient.identifier.where(value.matches('(a+)+$'))", "value": "x"}, 400),
         ({"type": "replace", "path": "Patient.gender +", "value": "x"}, 400),
         ({"type": "replace", "path": "Patient.name.where((((((((((true))))))))))", "value": "x"}, 400),
+        ({"type": "replace", "path": "(" * 400 + "Patient.name", "value": "x"}, 400),
         ({"type": "replace", "path": "x" * 1001, "value": "x"}, 400),
         ({"type": "insert", "path": "Patient.identifier", "index": -1, "value": THIRD}, 400),
         ({"type": "insert", "path": "Patient.identifier", "index": 3, "value": THIRD}, 422),
         ({"type": "insert", "path": "Patient.gender", "index": 0, "value": "x"}, 422),
         ({"type": "insert", "path": "Patient.identifier[0]", "index": 0, "value": THIRD}, 400),
         ({"type": "move", "path": "Patient.identifier", "source": 0, "destination": 2}, 422),
+        ({"type": "move", "path": "Patient.active", "source": 0, "destination": 0}, 422),
         ({"type": "add", "path": "Patient", "name": "gender", "value": {"valueCode": "male"}}, 422),
         ({"type": "add", "path": "Patient", "name": "nickname", "value": "x"}, 422),
         ({"type": "add", "path": "Patient.identifier", "name": "value", "value": "x"}, 422),
@@ -300,7 +307,7 @@ async def test_a_choice_takes_its_name_from_the_value(admin: Client) -> None:
     ids=lambda value: str(value)[:70],
 )
 async def test_a_fhirpath_patch_that_cannot_be_done_changes_nothing(admin: Client, operation: dict[str, Any], status: int) -> None:
-    await admin.put(patient("p", identifier=TWO))
+    await admin.put(patient("p", identifier=TWO, active=True))
     answer = await admin.patch("/fhir/Patient/p", fhirpath(operation))
     assert (answer.status_code, answer.json()["resourceType"]) == (status, "OperationOutcome"), answer.text
     assert "never" not in answer.text
