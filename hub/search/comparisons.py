@@ -94,4 +94,6 @@ COMPARISONS: dict[tuple[ParameterType, str], Comparison] = {
     ("reference", "re"): _with(reference_value),
     ("uri", "eq"): _with(uri_value),
     ("uri", "ne"): _with(uri_value, "unequal"),
+    ("uri", "ss"): _with(uri_value, "below"),
+    ("uri", "sb"): _with(uri_value, "above"),
 }

@@ -48,6 +48,7 @@ __all__ = [
 
 # For the one who writes the response; accepted here and kept in the self link.
 PRESENTATION = frozenset({"_format", "_pretty", "_summary", "_elements"})
+OFTEN = REPEATABLE | {"_format", "_pretty"}
 
 TYPES_AT_FULL_PRICE = 8  # each of so many types of one search may be asked as much as one alone
 
@@ -160,6 +161,8 @@ def _check_limits(parameters: Sequence[tuple[str, str]]) -> None:
 
 def _read(name: str, value: str, draft: Draft, context: Context) -> None:
     if name in PRESENTATION:
+        _refuse_twice(name, draft)
+        draft.seen.add(name)
         return
     result = RESULT.get(name)
     if result is None:
@@ -170,10 +173,15 @@ def _read(name: str, value: str, draft: Draft, context: Context) -> None:
     if result is None:
         draft.criteria.append(condition(draft.type, name, value, context))
         return
-    if name in draft.seen and name not in REPEATABLE:
-        raise Invalid(f"{name} may be given once")
+    _refuse_twice(name, draft)
     result(value, draft)
     draft.seen.add(name)
+
+
+def _refuse_twice(name: str, draft: Draft) -> None:
+    """One of two would be ignored."""
+    if name in draft.seen and name not in OFTEN:
+        raise Invalid(f"{name} may be given once")
 
 
 def _refuse_modifier(name: str) -> None:

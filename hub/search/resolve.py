@@ -1,7 +1,7 @@
 """A parsed query → one that a store can answer: value sets, hierarchies and lists become the tokens and references they stand for.
 
 `code:in`, `:not-in`, `:above` and `:below` ask the terminology; `_list` reads the List; `location:below=Location/1` walks
-Location.partOf. Everything is read as the caller may see it. https://hl7.org/fhir/R4/search.html#modifiers
+Location.partOf; a chain along a canonical reference looks for what is meant. Everything is read as the caller may see it. https://hl7.org/fhir/R4/search.html#modifiers
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from hub.errors import HubError, Invalid
+from hub.search.canonicals import by_canonical, by_id, name_of, pointing
 from hub.search.convert import reference
 from hub.search.folding import fold_code
 from hub.search.parameters import registry
@@ -32,6 +33,7 @@ from hub.search.reading import not_supported, too_costly
 
 MAX_RESOLVED = 10_000  # tokens and references of one query
 MAX_LEVELS = 50  # of a hierarchy
+MAX_DEFINITIONS = 200  # to which a canonical reference may lead, of one hop
 
 OF_TERMINOLOGY = frozenset({"in", "not-in", "above", "below"})
 
@@ -55,6 +57,9 @@ class Resources(Protocol):
     def resource(self, type: str, id: str) -> dict[str, Any]:
         """Raise NotFound for unknown and foreign alike."""
 
+    def matching(self, type: str, conditions: Sequence[Condition], limit: int) -> list[dict[str, Any]]:
+        """Those of `type` that fulfil all; one more than `limit` at most."""
+
     def referring(self, type: str, code: str, ids: Sequence[str], limit: int) -> list[str]:
         """Ids of those of `type` that refer by `code` to one of their own type, of `ids`; more than `limit` are not needed."""
 
@@ -64,10 +69,11 @@ class Resolver:
     concepts: Concepts | None
     resources: Resources
     left: int = MAX_RESOLVED
+    searches: int = 2 * MAX_DEFINITIONS
 
     def resolved(self, query: SearchQuery) -> SearchQuery:
         """Raise NotFound for a list, value set or code system that is not there for the caller, TooCostly for too many tokens."""
-        if not any(needed(condition) for condition in query.criteria):
+        if not any(needed(query.type, condition) for condition in query.criteria):
             return query
         return replace(query, criteria=tuple(self._condition(query.type, each) for each in query.criteria))
 
@@ -82,9 +88,9 @@ class Resolver:
             case Not(inner):
                 return Not(self._condition(kind, inner))
             case Chain(code, target, inner):
-                return Chain(code, target, self._condition(target, inner))
+                return self._chain(kind, Chain(code, target, self._condition(target, inner)))
             case Has(source, code, inner):
-                return Has(source, code, self._condition(source, inner))
+                return self._has(kind, Has(source, code, self._condition(source, inner)))
 
     def _criterion(self, kind: str, criterion: Criterion) -> Condition:
         if criterion.code == "_list":
@@ -105,6 +111,34 @@ class Resolver:
                     raise too_costly(f"the search stands for more than {MAX_RESOLVED} codes or resources")
                 found[value] = None
         return tuple(found)
+
+    # -- canonical references
+    def _chain(self, kind: str, chain: Chain) -> Condition:
+        """By URL: the reference means one of those that fulfil what is asked."""
+        if not by_canonical(kind, chain.code):
+            return chain
+        names = self._spent(name for each in self._matching(chain.type, (chain.condition,)) if (name := name_of(each)))
+        found = Criterion(chain.code, "reference", names, "above") if names else AnyOf(())
+        return AnyOf((chain, found)) if by_id(kind, chain.code) else found
+
+    def _has(self, kind: str, has: Has) -> Condition:
+        """By URL: of the definitions those that something means which fulfils what is asked."""
+        if not by_canonical(has.type, has.code):
+            return has
+        named = self._matching(kind, (Criterion("url", "uri", (), "missing", missing=False),))
+        found = _ids(tuple(TokenValue(None, each["id"]) for each in named if self._means(has, each)))
+        return AnyOf((has, found)) if by_id(has.type, has.code) else found
+
+    def _means(self, has: Has, definition: dict[str, Any]) -> bool:
+        name = name_of(definition)
+        return name is not None and bool(self._matching(has.type, (pointing(has.code, (name,)), has.condition), limit=1))
+
+    def _matching(self, kind: str, conditions: Sequence[Condition], limit: int = MAX_DEFINITIONS) -> list[dict[str, Any]]:
+        self.searches -= 1
+        found = self.resources.matching(kind, conditions, limit) if self.searches >= 0 else []
+        if self.searches < 0 or len(found) > limit > 1:
+            raise too_costly(f"a chain along a canonical reference leads to more than {MAX_DEFINITIONS} resources")
+        return found
 
     # -- codes
     def _tokens(self, modifier: str, value: CriterionValue) -> Iterator[TokenValue]:
@@ -206,14 +240,19 @@ def asks(criterion: Criterion) -> bool:
     return criterion.type == "token" and criterion.modifier in OF_TERMINOLOGY
 
 
-def needed(condition: Condition) -> bool:
+def needed(kind: str, condition: Condition) -> bool:
+    """Something in a condition on this type could not be answered by a store."""
     match condition:
         case Criterion():
             return asks(condition)
         case AllOf(conditions) | AnyOf(conditions):
-            return any(needed(each) for each in conditions)
-        case Not(inner) | Chain(_, _, inner) | Has(_, _, inner):
-            return needed(inner)
+            return any(needed(kind, each) for each in conditions)
+        case Not(inner):
+            return needed(kind, inner)
+        case Chain(code, target, inner):
+            return by_canonical(kind, code) or needed(target, inner)
+        case Has(source, code, inner):
+            return by_canonical(source, code) or needed(source, inner)
 
 
 def _ids(found: tuple[CriterionValue, ...]) -> Condition:

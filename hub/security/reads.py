@@ -8,7 +8,8 @@ from typing import Any
 
 from hub import fhir_json
 from hub.errors import Gone, NotAllowed, NotFound
-from hub.search.query import AllOf, Criterion, CriterionValue, ReferenceValue, SearchQuery, leaves, rewritten, types_read
+from hub.search.canonicals import with_canonicals
+from hub.search.query import AllOf, Condition, Criterion, CriterionValue, ReferenceValue, SearchQuery, leaves, rewritten, types_read
 from hub.search.resolve import Concepts, Resolver, asks
 from hub.store.port import HistoryPage, Key, ResourceStore, Scope, SearchPage, Version
 from profiles.names import GOLDEN, HUB_TAG
@@ -121,7 +122,7 @@ class Reads:
         """Raise NotAllowed for a type that this role may not read."""
         page = self._searched(query, self._store.search)
         assert page is not None  # noqa: S101 - the store answers or raises
-        return page
+        return with_canonicals(query, page, self._beside)
 
     def written(self, types: Set[str]) -> frozenset[str]:
         """Of these types those of which anything was ever written: the others hold no answer."""
@@ -162,6 +163,17 @@ class Reads:
     def resource(self, type: str, id: str) -> dict[str, Any]:
         resource: dict[str, Any] = fhir_json.load(self.read(Key(type, id)).body)
         return resource
+
+    def matching(self, type: str, conditions: Sequence[Condition], limit: int) -> list[dict[str, Any]]:
+        """Those of `type` that fulfil all, as this caller may see them; one more than `limit` at most."""
+        found = self._beside(SearchQuery(type, tuple(conditions), count=limit + (limit > 1)))
+        return [fhir_json.load(version.body) for version in found]
+
+    def _beside(self, query: SearchQuery) -> tuple[Version, ...]:
+        """Matches of a search that another one makes; none of a type that this role may not read."""
+        if self.scope.types is not None and query.type not in self.scope.types:
+            return ()
+        return self.search(query).matches
 
     def referring(self, type: str, code: str, ids: Sequence[str], limit: int) -> list[str]:
         """Ids of those of `type` that refer by `code` to one of `ids`, of their own type; at most a page beyond `limit`."""

@@ -53,6 +53,9 @@ class Meaning:
         found: dict[str, Any] = self._answer(("resource", type, id), part)
         return found
 
+    def matching(self, type: str, conditions: Sequence[Condition], limit: int) -> list[dict[str, Any]]:  # noqa: ARG002
+        raise not_supported("a chain along a canonical reference in a Subscription")
+
     def referring(self, type: str, code: str, ids: Sequence[str], limit: int) -> list[str]:
         asked = ("referring", type, code, *ids)
         found: list[str] = self._answer(asked, lambda reads: sorted(reads.referring(type, code, ids, limit)))

@@ -156,6 +156,11 @@ RESOURCES = {
         "compose": {"include": [{"system": DISEASES, "filter": [{"property": "concept", "op": "is-a", "value": "E11"}]}]},
         "useContext": [],
     },
+    "Questionnaire/first": {"status": "retired", "url": "http://a.cn/q", "version": "1.0", "title": "Diet"},
+    "Questionnaire/second": {"status": "active", "url": "http://a.cn/q", "version": "2.0", "title": "Diet again"},
+    "QuestionnaireResponse/any": {"status": "completed", "questionnaire": "http://a.cn/q", "subject": _to("Patient/zeng")},
+    "QuestionnaireResponse/one": {"status": "completed", "questionnaire": "http://a.cn/q|1", "subject": _to("Patient/zeng")},
+    "QuestionnaireResponse/two": {"status": "amended", "questionnaire": "http://a.cn/q|2.0"},
     "PlanDefinition/old": {"status": "active", "url": "http://a.cn/plan", "library": ["http://a.cn/lib|1.0.2"]},
     "PlanDefinition/new": {"status": "active", "url": "http://a.cn/plan/sub", "library": ["http://a.cn/lib|2.0"]},
 }
@@ -290,6 +295,16 @@ ASKED = {
     "Patient?_has:Encounter:patient:location.name=bed": "ou",
     "Patient?_has:Observation:patient:date:missing=true": "mu",
     "Patient?_has:Encounter:patient:status=finished,planned&_has:Condition:patient:code=J00": "mu",
+    # … along canonical references: what is meant is the URL, in the version that is stated
+    "QuestionnaireResponse?questionnaire=http://a.cn/q": "any one two",
+    "QuestionnaireResponse?questionnaire=http://a.cn/q|1": "one",
+    "QuestionnaireResponse?questionnaire.title=diet": "any one two",
+    "QuestionnaireResponse?questionnaire:Questionnaire.status=active": "any two",
+    "QuestionnaireResponse?questionnaire.title=smoking": "",
+    "QuestionnaireResponse?questionnaire.status:not=active&patient=Patient/zeng": "any one",
+    "Questionnaire?_has:QuestionnaireResponse:questionnaire:status=amended": "second",
+    "Questionnaire?_has:QuestionnaireResponse:questionnaire:patient=Patient/zeng": "first second",
+    "Patient?_has:QuestionnaireResponse:patient:questionnaire.status=retired": "zeng",
     # 3.1.1.4.15 special
     "Location?near=31.21|121.5|2|km": "building",
     "Location?near=31.21|121.5|900|m": "",
@@ -326,6 +341,8 @@ ASKED = {
     f"Condition?_filter=code ss {DISEASES}|E11": "diabetes foot",
     f"Condition?_filter=code sb {DISEASES}|E11.5": "diabetes foot",
     "Condition?_filter=code in urn:county:chronic": "diabetes foot",
+    "PlanDefinition?_filter=url ss http://a.cn/plan": "old new",
+    "PlanDefinition?_filter=url sb http://a.cn/plan/sub and url ne http://a.cn/plan": "new",
     "Condition?_filter=code ni urn:county:chronic and subject pr true": "cold",
     "Observation?_filter=status eq final or status eq amended and code eq 15074-8": "glucose again",  # from left to right
     "Observation?_filter=status eq final or (status eq amended and code eq 15074-8)": "glucose again pressure summary",
@@ -350,6 +367,12 @@ BESIDE = {
     "Encounter?_id=in&_include=Encounter:location&_include:iterate=Location:partof": "Location/bed Location/ward Location/building",
     "Patient?_id=mu&_revinclude=Observation:subject": "Observation/again Observation/pressure",
     "Patient?_id=ou&_revinclude=Encounter:*&_revinclude:iterate=Condition:encounter": "Encounter/in Condition/diabetes",
+    "QuestionnaireResponse?_id=one&_include=QuestionnaireResponse:questionnaire": "Questionnaire/first",
+    "QuestionnaireResponse?_id=any&_include=*": "Questionnaire/first Questionnaire/second Patient/zeng",
+    "Questionnaire?_id=second&_revinclude=QuestionnaireResponse:questionnaire": "QuestionnaireResponse/any QuestionnaireResponse/two",
+    "Patient?_id=zeng&_revinclude=QuestionnaireResponse:subject&_include:iterate=QuestionnaireResponse:questionnaire": (
+        "QuestionnaireResponse/any QuestionnaireResponse/one Questionnaire/first Questionnaire/second"
+    ),
     "Group?_revinclude=AuditEvent:entity": "",
     "Patient?_id=mu&_revinclude=AuditEvent:entity": "AuditEvent/read",
     "Patient?_id=mu&_revinclude=*": (

@@ -295,7 +295,9 @@ def test_a_message_never_repeats_a_value():
 
 
 def test_a_parameter_of_the_result_is_given_once():
-    assert "_count" in refusal("Patient", ("_count", "1"), ("_count", "2")).message
+    for name, first, second in (("_count", "1", "2"), ("_elements", "name", "gender"), ("_summary", "true", "false")):
+        assert name in refusal("Patient", (name, first), (name, second)).message
+    assert query("Patient", ("_format", "json"), ("_format", "json")) == query("Patient")
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,9 @@ class Places:
             return {"partOf": {"reference": f"Location/{int(id) - 1}"}} if int(id) else {}
         raise NotFound(f"no {type} with this id")
 
+    def matching(self, type, conditions, limit):
+        return [{"id": f"q{number}", "url": "urn:q", "version": f"{number}"} for number in range(min(self.depth, limit + 1))]
+
     def referring(self, type, code, ids, limit):
         assert (type, code) == ("Location", "partof")
         return [str(int(each) + 1) for each in ids if int(each) + 1 < self.depth]
@@ -115,6 +118,15 @@ def test_what_is_not_there_is_said(name, text, kind):
     with pytest.raises(HubError) as refused:
         resolved("Condition", name, text)
     assert refused.value.reason is kind
+
+
+@pytest.mark.parametrize("name", ["questionnaire.title", "_has:QuestionnaireResponse:questionnaire:status"])
+def test_a_chain_by_url_leads_to_so_many_definitions_and_no_more(name):
+    kind = "Questionnaire" if name.startswith("_has") else "QuestionnaireResponse"
+    assert resolved(kind, name, "diet", places=Places(3)) != AnyOf(())
+    with pytest.raises(HubError) as refused:
+        resolved(kind, name, "diet", places=Places(MAX_RESOLVED))
+    assert refused.value.reason is Kind.TOO_COSTLY
 
 
 def test_without_a_terminology_its_modifiers_are_refused():
