@@ -28,7 +28,6 @@ Document = dict[str, Any]
 DAY = 86_400_000
 SEPARATOR = "\x1f"
 LONG = "~"
-LAST = "\U0010ffff"  # sorts behind every text that continues a prefix
 INDEX_FIELDS = ("t", "u", "s", "e", "d", "n", "k", "sd", "sm")
 
 # The date by which a type is mostly sorted, where that is not the search parameter "date".

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hub.store.mongo.documents import LAST, Document
+from hub.store.asked import LAST
+from hub.store.mongo.documents import Document
 from hub.store.mongo.reading import Reading
 from hub.store.mongo.workspace import Workspace
 

@@ -23,7 +23,8 @@ from hub.search.query import (
     TokenValue,
     UriValue,
 )
-from hub.store.mongo.documents import DAY, LAST, LONG, Document, paired, plain
+from hub.store.asked import LAST, refuse_unless, type_asked
+from hub.store.mongo.documents import DAY, LONG, Document, paired, plain
 
 Bounds = Mapping[str, Any]
 MOST_PATTERN = 16_000  # characters of a pattern; the server takes twice as many
@@ -104,12 +105,9 @@ def _token(criterion: Criterion, value: TokenValue) -> Document:
 
 
 def _reference(criterion: Criterion, value: ReferenceValue) -> Document:
-    kind = value.type or (criterion.modifier if criterion.modifier[:1].isupper() else "")
+    kind = type_asked(criterion, value)
     found: Document = {"t": plain(criterion.code, value.id)}
-    if kind:
-        return {**found, "u": paired(criterion.code, kind, value.id)}
-    refuse_unless(criterion, "")
-    return found
+    return {**found, "u": paired(criterion.code, kind, value.id)} if kind else found
 
 
 def _uri(criterion: Criterion, value: UriValue) -> Document:
@@ -175,8 +173,3 @@ _BY_VALUE: Mapping[type, Callable[[Criterion, Any], Document]] = {
     NumberValue: _number,
     QuantityValue: _quantity,
 }
-
-
-def refuse_unless(criterion: Criterion, *known: str) -> None:
-    if criterion.modifier not in known:
-        raise HubError(f"{criterion.code}:{criterion.modifier} is not supported", kind=Kind.NOT_SUPPORTED)

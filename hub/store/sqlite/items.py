@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import apsw
 
-LAST = "\U0010ffff"  # sorts behind every text that continues a prefix
+from hub.store.asked import LAST
 
 _LISTED = """SELECT key, value FROM item WHERE shelf = :shelf AND key > :after AND key >= :prefix AND key < :end
 ORDER BY key LIMIT :limit"""

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from hub.errors import HubError, Kind
 from hub.search.query import (
     Criterion,
     CriterionValue,
@@ -21,10 +20,9 @@ from hub.search.query import (
     TokenValue,
     UriValue,
 )
+from hub.store.asked import LAST, refuse_unless, type_asked
 from hub.store.sqlite.conditions import Shape
 from hub.store.sqlite.frame import Frame
-
-LAST = "\U0010ffff"  # sorts behind every text that continues a prefix
 
 # type of parameter → table, column of the identity
 TOGETHER = {"token": ("token", "code"), "reference": ("reference", "id"), "uri": ("uri", "value")}
@@ -82,12 +80,12 @@ def together(frame: Frame, criterion: Criterion) -> tuple[list[Compiled], Sequen
             case TokenValue(system, str(code)):
                 named.append((code, system))
             case ReferenceValue(_, identity):
-                named.append((identity, _kind(criterion, value) or None))
+                named.append((identity, type_asked(criterion, value) or None))
             case UriValue(url):
                 named.append((url, None))
             case _:
                 left.append(value)
-    _refuse_unless(criterion, "", "not", criterion.modifier if criterion.modifier[:1].isupper() else "")
+    refuse_unless(criterion, "", "not", criterion.modifier if criterion.modifier[:1].isupper() else "")
     known = {number for number in systems if number >= 0}
     scan: list[Compiled] = [(table, f"{{t}}system {frame.among(known)}", "scan")] if known else []
     return _named(frame, table, column, named) + scan, left
@@ -115,27 +113,21 @@ def _named(frame: Frame, table: str, column: str, named: Sequence[tuple[str, str
 
 
 def _token(frame: Frame, criterion: Criterion, value: TokenValue) -> Compiled:
-    _refuse_unless(criterion, "", "not")
+    refuse_unless(criterion, "", "not")
     parts = [] if value.code is None else [f"{{t}}code = {frame.bind(value.code)}"]
     parts += [] if value.system is None else [f"{{t}}system = {frame.bind(frame.word(value.system))}"]
     return "token", " AND ".join(parts) or "1", "scan" if value.code is None else "keyed"
 
 
-def _kind(criterion: Criterion, value: ReferenceValue) -> str:
-    return value.type or (criterion.modifier if criterion.modifier[:1].isupper() else "")
-
-
 def _reference(frame: Frame, criterion: Criterion, value: ReferenceValue) -> Compiled:
-    kind = _kind(criterion, value)
-    if not kind:
-        _refuse_unless(criterion, "")
+    kind = type_asked(criterion, value)
     parts = [f"{{t}}id = {frame.bind(value.id)}"]
     parts += [f"{{t}}type = {frame.bind(frame.word(kind))}"] if kind else []
     return "reference", " AND ".join(parts), "keyed"
 
 
 def _string(frame: Frame, criterion: Criterion, value: StringValue) -> Compiled:
-    _refuse_unless(criterion, "", "exact", "contains")
+    refuse_unless(criterion, "", "exact", "contains")
     folded = frame.indexer.fold(value.text)
     if criterion.modifier == "exact":
         return "string", f"{{t}}folded = {frame.bind(folded)} AND {{t}}exact = {frame.bind(value.text)}", "range"
@@ -145,7 +137,7 @@ def _string(frame: Frame, criterion: Criterion, value: StringValue) -> Compiled:
 
 
 def _uri(frame: Frame, criterion: Criterion, value: UriValue) -> Compiled:
-    _refuse_unless(criterion, "", "below", "above")
+    refuse_unless(criterion, "", "below", "above")
     text = frame.bind(value.value)
     if criterion.modifier == "below":
         under = value.value.rstrip("/") + "/"
@@ -163,7 +155,7 @@ def _parents(url: str) -> list[str]:
 
 
 def _date(frame: Frame, criterion: Criterion, value: DateValue) -> Compiled:
-    _refuse_unless(criterion, "")
+    refuse_unless(criterion, "")
     return "date", interval(frame, DATE_CONDITIONS[value.prefix], value), _shape(value.prefix)
 
 
@@ -172,7 +164,7 @@ def interval(frame: Frame, text: str, value: DateValue) -> str:
 
 
 def _number(frame: Frame, criterion: Criterion, value: NumberValue) -> Compiled:
-    _refuse_unless(criterion, "")
+    refuse_unless(criterion, "")
     return "number", _numbers(frame, value), _shape(value.prefix)
 
 
@@ -183,7 +175,7 @@ def _numbers(frame: Frame, value: NumberValue) -> str:
 
 
 def _quantity(frame: Frame, criterion: Criterion, value: QuantityValue) -> Compiled:
-    _refuse_unless(criterion, "")
+    refuse_unless(criterion, "")
     parts = [_numbers(frame, value.number)]
     parts += [] if value.system is None else [f"{{t}}system = {frame.bind(frame.word(value.system))}"]
     parts += [] if value.code is None else [f"{{t}}code = {frame.bind(frame.word(value.code))}"]
@@ -203,8 +195,3 @@ _BY_VALUE: dict[type, Callable[[Frame, Criterion, Any], Compiled]] = {
 
 def _shape(prefix: Prefix) -> Shape:
     return "scan" if prefix == "ne" else "range"
-
-
-def _refuse_unless(criterion: Criterion, *known: str) -> None:
-    if criterion.modifier not in known:
-        raise HubError(f"{criterion.code}:{criterion.modifier} is not supported", kind=Kind.NOT_SUPPORTED)
