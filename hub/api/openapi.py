@@ -53,6 +53,11 @@ KINDS = {
 }
 TEXT = {"type": "string"}
 PARAMETERS_OF_HISTORY = ("_count", "_since", "_at")
+PARAMETERS_OF_OPERATIONS = {
+    "everything": ("_type", "_since", "_count", "start", "end"),
+    "lastn": ("max", "patient", "subject", "category", "code"),
+    "validate": ("mode", "profile"),
+}
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -114,7 +119,7 @@ def _operation(method: str, address: str) -> Json:
     operation = operation_of(method, address)
     names = INTERACTIONS.get(stated) or ((CONDITIONAL.get(stated) or OTHER_WAYS.get(stated) or "binary"),)
     described: Json = {"summary": f"${operation.name}" if operation else ", ".join(names)}
-    described["parameters"] = [*_in_path(address), *_in_query(method, address, is_operation=operation is not None)]
+    described["parameters"] = [*_in_path(address), *_in_query(method, address, operation.name if operation else "")]
     if method in ("POST", "PUT", "PATCH"):
         described["requestBody"] = {"required": operation is None, "content": _taken(method, address)}
     if operation:
@@ -131,12 +136,14 @@ def _in_path(address: str) -> Iterator[Json]:
         yield {"name": name, "in": "path", "required": True, "schema": schemas.get(name, TEXT)}
 
 
-def _in_query(method: str, address: str, *, is_operation: bool) -> Iterator[Json]:
+def _in_query(method: str, address: str, operation: str = "") -> Iterator[Json]:
     if method != "GET":
         return
+    for name in PARAMETERS_OF_OPERATIONS.get(operation, ()):
+        yield {"name": name, "in": "query", "schema": KINDS.get(name, TEXT)}
     if "_history" in address:
         names: tuple[str, ...] = () if "version}" in address else PARAMETERS_OF_HISTORY
-    elif is_operation or "Binary" in address:
+    elif operation or "Binary" in address:
         names = ()
     elif address == f"{ALL}/{{id}}":
         names = OF_THE_ANSWER[2:]
@@ -174,7 +181,7 @@ def _search(kind: str, known: Registry) -> Json:
     ]
     return {
         "summary": f"search {kind}",
-        "parameters": [*_in_query("GET", ALL, is_operation=False), *own],
+        "parameters": [*_in_query("GET", ALL), *own],
         "responses": _responses("GET"),
     }
 
