@@ -10,15 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from hub.security.access import Role
+from hub.store.port import Key
 from profiles.names import FACILITY_TAG, ID_CARD
 from tests.hub.api.county import COUNTY, FHIR, Client, Served, bundle, encounter, entry, observation, patient, served
 from tests.hub.bulk.exports import exported
+from tests.hub.subscriptions.receiver import becomes
 from tests.mongod import Server
 
 pytestmark = pytest.mark.anyio
@@ -89,6 +92,10 @@ OWN = [
         "mode": "working",
         "entry": [{"item": {"reference": f"Patient/{id}"}} for id in ("CTY-her", "TWN-his")],
     },
+]
+WAITING = [
+    {**HIDDEN[-1], "id": f"TWN-waits{number}", "criteria": criteria}
+    for number, criteria in enumerate(("Patient?gender=female", "Observation?subject.name=王小芳", "Condition?patient=CTY-her"))
 ]
 
 
@@ -227,6 +234,7 @@ def requests() -> list[Asked]:
             )
         ),
         *(Asked("GET", path.format(number=number, nonce="0" * 24)) for path in SEARCHES if path),
+        *(Asked("GET", f"Subscription/{each['id']}/{operation}") for each in WAITING for operation in ("$status", "$events")),
         Asked("POST", "Subscription/$get-ws-binding-token?id=CTY-waits"),
         Asked("PUT", "Subscription/CTY-waits", {**HIDDEN[-1], "id": "CTY-waits"}),
         Asked("POST", "$reindex"),
@@ -242,6 +250,10 @@ async def told(client: Client, asked: Asked) -> tuple[Any, ...]:
     return answer.status_code, BY_CHANCE.sub("…", str(shown)), BY_CHANCE.sub("…", answer.text)
 
 
+def _active(hub: Served, id: str) -> bool:
+    return hub.hub.store.read(Key("Subscription", id)).version == 2
+
+
 @pytest.fixture
 async def counties(tmp_path: Path, store: str, request: pytest.FixtureRequest) -> AsyncIterator[list[Served]]:
     """The one with her record, and the one without."""
@@ -252,10 +264,14 @@ async def counties(tmp_path: Path, store: str, request: pytest.FixtureRequest) -
             address = stack.enter_context(server.address()) if server is not None else ""
             hub = await stack.enter_async_context(served(tmp_path / name, POLICY, store=address))
             admin = hub.client("admin")  # may let one facility's records point at another's
-            for resource in (*kept, *OWN):
+            clinic = hub.client("clinician", "TWN")
+            for resource in (*OWN, *WAITING, *kept):
                 tag = {"system": FACILITY_TAG, "code": resource["id"][:3]}
-                answer = await admin.put({**resource, "meta": {"tag": [tag]}})
+                client = clinic if resource in WAITING else admin
+                answer = await client.put({**resource, "meta": {"tag": [tag]}})
                 assert answer.status_code == 201, (resource["id"], answer.text)
+                if resource in WAITING:  # its second version is the hub's, and has its place in the history
+                    await becomes(partial(_active, hub, resource["id"]))
             if kept:
                 assert (await admin.delete("/fhir/Observation/CTY-gone")).status_code == 204
             found.append(hub)
