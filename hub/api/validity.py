@@ -69,7 +69,8 @@ class Check:
         if any(issue.structural for issue in issues) or not (warnings or profiles or names_profiles(resource)):
             return issues
         check = ProfileCheck(self._find, codes=self._codes, unknown=self._unknown)
-        return sorted(issues + check.issues(resource, profiles), key=lambda issue: SEVERITIES.index(issue.severity))[:MAX_ISSUES]
+        found = issues + check.issues(resource, profiles, advice=warnings)
+        return sorted(found, key=lambda issue: SEVERITIES.index(issue.severity))[:MAX_ISSUES]
 
 
 # -- what was let through

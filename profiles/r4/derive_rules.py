@@ -3,9 +3,10 @@
     python -m profiles.r4.derive_rules PACKAGE_DIR
 
 invariants.json: each constraint once, with the types and elements it is stated on. bindings.json: element → the value set that it
-must take its code from. codes.json: such a value set → code system → codes; one that cannot be listed (MIME types, UCUM) is left
-out. targets.json: element → the types that its references may point to.
-profiles.json, extensions.json: the profiles of resources and the extensions that the specification itself publishes, by address.
+must take its code from; extensible.json: from which it takes it where one fits. codes.json: a value set that must be kept to → code
+system → codes; one that cannot be listed (MIME types, UCUM) is left out. targets.json: element → the types that its references may
+point to. profiles.json, extensions.json: the profiles of resources and the extensions that the specification itself publishes, by
+address.
 """
 
 from __future__ import annotations
@@ -81,11 +82,11 @@ def simple_quantity(element: Definition) -> bool:
     return any(SIMPLE_QUANTITY in found.get("profile", ()) for found in element.get("type", ()))
 
 
-def bindings(published: list[Definition]) -> dict[str, str]:
+def bindings(published: list[Definition], strength: str) -> dict[str, str]:
     return {
         path_of(element): element["binding"]["valueSet"].partition("|")[0]
         for _, element in elements(published)
-        if element.get("binding", {}).get("strength") == "required"
+        if element.get("binding", {}).get("strength") == strength
     }
 
 
@@ -204,12 +205,13 @@ def only(wanted: tuple[str, ...], found: Definition) -> Definition:
 def derive(package: Path) -> dict[str, str]:
     """File name → text."""
     published = list(definitions(package, "StructureDefinition"))
-    bound = bindings(published)
+    bound = bindings(published, "required")
     expansion = Expansion(package)
     codes = {url: found for url in sorted(set(bound.values())) if (found := expansion.codes(url)) is not None}
     return {
         "invariants.json": lines(map(compact, invariants(published)), "[]"),
         "bindings.json": lines(members(bound), "{}"),
+        "extensible.json": lines(members(bindings(published, "extensible")), "{}"),
         "codes.json": lines(members(codes), "{}"),
         "targets.json": lines(members(targets(published)), "{}"),
         "profiles.json": lines(members(profiles(published, of_extensions=False)), "{}"),

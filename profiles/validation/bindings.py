@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
 
-from profiles.validation.issues import Severity
+import msgspec
+
+from profiles import structures
+from profiles.validation.issues import Place, Severity
 from profiles.validation.tables import codes_of
 
 Codes = Callable[[str, str, str], "bool | None"]
@@ -48,3 +53,32 @@ def _codings(kind: str, value: Any) -> Iterator[tuple[str, str]]:
         for coding in value.get("coding", ()):
             if "code" in coding:
                 yield str(coding.get("system", "")), str(coding["code"])
+
+
+# -- the definitions' own extensible bindings
+
+
+class Coded(NamedTuple):
+    place: Place
+    type: str
+    value: Any
+    binding: dict[str, Any]
+
+
+@cache
+def _extensible() -> dict[str, str]:
+    """Element → the value set that its code is taken from where one fits."""
+    return msgspec.json.decode((files("profiles.r4") / "extensible.json").read_bytes(), type=dict[str, str])
+
+
+def coded_in(value: dict[str, Any], kind: str, place: Place | str) -> Iterator[Coded]:
+    """At any depth."""
+    for name, member in structures.members(kind).items():
+        found = value.get(name)
+        for number, each in enumerate(found) if isinstance(found, list) else [(-1, found)]:
+            at = (place, name, number)
+            value_set = _extensible().get(f"{kind}.{member.element}")
+            if value_set and each is not None:
+                yield Coded(at, member.type, each, {"strength": "extensible", "valueSet": value_set})
+            if isinstance(each, dict):
+                yield from coded_in(each, str(each["resourceType"]) if member.type == "Resource" else member.type, at)

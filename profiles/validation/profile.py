@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from hub.errors import Kind
-from profiles import structures
 from profiles.fhirpath import CannotCompile, CannotEvaluate, Env
 from profiles.fhirpath.outside import compile_outside
-from profiles.fhirpath.types import by_element
 from profiles.fhirpath.values import TooMuch, compared, same
-from profiles.validation.bindings import Codes, binding_issue
+from profiles.validation.bindings import Codes, binding_issue, coded_in
 from profiles.validation.extensions import extensions_in, stands_right
 from profiles.validation.invariants import facts
 from profiles.validation.issues import Place, Severity, ValidationIssue, words
 from profiles.validation.outline import CORE, Find, Json, NotUsable, Outline, outline_of
+from profiles.validation.present import Present, values_of
 from profiles.validation.slicing import NotChecked, Sliced, has_pattern, matcher
 from profiles.validation.standard import standard_profile
 from profiles.validation.tables import resource_type_names
@@ -29,14 +28,6 @@ MAX_DEPTH = 8  # profiles within profiles
 MAX_PROFILES = 20  # of one resource
 MAX_FOUND = 200
 MAX_STEPS = 500_000  # values that are looked at, for all profiles of a resource
-
-
-class Present(NamedTuple):
-    """One value of an element: where it stands and of which type it is."""
-
-    place: Place
-    type: str
-    value: Any
 
 
 class ProfileCheck:
@@ -53,13 +44,15 @@ class ProfileCheck:
         self._depth = 0
         self._left = 0
 
-    def issues(self, resource: Json, also: Sequence[str] = ()) -> list[ValidationIssue]:
+    def issues(self, resource: Json, also: Sequence[str] = (), *, advice: bool = False) -> list[ValidationIssue]:
         """The resource's structure is right already. `also`: profiles that the caller names, so that each must be known."""
         self._issues, self._left, self._whole = [], MAX_STEPS, resource
         kind = str(resource["resourceType"])
         try:
             self._resource(resource, kind, also)
             self._extensions(resource, kind)
+            if advice:
+                self._extensible(resource, kind)
         except TooMuch:
             self._say(kind, "the profile takes too many steps to check", kind=Kind.TOO_COSTLY)
         return self._issues
@@ -118,11 +111,19 @@ class ProfileCheck:
                 self._say(found.place, "the extension does not belong on this element", "warning", found.url)
             self._against(found.url, found.value, "Extension", found.place, "information")
 
+    def _extensible(self, resource: Json, kind: str) -> None:
+        for place, type_, value, binding in coded_in(resource, kind, kind):
+            self._spend(1)
+            found = binding_issue(binding, type_, value, self._codes)
+            if found and found[0] == "warning":
+                said = f"{found[1]} ({binding['valueSet']})"
+                self._add(ValidationIssue(words(place), said, Kind.CODE_INVALID, "warning", "binding"))
+
     # -- elements
 
     def _children(self, outline: Outline, value: Json, kind: str, place: Place | str) -> None:
         for child in outline.children.values():
-            present = list(_present(child.name, value, kind, place))
+            present = list(values_of(child.name, value, kind, place))
             self._count(child, len(present), (place, child.name.removesuffix("[x]"), -1))
             for each in present:
                 self._value(child, each, each.place)
@@ -284,12 +285,14 @@ class ProfileCheck:
     def _say(
         self, place: Place | str, message: str, severity: Severity = "error", profile: str = "", kind: Kind = Kind.PROCESSING
     ) -> None:
-        if len(self._issues) < MAX_FOUND:
-            profile = profile or self._profile
-            said = f"{message} (profile {profile[:200]})"
-            issue = ValidationIssue(words(place), said, kind, severity, profile or "profile")
-            if issue not in self._issues:  # a profile may name what is checked for itself, too
-                self._issues.append(issue)
+        profile = profile or self._profile
+        said = f"{message} (profile {profile[:200]})"
+        self._add(ValidationIssue(words(place), said, kind, severity, profile or "profile"))
+
+    def _add(self, issue: ValidationIssue) -> None:
+        """Once: a profile may name what is checked for itself, too."""
+        if len(self._issues) < MAX_FOUND and issue not in self._issues:
+            self._issues.append(issue)
 
 
 @cache
@@ -315,33 +318,10 @@ def names_profiles(resource: Json) -> bool:
 UNKNOWN = "the profile is not known here and was not checked"
 
 
-def _present(name: str, value: Json, kind: str, place: Place | str) -> Iterator[Present]:
-    """The values of one element: of value[x] whichever stands there; a resource inside another is of its own type."""
-    element = name.removesuffix("[x]")
-    kind = str(value.get("resourceType", kind))
-    members = by_element(kind).get(element) or tuple(m for m in (structures.members(kind).get(name),) if m is not None)
-    for member in members:
-        found = value.get(member.name)
-        beside = value.get(f"_{member.name}") if member.primitive else None
-        if isinstance(found, list):
-            for number, each in enumerate(found):
-                yield Present((place, member.name, number), _type(member, each), each)
-        elif found is not None:
-            yield Present((place, member.name, -1), _type(member, found), found)
-        elif beside is not None:
-            yield Present((place, member.name, -1), member.type, None)
-
-
 def _is_unnamed(outline: Outline) -> bool:
     """Backbone elements are named by their path here, ids and urls have a type of FHIRPath's own."""
     unnamed = {"BackboneElement", "Element", "Resource", "DomainResource"}
     return not unnamed.isdisjoint(outline.types) or any(code.startswith("http:") for code in outline.types)
-
-
-def _type(member: structures.Member, value: Any) -> str:
-    if member.type == "Resource" and isinstance(value, dict):
-        return str(value.get("resourceType", "Resource"))
-    return "uri" if member.name == "url" and member.attribute else member.type  # a string to FHIRPath
 
 
 def _equal(value: Any, fixed: Any) -> bool:

@@ -140,6 +140,16 @@ async def test_extensions_that_are_known_are_checked_and_others_are_named(admin:
     assert "秘" not in str(issues)
 
 
+async def test_a_code_beside_an_extensible_value_set_is_told(admin: Client) -> None:
+    absent = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+    for system, code, expected in ((absent, "unknown", []), (absent, "gone", ["warning"]), ("urn:own", "gone", ["warning"])):
+        sent = observation("o1", "p1", dataAbsentReason={"coding": [{"system": system, "code": code}]})
+        issues = await told(admin, sent)
+        about = [issue for issue in issues if issue["expression"][0] == "Observation.dataAbsentReason"]
+        assert [issue["severity"] for issue in about] == expected
+        assert all(issue["code"] == "code-invalid" and "data-absent-reason" in issue["diagnostics"] for issue in about)
+
+
 async def test_an_unknown_profile_is_told_and_stored(admin: Client) -> None:
     stored = await admin.put(patient("p1", meta={"profile": ["http://nobody/knows"]}), prefer="return=OperationOutcome")
     assert stored.status_code == 201
