@@ -15,12 +15,11 @@ from hub import fhir_json
 from hub.search.compare import is_version_of
 from hub.search.expressions import compiled, select
 from hub.search.parameters import SearchParameter, registry
-from hub.search.query import Criterion, Include, ReferenceValue, SearchQuery, UriValue
+from hub.search.query import EVERY, Criterion, Include, ReferenceValue, SearchQuery, UriValue
 from hub.search.reading import MAX_INCLUDED
 from hub.store.port import Key, SearchPage, Version
 
 BY_URL = frozenset({"canonical", "uri"})
-EVERY = "*"
 Resource = dict[str, Any]
 Search = Callable[[SearchQuery], Sequence[Version]]
 

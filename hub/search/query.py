@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Prefix = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
+EVERY = "*"  # of an Include: any type, any reference parameter
 ParameterType = Literal["number", "date", "string", "token", "reference", "composite", "quantity", "uri", "special"]
 
 

@@ -12,10 +12,8 @@ from typing import Literal
 
 from hub.errors import Invalid
 from hub.search.parameters import SearchParameter, registry
-from hub.search.query import Condition, Include, Sort
+from hub.search.query import EVERY, Condition, Include, Sort
 from hub.search.reading import DEFAULT_COUNT, MAX_COUNT, MAX_INCLUDES, MAX_SORTS, NotUnderstood, not_supported, shown, too_costly
-
-EVERY = "*"
 
 
 @dataclass(slots=True)

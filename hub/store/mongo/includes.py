@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from hub.fhir_json import load
 from hub.search.entries import Reference
 from hub.search.parameters import registry
-from hub.search.query import Include, SearchQuery
+from hub.search.query import EVERY, Include, SearchQuery
 from hub.search.reading import BY_NAME_ALONE, MAX_INCLUDED
 from hub.store.indexer import Indexer
 from hub.store.mongo.criteria import LIVE, hidden_query
@@ -19,8 +19,6 @@ from hub.store.mongo.reading import Reading, of_type
 from hub.store.mongo.versions import WHOLE
 from hub.store.mongo.visibility import Visibility
 from hub.store.port import Key, Version
-
-EVERY = "*"
 
 
 class Includes:

@@ -11,7 +11,7 @@ from typing import Any
 
 import apsw
 
-from hub.search.query import Include, SearchQuery
+from hub.search.query import EVERY, Include, SearchQuery
 from hub.search.reading import BY_NAME_ALONE, MAX_INCLUDED
 from hub.store.indexer import Indexer
 from hub.store.port import Key, Scope, Version
@@ -19,8 +19,6 @@ from hub.store.sqlite import versions
 from hub.store.sqlite.criteria import Row
 from hub.store.sqlite.frame import Frame
 from hub.store.sqlite.names import Names
-
-EVERY = "*"
 
 _REFERRED = """SELECT f.param, f.type, f.id FROM resource r CROSS JOIN reference f INDEXED BY reference_of ON f.rid = r.rid
 WHERE r.type = :type AND r.id = :id ORDER BY f.param, f.id"""
