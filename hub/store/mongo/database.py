@@ -17,7 +17,7 @@ from pymongo.database import Database
 from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from hub.errors import Invalid
+from hub.errors import Invalid, Unavailable
 from hub.store.mongo.documents import INDEXES, Document
 from hub.store.mongo.reach import Reach
 
@@ -27,6 +27,7 @@ MAJORITY = WriteConcern(w="majority", j=True)
 TAKEN = 1 << 10  # processes that may be told apart by their number
 COMPRESSED = {"wiredTiger": {"configString": "block_compressor=zstd"}}
 EXISTS = 48
+LAYOUT = 1  # of collections and documents (hub.store.mongo.documents)
 
 BESIDE: dict[str, tuple[IndexModel, ...]] = {
     HISTORY: (IndexModel([("T", ASCENDING), ("lu", ASCENDING), ("o", ASCENDING), ("v", ASCENDING)], name="changed"),),
@@ -62,10 +63,18 @@ class HubDatabase:
         self._lock = threading.Lock()
 
     def prepare(self) -> None:
-        """Make the collections beside the types' own, and learn what is there."""
+        """Make the collections beside the types' own, and learn what is there. Raise Unavailable for what is not ours to read."""
+        self._check_layout()
         for name, indexes in BESIDE.items():
             self._make(name, indexes)
         self._known = set(self._database.list_collection_names())
+
+    def _check_layout(self) -> None:
+        """Raise Unavailable for a database that another release has filled, or fills now, in a way of its own."""
+        stated = {"$setOnInsert": {"n": LAYOUT}}
+        found = self._database["process"].find_one_and_update({"_id": "layout"}, stated, upsert=True, return_document=True)
+        if found is not None and found["n"] != LAYOUT:
+            raise Unavailable(f"the database has layout {found['n']}; this program reads layout {LAYOUT}")
 
     def process_number(self) -> int:
         """Different for every process that has the database open: places in the order of creation end with it."""

@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+from pymongo import MongoClient
 
 from hub.errors import HubError, Invalid, Kind, Unavailable
 from hub.fhir_json import load
@@ -122,6 +123,14 @@ def test_a_password_belongs_into_the_environment_or_a_file_and_is_never_shown(tm
     for address in ("postgres://x/y", "mongodb://[::1/x"):
         with pytest.raises(Invalid, match="mongodb://host/database"):
             target_of(address)
+
+
+def test_a_database_of_another_layout_is_refused(mongodb):
+    with mongodb.database() as name, MongoClient(mongodb.uri) as client:
+        for stated, refused in ((1, False), (2, True), (1, False)):
+            client[name]["process"].update_one({"_id": "layout"}, {"$set": {"n": stated}}, upsert=True)
+            with pytest.raises(Unavailable, match="layout 2; this program reads layout 1") if refused else nullcontext():
+                MongoStore(mongodb.uri, name, allow_unsafe=True).close()
 
 
 # -- works that share a transaction
