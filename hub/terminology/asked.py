@@ -8,7 +8,7 @@ from typing import Any
 from hub.api.call import Call
 from hub.api.paging import query_pairs
 from hub.errors import Invalid, Kind
-from hub.terminology.concepts import value_of
+from hub.terminology.document import value_of
 
 MAX_PARAMETERS = 200
 PLAIN = frozenset({"_format", "_pretty", "_summary", "_elements"})

@@ -11,8 +11,8 @@ from typing import Any
 from hub.clock import instant
 from hub.errors import HubError, Kind
 from hub.terminology.asked import Asked
-from hub.terminology.concepts import Designations
 from hub.terminology.conditions import CONDITIONS
+from hub.terminology.document import Designations
 from hub.terminology.expansion import Expansion, Member, Part
 from hub.terminology.filters import reading
 from hub.terminology.grammars import LANGUAGES

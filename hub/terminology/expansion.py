@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hub.terminology.concepts import CodeSystem, Designations
+from hub.terminology.concepts import CodeSystem
+from hub.terminology.document import Designations
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import Any
 
 from hub.errors import NotFound
 from hub.terminology.asked import parameters
-from hub.terminology.concepts import CodeSystem, value_of
+from hub.terminology.concepts import CodeSystem
+from hub.terminology.document import value_of
 from hub.terminology.expand import display_in, same_language
 from hub.terminology.grammars import GRAMMARS
 

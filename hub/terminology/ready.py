@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
@@ -16,10 +17,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from hub import fhir_json
+from hub.errors import Invalid
 from hub.search.query import SearchQuery
 from hub.store.port import EVERYTHING, Key, ResourceStore, Transaction
 from hub.terminology.changes import SHELF as CHANGES
-from hub.terminology.concepts import CodeSystem, Core, Notes
+from hub.terminology.concepts import CodeSystem
+from hub.terminology.document import Core, Notes
 from hub.terminology.sources import Found, found_in
 from hub.terminology.texts import TextIndex
 
@@ -102,7 +105,8 @@ class Keeper:
         for version in self._large():
             marks.add(version.mark)
             if _kept(self._store, version.mark) is None:
-                keep(self._store, version)
+                with suppress(Invalid):  # whoever asks for it is told
+                    keep(self._store, version)
         self._drop_others(marks)
         self._seen, self._looked = change, True
 

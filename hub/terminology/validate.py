@@ -12,8 +12,9 @@ from typing import Any
 
 from hub.search.folding import fold
 from hub.terminology.asked import Coding, parameters
-from hub.terminology.concepts import CodeSystem, Designations
+from hub.terminology.concepts import CodeSystem
 from hub.terminology.conditions import CONDITIONS
+from hub.terminology.document import Designations
 from hub.terminology.expand import display_in
 from hub.terminology.expansion import Expansion
 from hub.terminology.grammars import GRAMMARS
