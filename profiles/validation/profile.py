@@ -28,12 +28,14 @@ MAX_DEPTH = 8  # profiles within profiles
 MAX_PROFILES = 20  # of one resource
 MAX_FOUND = 200
 MAX_STEPS = 500_000  # values that are looked at, for all profiles of a resource
+LOOKUP = 2_000  # steps that a search for a definition counts as
 
 
 class ProfileCheck:
     def __init__(self, find: Find, codes: Codes, *, unknown: Literal["warning", "error"] = "warning") -> None:
         """`find` gives a StructureDefinition by its canonical address; `codes` asks a terminology; `unknown`: the severity."""
-        self._find = find
+        self._definition = find
+        self._known: dict[str, Json | None] = {}
         self._codes = codes
         self._unknown = unknown
         self._outlines: dict[str, tuple[str, Outline] | str] = {}
@@ -54,7 +56,8 @@ class ProfileCheck:
             if advice:
                 self._extensible(resource, kind)
         except TooMuch:
-            self._say(kind, "the profile takes too many steps to check", kind=Kind.TOO_COSTLY)
+            said = "it takes too many steps to check by its profiles and extensions"
+            self._issues.insert(0, ValidationIssue(kind, said, Kind.TOO_COSTLY, "error", "profile"))
         return self._issues
 
     def _resource(self, resource: Json, place: Place | str, also: Sequence[str] = ()) -> None:
@@ -118,6 +121,13 @@ class ProfileCheck:
             if found and found[0] == "warning":
                 said = f"{found[1]} ({binding['valueSet']})"
                 self._add(ValidationIssue(words(place), said, Kind.CODE_INVALID, "warning", "binding"))
+
+    def _find(self, canonical: str) -> Json | None:
+        """Each is looked up once. Raise TooMuch."""
+        if canonical not in self._known:
+            self._spend(LOOKUP)
+            self._known[canonical] = self._definition(canonical)
+        return self._known[canonical]
 
     # -- elements
 
@@ -290,8 +300,9 @@ class ProfileCheck:
         self._add(ValidationIssue(words(place), said, kind, severity, profile or "profile"))
 
     def _add(self, issue: ValidationIssue) -> None:
-        """Once: a profile may name what is checked for itself, too."""
-        if len(self._issues) < MAX_FOUND and issue not in self._issues:
+        """Once: a profile may name what is checked for itself, too. What is merely told takes no errors' room."""
+        room = MAX_FOUND if issue.severity == "information" else 2 * MAX_FOUND
+        if len(self._issues) < room and issue not in self._issues:
             self._issues.append(issue)
 
 

@@ -204,3 +204,12 @@ def test_what_one_resource_breaks_is_not_said_of_the_next() -> None:
     check = ProfileCheck(KNOWN.get, codes=lambda *_: None)
     assert check.issues(named("usual", "official"), [COUNTY + "in-order"])
     assert check.issues(named("official"), [COUNTY + "in-order"]) == []
+
+
+def test_many_extensions_are_not_looked_up_without_end() -> None:
+    asked: list[str] = []
+    check = ProfileCheck(asked.append, codes=lambda *_: None)
+    many = [{"url": f"urn:{number}", "valueString": "x"} for number in range(5000)]
+    issues = check.issues(patient("p", extension=many))
+    assert len(asked) < 300
+    assert any("too many steps" in issue.message for issue in issues)
