@@ -26,14 +26,13 @@ from hub.search.query import (
     TokenValue,
 )
 from hub.store.indexer import Indexer
+from hub.store.mongo.alternatives import EVERYTHING, NOTHING, all_query, alternatives, any_query, not_query, updated
 from hub.store.mongo.documents import Document, main_date, paired, plain
 from hub.store.mongo.reading import Reading, of_type
-from hub.store.mongo.values import INTERVALS, STARTS, value_query
+from hub.store.mongo.values import STARTS
 from hub.store.mongo.visibility import Visibility
 
 LIVE: Document = {"o": {"$gt": 0}}
-NOTHING: Document = {"_id": {"$in": []}}
-EVERYTHING: Document = {}
 LEAD_TO_FEW = frozenset({"_id", "patient", "subject"})
 MOST_IDS = 20_000  # of one hop that become part of a query
 BATCH = 500
@@ -140,11 +139,11 @@ class Compiler:
             case Criterion():
                 return self._criterion(condition)
             case AllOf(conditions):
-                return _all([self.query(each) for each in conditions])
+                return all_query([self.query(each) for each in conditions])
             case AnyOf(conditions):
-                return _any([self.query(each) for each in conditions])
+                return any_query([self.query(each) for each in conditions])
             case Not(inner):
-                return _not(self.query(inner))
+                return not_query(self.query(inner))
             case Chain(code, target, inner):
                 return self._chain(code, target, inner)
             case Has(source, code, inner):
@@ -226,10 +225,10 @@ class Compiler:
         elif criterion.code == "_id":
             found = {"_id": {"$in": [value.code for value in criterion.values if isinstance(value, TokenValue)]}}
         elif criterion.code == "_lastUpdated":
-            found = _any([_updated(value) for value in criterion.values if isinstance(value, DateValue)])
+            found = any_query([updated(value) for value in criterion.values if isinstance(value, DateValue)])
         else:
-            found = _alternatives(criterion)
-        return _not(found) if criterion.modifier == "not" else found
+            found = alternatives(criterion)
+        return not_query(found) if criterion.modifier == "not" else found
 
     def _by_body(self, criterion: Criterion) -> Document:
         """Deep in a condition: the ids of those that fulfil it."""
@@ -240,7 +239,7 @@ class Compiler:
         if criterion.code in ("_id", "_lastUpdated"):
             return NOTHING if criterion.missing else {}
         there: Document = {"k": criterion.code}
-        return _not(there) if criterion.missing else there
+        return not_query(there) if criterion.missing else there
 
     def _of(self, resource_type: str) -> Compiler:
         return Compiler(
@@ -302,77 +301,6 @@ def _flat(conditions: Iterable[Condition]) -> Iterator[Condition]:
             yield from _flat(condition.conditions)
         else:
             yield condition
-
-
-def _alternatives(criterion: Criterion) -> Document:
-    """Those of a kind are looked up together: a thousand cost little more than two, and the index still gives them in order."""
-    found = [value_query(criterion, value) for value in criterion.values]
-    alike = [each for each in found if set(each) <= {"t", "u"}]
-    named = [each for each in alike if isinstance(each["t"], str)]
-    of_systems = [each for each in alike if "u" in each and not isinstance(each["t"], str)]
-    others = [each for each in found if not set(each) <= {"t", "u"} or ("u" not in each and not isinstance(each["t"], str))]
-    return _any([*_named(named), *_of_systems(of_systems), *others])
-
-
-def _named(found: Sequence[Document]) -> Iterator[Document]:
-    """Tokens and references by their code or id."""
-    if len(found) < 2:
-        yield from found
-        return
-    free = [each["t"] for each in found if "u" not in each]
-    bound = [each["u"] for each in found if "u" in each]
-    together: Document = {"t": {"$in": [each["t"] for each in found]}}
-    if not bound:
-        yield together
-    elif free:
-        yield {**together, "$or": [{"t": {"$in": free}}, {"u": {"$in": bound}}]}
-    else:
-        yield {**together, "u": {"$in": bound}}
-
-
-def _of_systems(found: Sequence[Document]) -> Iterator[Document]:
-    """Tokens by nothing but their system: all of the parameter's are looked at."""
-    if found:
-        yield {**found[0], "u": {"$in": [each["u"] for each in found]}}
-
-
-def _updated(value: DateValue) -> Document:
-    """An instant is an interval of one millisecond."""
-    return _of_instant(INTERVALS[value.prefix](value))
-
-
-def _of_instant(bounds: Document) -> Document:
-    """h is l + 1, both whole numbers: h > x is l >= x, h <= x is l < x."""
-    like = {"$gt": "$gte", "$lte": "$lt"}
-    parts: list[Document] = []
-    for name, bound in bounds.items():
-        if name == "$or":
-            parts.append({"$or": [_of_instant(each) for each in bound]})
-        elif name == "l":
-            parts.append({"lu": bound})
-        else:
-            parts.append({"lu": {like[operator]: limit for operator, limit in bound.items()}})
-    return _all(parts)
-
-
-def _all(queries: Sequence[Document]) -> Document:
-    if NOTHING in queries:
-        return NOTHING
-    told = [query for query in queries if query]
-    return {"$and": told} if len(told) > 1 else told[0] if told else {}
-
-
-def _any(queries: Sequence[Document]) -> Document:
-    told = [query for query in queries if query != NOTHING]
-    if {} in told:
-        return {}
-    return {"$or": told} if len(told) > 1 else told[0] if told else NOTHING
-
-
-def _not(query: Document) -> Document:
-    if not query:
-        return NOTHING
-    return {} if query == NOTHING else {"$nor": [query]}
 
 
 def hidden_query(query: SearchQuery) -> Document:

@@ -7,7 +7,8 @@ from itertools import islice
 
 from hub.search.query import SearchQuery
 from hub.store.indexer import Indexer
-from hub.store.mongo.criteria import MOST_IDS, NOTHING, Compiler, hidden_query
+from hub.store.mongo.alternatives import NOTHING
+from hub.store.mongo.criteria import MOST_IDS, Compiler, hidden_query
 from hub.store.mongo.documents import Document, version_of
 from hub.store.mongo.includes import Includes
 from hub.store.mongo.order import Found, Order
