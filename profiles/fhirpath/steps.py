@@ -116,11 +116,16 @@ def dynamic(run: Run, name: str) -> Run:
 
     def step(value: Json, env: Env) -> Values:
         found: Values = []
+        several = False  # then the list is made here, and grows; one alone is the resource's own
         for stated in run(value, env):
             each = stated.element if isinstance(stated, Bare) else stated
             if isinstance(each, dict):
                 for member in names_in(each, name):
-                    found = found + listed(each[member]) if found else listed(each[member])
+                    more = listed(each[member])
+                    if several:
+                        found += more
+                    else:
+                        found, several = ([*found, *more], True) if found else (more, False)
         env.spend(found[::COPIED])
         return found
 
