@@ -1,6 +1,6 @@
 """The text of `_text` and `_content` → what must occur. https://hl7.org/fhir/R4/search.html#content
 
-    (bone OR liver) AND metastases      words side by side must all occur; NOT before what must not; "as it stands" in quotes
+    (bone OR liver) and metastases      words side by side must all occur; NOT before what must not; "as it stands" in quotes
 
 Case, accents and width make no difference, and Chinese needs no spaces between words.
 """
@@ -16,6 +16,7 @@ from hub.search.folding import fold
 from hub.search.reading import MAX_DEPTH, too_costly
 
 MAX_WORDS = 100
+OPERATORS = frozenset({"AND", "OR", "NOT"})  # in small letters, too; in quotes they are words
 
 
 class Word(NamedTuple):
@@ -58,8 +59,11 @@ class _Parser:
 
     @property
     def ahead(self) -> str | None:
-        """The next word, operator or parenthesis as it is written; a phrase with its quotes; None at the end."""
-        return self._tokens[self._at][0] if self._at < len(self._tokens) else None
+        """The next word or parenthesis, an operator in capitals, a phrase with its quotes; None at the end."""
+        if self._at == len(self._tokens):
+            return None
+        word = self._tokens[self._at][0]
+        return word.upper() if word.upper() in OPERATORS else word
 
     def either(self, depth: int) -> Expression:
         parts = [self._every(depth)]
@@ -88,7 +92,7 @@ class _Parser:
                 raise ValueError("a parenthesis is not closed")
             self._at += 1
             return inner
-        if word is None or word in (")", "AND", "OR"):
+        if word is None or word == ")" or word in OPERATORS:
             raise ValueError("a word is missing beside AND, OR, NOT or a parenthesis")
         if word == '"':
             raise ValueError("a quotation mark is not closed")

@@ -61,7 +61,8 @@ PATIENT = {
         ("_text", "headache OR migraine OR cough AND fever", True),
         ("_text", '"cough fever"', False),  # a phrase stands in one piece
         ("_text", '"Fever &  cough"', True),
-        ("_text", "or", False),  # a word like another
+        ("_text", '"or"', False),  # a word like another
+        ("_text", "(headache or cough) and not (migraine or fever)", False),
         ("_content", "muller fever", True),
         ("_content", "portrait", True),
         ("_content", "QUJD", False),  # nor is an attachment
