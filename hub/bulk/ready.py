@@ -22,6 +22,7 @@ from hub.store.content import halves, owned
 from hub.store.port import Key, Prepared
 from profiles.names import FACILITY_TAG, GOLDEN, HUB_TAG
 from profiles.validation import ValidationIssue, refusing, validate
+from profiles.validation.profile import names_profiles
 
 LONGEST = 16 << 20  # bytes of a line
 _id = re.compile(r"[A-Za-z0-9\-.]{1,64}").fullmatch
@@ -102,7 +103,7 @@ class Preparer:
             tags,
             subjects_of(resource, patient),
             kind == "Patient" and GOLDEN in _codes(meta, HUB_TAG),
-            "profile" in meta or kind == "Bundle",
+            names_profiles(resource),
             outcome_of(issues) if issues else b"",
         )
 

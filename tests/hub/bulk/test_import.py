@@ -70,6 +70,22 @@ async def test_thousands_of_lines_some_of_them_bad_twice(admin: Client) -> None:
     assert (await admin.get("/fhir/Observation/o7/_history")).json()["total"] == 1
 
 
+async def test_each_line_is_held_to_the_profiles_that_it_names_and_to_no_other_lines(admin: Client) -> None:
+    core = "http://hl7.org/fhir/StructureDefinition"
+    inside = {"resourceType": "Practitioner", "id": "dr", "meta": {"profile": ["http://nobody/knows"]}}
+    every = [
+        observation("o1", "p1", meta={"profile": [f"{core}/bodyweight"]}),
+        patient("p1", meta={"profile": [f"{core}/Patient"]}),
+        observation("o2", "p1", contained=[inside], performer=[{"reference": "#dr"}]),
+        observation("o3", "p1"),
+    ]
+    told = await imported(admin, ndjson(every))
+    assert (counts(told), told["noted"]) == ((4, 0, 0, 0), 2)
+    places = {each["extension"][0]["valueString"]: each["issue"] for each in await lines(admin, told["error"])}
+    assert set(places) == {"body:1", "body:3"}
+    assert [issue["expression"] for issue in places["body:3"]] == [["Observation.contained[0]"]]
+
+
 async def test_a_change_is_a_version_and_is_found_by_what_it_says_now(admin: Client) -> None:
     assert counts(await imported(admin, ndjson([patient("p1"), observation("o1", "p1")]))) == (2, 0, 0, 0)
     changed = observation("o1", "p1", status="amended")
