@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 # Each of the many processes that the tests start would compile the project anew.
 export PYTHONDONTWRITEBYTECODE :=
-WORKERS := -n auto --dist loadfile --no-loadscope-reorder
+WORKERS := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test lint bench kill-campaign crash-campaign fuzz lock clean
 

@@ -10,18 +10,17 @@ import os
 import pytest
 from hypothesis import settings
 
+from tests.memory import memory
+
 pytest_plugins = ["tests.mongod"]
 
 settings.register_profile("suite", derandomize=True, deadline=None)
 settings.load_profile("suite")
 
-MOST_WORKERS = 4
 
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: tests wait for servers, processes and disks as well."""
-    return min(len(os.sched_getaffinity(0)) + 1, MOST_WORKERS)
+def pytest_configure() -> None:
+    if (folder := memory()) is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))  # tmp_path lies there
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

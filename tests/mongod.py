@@ -25,6 +25,7 @@ from pymongo.errors import PyMongoError
 
 from hub.store.mongo import MongoStore
 from hub.store.opening import UNSAFE
+from tests.memory import memory
 
 OTHER = "YITONG_TEST_MONGODB"
 FLAGS = (
@@ -34,7 +35,6 @@ FLAGS = (
 )
 READY_SECONDS = 60
 PR_SET_PDEATHSIG = 1
-ROOM = 2 << 30
 
 
 class Server:
@@ -138,12 +138,6 @@ def wait_for(is_so: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
         time.sleep(0.02)
 
 
-def _memory() -> Path | None:
-    """A file system in memory, if it is large enough: what the tests write need not outlive the machine."""
-    memory = Path("/dev/shm")
-    return memory if memory.is_dir() and shutil.disk_usage(memory).free > ROOM else None
-
-
 @pytest.fixture(scope="session")
 def mongodb() -> Iterator[Server]:
     os.environ[UNSAFE] = "1"  # 6.0.5 misses the fix of a hole that only matters where others reach it
@@ -153,7 +147,7 @@ def mongodb() -> Iterator[Server]:
         yield server
         server.drop()
         return
-    folder = Path(tempfile.mkdtemp(prefix="yitong-mongod-", dir=_memory()))
+    folder = Path(tempfile.mkdtemp(prefix="yitong-mongod-", dir=memory()))
     try:
         with started(folder, *FLAGS) as (_, uri):
             make_replica_set(uri)
