@@ -369,7 +369,9 @@ BESIDE = {
     "Patient?_id=ou&_revinclude=Encounter:*&_revinclude:iterate=Condition:encounter": "Encounter/in Condition/diabetes",
     "QuestionnaireResponse?_id=one&_include=QuestionnaireResponse:questionnaire": "Questionnaire/first",
     "QuestionnaireResponse?_id=any&_include=*": "Questionnaire/first Questionnaire/second Patient/zeng",
-    "Questionnaire?_id=second&_revinclude=QuestionnaireResponse:questionnaire": "QuestionnaireResponse/any QuestionnaireResponse/two",
+    "Questionnaire?_id=second&_revinclude=QuestionnaireResponse:questionnaire": (
+        "QuestionnaireResponse/any QuestionnaireResponse/two"
+    ),
     "Patient?_id=zeng&_revinclude=QuestionnaireResponse:subject&_include:iterate=QuestionnaireResponse:questionnaire": (
         "QuestionnaireResponse/any QuestionnaireResponse/one Questionnaire/first Questionnaire/second"
     ),
