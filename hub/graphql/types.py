@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 from profiles.structures import Member, base_of, complex_types, members
 from profiles.validation import known_type
 
+NAMES = 20_000  # remembered of what clients ask for: they may ask for anything
 QUERY, ANY = "Query", "Resource"
 LIST, CONNECTION, EDGE = "List", "Connection", "Edge"
 SCALARS = {
@@ -109,9 +110,8 @@ def type_named(name: str) -> str | None:
     """What a fragment may be on: PatientContact → Patient.contact; None for what is no type here."""
     if name in META or name == QUERY:
         return name
-    return (
-        name if searched(name.removesuffix(EDGE) + CONNECTION)[0] or searched(name)[1] == CONNECTION else _by_spelling().get(name)
-    )
+    edge = name.endswith(EDGE) and known_type(name.removesuffix(EDGE))
+    return name if edge or searched(name)[1] == CONNECTION else _by_spelling().get(name)
 
 
 @cache
@@ -123,7 +123,7 @@ def kinds_of(type: str) -> frozenset[str]:
     return frozenset(found)
 
 
-@cache
+@lru_cache(maxsize=NAMES)
 def member_of(type: str, name: str) -> Member | None:
     """An element, `_birthDate` beside a primitive one, or `value` for whichever type a choice has."""
     known = members(type)
@@ -144,7 +144,7 @@ def searched(name: str) -> tuple[str, str]:
     return "", ""
 
 
-@cache
+@lru_cache(maxsize=NAMES)
 def field_of(type: str, name: str) -> Field | None:
     """None for one that there is not."""
     if name == "__typename":
