@@ -96,7 +96,7 @@ def _constant(text: str) -> Any:
 
 
 def _check_depth(value: Any) -> None:
-    level, depth = [value], 0
+    level, depth = ([value] if type(value) in _NESTING else []), 0
     while level:
         depth += 1
         if depth > MAX_DEPTH:
