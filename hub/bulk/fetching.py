@@ -20,8 +20,8 @@ from hub.errors import HubError, Kind
 from hub.security.egress import Egress, NotAllowedOut
 
 MOST_BYTES = 16 << 30  # of one file
-FREE_BYTES = 1 << 30  # are left on the disk
-IDLE_SECONDS, WHOLE_SECONDS = 60.0, 6 * 3600.0
+FREE_BYTES = 1 << 30  # are left on the disk, whatever comes
+IDLE_SECONDS, WHOLE_SECONDS = 30.0, 6 * 3600.0
 SAVE_SECONDS = 1.0
 TRIES, PAUSE_SECONDS = 3, 1.0
 LATER = frozenset({429, 500, 502, 503, 504})

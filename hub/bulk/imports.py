@@ -28,8 +28,9 @@ from hub.api.call import Call
 from hub.api.jobs import RETRY_SECONDS, own_job
 from hub.api.negotiation import FHIR_JSON, RESOURCE_BYTES, NotJson, TooLong, body_of, check_json, media_type
 from hub.bulk.exports import NDJSON, pieces_of
+from hub.bulk.fetching import FREE_BYTES, MOST_BYTES
 from hub.bulk.import_work import FOLDER, Asked, folder_of, progress_of, take_in
-from hub.bulk.manifest import Input, inputs_of
+from hub.bulk.manifest import MOST_FILES, Input, inputs_of
 from hub.bulk.report import NAME
 from hub.errors import HubError, Invalid, Kind, NotAllowed, NotFound, Unavailable
 from hub.fhir_json import parse
@@ -42,9 +43,6 @@ from hub.store.port import Transaction
 if TYPE_CHECKING:
     from hub.app import Hub
 
-UPLOAD_BYTES = 16 << 30
-MOST_FILES = 100
-FREE_BYTES = 1 << 30  # are left on the disk, whatever is sent
 LOOK_BYTES = 16 << 20  # between looks at the disk
 KEPT_MS = 86_400_000
 SWEEP_SECONDS = 600.0
@@ -149,8 +147,8 @@ async def _written(path: Path, chunks: AsyncIterator[bytes]) -> None:
     with os.fdopen(descriptor, "wb") as stream:
         async for chunk in chunks:
             size += len(chunk)
-            if size > UPLOAD_BYTES:
-                raise TooLong(f"more than {UPLOAD_BYTES} bytes")
+            if size > MOST_BYTES:
+                raise TooLong(f"more than {MOST_BYTES} bytes")
             if size >= looked:
                 looked = size + LOOK_BYTES
                 if shutil.disk_usage(path.parent).free < FREE_BYTES:

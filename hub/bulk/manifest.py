@@ -17,7 +17,7 @@ from hub.errors import Invalid
 from hub.search.parameters import published
 from hub.security.egress import Egress
 
-MOST_INPUTS = 100
+MOST_FILES = 100
 MEMBERS = frozenset({"inputFormat", "inputSource", "storageDetail", "input"})
 STORAGES = frozenset({"https", "http"})
 
@@ -43,8 +43,8 @@ def inputs_of(sent: dict[str, Any], egress: Egress) -> tuple[Input, ...]:
         raise _refused("needs inputFormat application/fhir+ndjson", "inputFormat")
     _check_storage(manifest.get("storageDetail", {"type": "https"}))
     stated = manifest.get("input")
-    if not isinstance(stated, list) or not 0 < len(stated) <= MOST_INPUTS:
-        raise _refused(f"lists 1 to {MOST_INPUTS} files", "input")
+    if not isinstance(stated, list) or not 0 < len(stated) <= MOST_FILES:
+        raise _refused(f"lists 1 to {MOST_FILES} files", "input")
     inputs = tuple(_input(each, number) for number, each in enumerate(stated))
     for each in inputs:
         egress.check(each.url)

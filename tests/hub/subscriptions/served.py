@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from websockets.sync.client import ClientConnection, connect
 
 from demo.process import HubProcess, free_ports
 
@@ -15,7 +16,7 @@ CONFIG = """
 [egress]
 allow = ["127.0.0.1"]
 [store]
-takeover_seconds = 1
+takeover_seconds = 2
 [subscriptions]
 first_retry_seconds = 0.05
 longest_retry_seconds = 0.2
@@ -43,6 +44,10 @@ def token(hub: HubProcess, store: str) -> str:
 
 def client(hub: HubProcess, bearer: str) -> httpx.Client:
     return httpx.Client(base_url=f"{hub.url}/fhir/", headers={"authorization": f"Bearer {bearer}"}, timeout=30)
+
+
+def socket(hub: HubProcess, **headers: str) -> ClientConnection:
+    return connect(f"{hub.url.replace('http', 'ws')}/fhir/$websocket", additional_headers=headers, proxy=None)
 
 
 def put(asking: httpx.Client, resource: dict[str, Any]) -> None:

@@ -7,12 +7,11 @@ import json
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
 from hub.subscriptions.accept import CONTENT
 from tests.hub.api.county import observation, patient
 from tests.hub.subscriptions.receiver import subscription
-from tests.hub.subscriptions.served import client, put, serve, token
+from tests.hub.subscriptions.served import client, put, serve, socket, token
 
 
 @pytest.fixture(scope="module", params=["sqlite", "mongo"])
@@ -35,10 +34,6 @@ def hub(tmp_path_factory, address):
 @pytest.fixture(scope="module")
 def bearer(hub, address):
     return token(hub, address)
-
-
-def socket(hub, **headers):
-    return connect(f"{hub.url.replace('http', 'ws')}/fhir/$websocket", additional_headers=headers, proxy=None)
 
 
 def test_bound_it_pings_for_what_waited_and_for_what_comes(hub, bearer):
