@@ -150,10 +150,11 @@ class Reads:
         if query.type == "Patient" and not SHOWS_GOLDEN.intersection(asked):
             query = replace(query, hidden_tags=HIDDEN_GOLDEN)
         self._settle(types_read(query))
-        page = search(self._for_person(query), self.scope)
-        if page is None:
-            return None
-        return replace(page, matches=tuple(self._filtered(page.matches)), included=tuple(self._filtered(page.included)))
+        with self._store.moment():
+            page = search(self._for_person(query), self.scope)
+            if page is None:
+                return None
+            return replace(page, matches=tuple(self._filtered(page.matches)), included=tuple(self._filtered(page.included)))
 
     # -- what a query stands for
     def resolved(self, query: SearchQuery) -> SearchQuery:
