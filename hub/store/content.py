@@ -85,9 +85,7 @@ class Draft:
         return Version(*self.key, number, updated, False, body, self.method, self.facility, self.patient())
 
 
-def made_ready(
-    resource: Resource, *, id: str, facility: str, method: Writing, indexer: Indexer, prepare: Prepare
-) -> Prepared:
+def made_ready(resource: Resource, *, id: str, facility: str, method: Writing, indexer: Indexer, prepare: Prepare) -> Prepared:
     content = owned(resource, id=id, facility=facility)
     kind = content["resourceType"]
     index = prepare(kind, indexer.extract(content))
