@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
+import httpx
+
 from demo.process import HubProcess, free_ports
 
 
@@ -29,6 +31,12 @@ class BenchHub:
     def wait(self) -> None:
         """Until it answers."""
         self._process.wait_until_ready()
+
+    def settle(self) -> None:
+        """Wait until the AuditEvents of what was measured before are in the store: whoever asks for one sees all."""
+        asked = {"_id": "none", "_summary": "count"}
+        headers = {"Authorization": f"Bearer {self.token}"}
+        httpx.get(f"{self.url}/fhir/AuditEvent", params=asked, headers=headers, timeout=600).raise_for_status()
 
     def __enter__(self) -> BenchHub:
         self.wait()

@@ -38,16 +38,24 @@ class _Queue:
     def __init__(self, store: ResourceStore) -> None:
         self._store = store
         self._waiting: list[_Waiter] = []
+        self._asking = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, waiter: _Waiter) -> None:
         self._waiting.append(waiter)
-        if len(self._tasks) < UNDERWAY:
+        if self._asking < UNDERWAY:
+            self._asking += 1
             task = asyncio.create_task(self._ask())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _ask(self) -> None:
+        try:
+            await self._ask_all()
+        finally:
+            self._asking -= 1  # with the last look at who waits: a task that is over, but still in `_tasks`, takes nobody up
+
+    async def _ask_all(self) -> None:
         while waiting := self._waiting[:TOGETHER]:
             del self._waiting[:TOGETHER]
             try:
