@@ -6,7 +6,7 @@ An export belongs to who asked for it; to everybody else it is not there. Its fi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from email.utils import formatdate
 from functools import partial
 from pathlib import Path
@@ -220,17 +220,18 @@ async def pieces_of(path: Path, size: int) -> AsyncIterator[bytes]:
             yield piece
 
 
+def give_up(hub: Hub, job: Job, remove_files: Callable[[], None]) -> None:
+    """It stops at its next piece. The files of a job that is over are removed here, those of one under way by itself."""
+    hub.jobs.cancel(job.id)
+    hub.store.write(lambda transaction: transaction.put_item(OVER, job.id, None)).result()
+    if job.over:
+        remove_files()
+
+
 async def cancel(call: Call) -> Response:
     """Its work stops, its files go. https://hl7.org/fhir/uv/bulkdata/STU2/export.html#bulk-data-delete-request"""
     job = await _own(call)
-
-    def work() -> None:
-        call.hub.jobs.cancel(job.id)
-        call.hub.store.write(lambda transaction: transaction.put_item(OVER, job.id, None)).result()
-        if job.over:
-            remove(call.hub.data, job.id)
-
-    await asyncio.to_thread(work)
+    await asyncio.to_thread(give_up, call.hub, job, lambda: remove(call.hub.data, job.id))
     await call.hub.door.note(call.access, action="D", interaction="operation", type="$export", query=job.id)
     return Response(None, 202)
 

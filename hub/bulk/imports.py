@@ -27,14 +27,14 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from hub.api.call import Call
 from hub.api.jobs import RETRY_SECONDS, own_job
 from hub.api.negotiation import FHIR_JSON, RESOURCE_BYTES, NotJson, TooLong, body_of, check_json, media_type
-from hub.bulk.exports import NDJSON, pieces_of
+from hub.bulk.exports import NDJSON, give_up, pieces_of
 from hub.bulk.fetching import FREE_BYTES, MOST_BYTES
 from hub.bulk.import_work import FOLDER, Asked, folder_of, progress_of, take_in
 from hub.bulk.manifest import MOST_FILES, Input, inputs_of
 from hub.bulk.report import NAME
 from hub.errors import HubError, Invalid, Kind, NotAllowed, NotFound, Unavailable
 from hub.fhir_json import parse
-from hub.jobs import OVER, Job, Jobs, caller_of, job_in, submit
+from hub.jobs import Job, Jobs, caller_of, job_in, submit
 from hub.security.egress import Egress
 from hub.security.policy import WRITING_ROLES
 from hub.store.opening import node_of
@@ -201,14 +201,8 @@ async def outcomes(call: Call) -> Response:
 async def cancel(call: Call) -> Response:
     """It stops at its next piece; what is stored stays."""
     job = await _own(call)
-
-    def work() -> None:
-        call.hub.jobs.cancel(job.id)
-        call.hub.store.write(lambda transaction: transaction.put_item(OVER, job.id, None)).result()
-        if job.over:
-            shutil.rmtree(folder_of(call.hub.data, job.id), ignore_errors=True)
-
-    await asyncio.to_thread(work)
+    folder = folder_of(call.hub.data, job.id)
+    await asyncio.to_thread(give_up, call.hub, job, lambda: shutil.rmtree(folder, ignore_errors=True))
     return Response(None, 202)
 
 
