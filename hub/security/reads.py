@@ -62,15 +62,11 @@ class Reads:
             raise
         except NotFound:
             raise unknown(key) from None
-        return self._given(key, version)
+        return self.given(key, version)
 
     def told(self, version: Version) -> bool:
         """Whether it may be seen is told by itself; else the store must be asked."""
         return self.scope.shows(version.type, version.facility, version.patient) is not None
-
-    def given(self, key: Key, version: Version) -> Version:
-        """`version` is what `read` would find. Raise NotFound for a foreign one."""
-        return self._given(key, version)
 
     def newest(self, key: Key) -> Version:
         """The newest version, a deletion included."""
@@ -79,7 +75,7 @@ class Reads:
             version = self._store.history(key, count=1)[0]
         except NotFound:
             raise unknown(key) from None
-        return self._given(key, version)
+        return self.given(key, version)
 
     def vread(self, key: Key, number: int) -> Version:
         """One version: visible if it and the newest one are."""
@@ -88,7 +84,7 @@ class Reads:
             version = self._store.vread(key, number)
         except NotFound:
             raise unknown(key) from None
-        return self._given(key, version)
+        return self.given(key, version)
 
     def history(self, key: Key, *, count: int, before: int | None = None) -> list[Version]:
         self.newest(key)
@@ -215,7 +211,8 @@ class Reads:
         if not types.isdisjoint(("AuditEvent", "")) and (self.scope.types is None or "AuditEvent" in self.scope.types):
             self._before_audit()
 
-    def _given(self, key: Key, version: Version) -> Version:
+    def given(self, key: Key, version: Version) -> Version:
+        """`version` is what `read` would find. Raise NotFound for a foreign one."""
         if not self.visible(version):
             raise unknown(key)
         self.patients[version.patient] = None

@@ -131,10 +131,7 @@ class Writes:
             method="PATCH" if patch else "PUT" if id and not new else "POST",
             if_match=expected,
         )
-        done = "patch" if patch else "create" if saved.created else "update"
-        self._touch("C" if saved.created else "U", done, saved.version)
-        self._note_subjects(resource, saved.version)
-        return saved
+        return self._noted(resource, saved, patch=patch)
 
     def current_of(self, keys: Sequence[Key]) -> dict[Key, Version]:
         """For `ready`: the newest versions of those that ever were, whether or not they may be seen."""
@@ -149,10 +146,14 @@ class Writes:
     def save_ready(self, resources: Sequence[tuple[Resource, Prepared]]) -> list[Saved]:
         """With few questions to the store, however many they are; no two of one key."""
         every = keep_all(self._transaction, [prepared for _, prepared in resources], self._now, self._county.policy)
-        for (resource, _), saved in zip(resources, every, strict=True):
-            self._touch("C" if saved.created else "U", "create" if saved.created else "update", saved.version)
-            self._note_subjects(resource, saved.version)
-        return every
+        return [self._noted(resource, saved) for (resource, _), saved in zip(resources, every, strict=True)]
+
+    def _noted(self, resource: Resource, saved: Saved, *, patch: bool = False) -> Saved:
+        """For the AuditEvent, and for what is checked at the end."""
+        done = "patch" if patch else "create" if saved.created else "update"
+        self._touch("C" if saved.created else "U", done, saved.version)
+        self._note_subjects(resource, saved.version)
+        return saved
 
     def create_unless(self, resource: Resource, query: SearchQuery) -> tuple[Version, bool]:
         """Conditional create. Raise MULTIPLE_MATCHES when the criteria are not selective enough."""

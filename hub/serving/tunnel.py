@@ -11,6 +11,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 import msgspec
@@ -30,6 +31,7 @@ CARRIED = (*HTTP, "client", "server", "subprotocols")
 Kind = Literal["open", "call", "messages", "credit", "done", "control"]
 Control = Callable[[str], Awaitable[None]]
 Calls = Mapping[str, Callable[[bytes], Awaitable[bytes]]]
+NO_CALLS: Calls = MappingProxyType({})
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -95,7 +97,7 @@ class Tunnel:
         self._last = 0
 
     @classmethod
-    async def over(cls, pair: socket.socket, *, app: ASGIApp | None = None, calls: Calls = {}, control: Control) -> Tunnel:  # noqa: B006
+    async def over(cls, pair: socket.socket, *, app: ASGIApp | None = None, calls: Calls = NO_CALLS, control: Control) -> Tunnel:
         pair.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=pair)
         return cls(reader, writer, app=app, calls=calls, control=control)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -70,6 +71,25 @@ def test_what_one_process_wrote_every_process_finds_at_once_and_every_look_is_au
             looks = asking.get("AuditEvent", params={"entity": f"Patient/{id}", "action": "R", "_summary": "count"}).json()
             assert looks["total"] == 4
         assert len(fronts(hub)) == 2
+
+
+def test_what_a_front_saves_is_refused_and_kept_as_by_the_hub_itself(hub):
+    with client(hub) as asking:
+        height = {"code": {"text": "height"}, "status": "final", "valueQuantity": {"value": 1}}
+        sent = json.dumps({"resourceType": "Observation", "id": "o", **height}).replace('"value": 1', '"value": 1.50e0')
+        json_type = {"content-type": "application/fhir+json"}
+        made = asking.put("Observation/o", content=sent, headers=json_type)
+        assert (made.status_code, made.headers["etag"]) == (201, 'W/"1"')
+        assert '"value":1.50e0' in made.text  # as it was written
+        assert asking.put("Observation/o", content=sent, headers=json_type).headers["etag"] == 'W/"1"'
+        late = asking.put("Observation/o", content=sent.replace("final", "amended"), headers={**json_type, "if-match": 'W/"7"'})
+        assert (late.status_code, late.json()["issue"][0]["code"]) == (412, "conflict")
+        there = asking.put("Observation/o", content=sent, headers={**json_type, "if-none-match": "*"})
+        assert there.status_code == 412
+        wrong = asking.post("Observation", json={"resourceType": "Observation", "status": "final"})
+        assert (wrong.status_code, wrong.json()["issue"][0]["expression"]) == (422, ["Observation.code"])
+        refused = asking.get("AuditEvent", params={"action": "U", "outcome": "4", "entity": "Observation/o", "_summary": "count"})
+        assert refused.json()["total"] == 2
 
 
 def test_a_front_that_dies_is_replaced_and_nothing_it_audited_is_lost(hub):

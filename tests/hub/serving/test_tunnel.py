@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 
+from hub.errors import HubError
 from hub.serving.tunnel import Gone, Tunnel
 
 
@@ -75,12 +76,28 @@ async def hear(word: str) -> None:
     app.state.ended.set()
 
 
+async def reverse(content: bytes) -> bytes:
+    return content[::-1]
+
+
+async def fail(content: bytes) -> bytes:
+    raise ValueError(content.decode())
+
+
+async def wait(_: bytes) -> bytes:
+    await asyncio.Event().wait()
+    return b""
+
+
+CALLS = {"reverse": reverse, "fail": fail, "wait": wait}
+
+
 class Pair:
     async def __aenter__(self):
         app.state.ended = asyncio.Event()
         here, there = socket.socketpair()
         self.asking = await Tunnel.over(here, control=hear)
-        self.answering = await Tunnel.over(there, app=app, control=hear)
+        self.answering = await Tunnel.over(there, app=app, calls=CALLS, control=hear)
         self.tasks = [asyncio.create_task(self.asking.run()), asyncio.create_task(self.answering.run())]
         transport = httpx.ASGITransport(self.asking, raise_app_exceptions=True)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://hub")
@@ -206,5 +223,29 @@ def test_when_the_other_process_ends_whoever_waits_is_told():
         pair.answering.close()
         with pytest.raises(Gone):
             await pair.client.post("/echo", headers={"x-said": "?"})
+
+    run(test)
+
+
+def test_a_call_is_replied_to_and_its_failure_told_without_its_text(caplog):
+    async def test(pair):
+        replies = await asyncio.gather(*(pair.asking.ask("reverse", b"%d-" % number) for number in range(50)))
+        assert replies == [(b"%d-" % number)[::-1] for number in range(50)]
+        with pytest.raises(HubError, match="failed"):
+            await pair.asking.ask("fail", "张三".encode())
+        assert await pair.asking.ask("reverse") == b""
+
+    run(test)
+    assert "ValueError" in caplog.text
+    assert "张三" not in caplog.text
+
+
+def test_who_waits_for_a_reply_is_told_that_the_other_process_ended():
+    async def test(pair):
+        waiting = asyncio.create_task(pair.asking.ask("wait"))
+        await pair.asking.ask("reverse")
+        pair.answering.close()
+        with pytest.raises(Gone):
+            await waiting
 
     run(test)
