@@ -70,12 +70,22 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """One field, element or column of a record, and what became of it."""
+
+    where: str  # "PID-5", "OBX[3]-5", "section 8716-3, DE04.10.174.00", "v_patient.id_no", "(0010,0010)"
+    state: Literal["mapped", "kept", "unmapped"]  # in a resource; only in the kept record, by decision; nothing maps it
+    to: str = ""  # where it went: "Patient.name"
+
+
+@dataclass(frozen=True, slots=True)
 class Mapped:
     changes: tuple[Change, ...] = ()
     issues: tuple[Issue, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     changed_at: datetime | None = None  # the source's time of this statement: EVN-2, MSH-7, changed_at, effectiveTime
     ledger: Mapping[str, int] = field(default_factory=dict)  # {"mapped": 40, "kept": 3, "unmapped": 2} fields or elements
+    lines: tuple[Line, ...] = ()  # the ledger line by line, where the context asks to `explain`
 
     @property
     def resources(self) -> tuple[Resource, ...]:
@@ -95,6 +105,7 @@ class MappingContext:
     code_systems: Mapping[str, str] = field(default_factory=dict)  # a source's name for a code system → its URI
     concept_maps: Mapping[tuple[str, str], tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # declared row tables by name
+    explain: bool = False  # say of each field what became of it: for a person who looks, not for the stream
     strict: bool = False  # what breaks a rule of FHIR beyond its structure is left out, not only told
 
     def translate(self, system: str, code: str) -> tuple[Mapping[str, str], ...]:

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from hub.jobs import HOLD_MS
 from tests.hub.api.county import observation, patient
 from tests.hub.subscriptions.receiver import subscription
 from tests.hub.subscriptions.served import client, put, serve, socket, token
@@ -103,16 +104,14 @@ def test_one_of_two_hubs_delivers_and_the_other_takes_over_what_it_was_at(tmp_pa
             failing_now_and_then(receiver)
             for number in range(40, 60):
                 put(here, observation(f"o{number}", "P"))
-            job = here.post(
-                "$reindex", json={"resourceType": "Parameters", "parameter": [{"name": "type", "valueCode": "Observation"}]}
-            )
+            job = reindexing(here, {"name": "type", "valueCode": "Observation"})
             until(receiver, "/hook", 45)
             kill(first)
             for number in range(60, 80):
                 put(there, observation(f"o{number}", "P"))
             check_heard(receiver, 80)
             address = job.headers["content-location"].replace(first.url, second.url)
-            end = time.monotonic() + 60
+            end = time.monotonic() + HOLD_MS / 1000 + 60  # a holder that was killed is not taken for dead before
             while (answer := there.get(address)).status_code == 202:
                 assert time.monotonic() < end
                 time.sleep(0.1)
