@@ -52,7 +52,10 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                length = int(self.headers.get("content-length", 0))
+                body = self.rfile.read(length)
+                if len(body) < length:  # the sender died at it
+                    return
                 call = Call(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
                 status, headers = receiver.answer(call)
                 with receiver.changed:
