@@ -32,6 +32,7 @@ FLAGS = (
     *("--replSet", "rs0", "--bind_ip", "127.0.0.1", "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"),
     *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=8MB)"),
     *("--setParameter", "enableTestCommands=1", "--setParameter", "diagnosticDataCollectionEnabled=false"),
+    *("--setParameter", "transactionLifetimeLimitSeconds=20"),  # what a killed hub had open holds its documents so long
 )
 READY_SECONDS = 60
 PR_SET_PDEATHSIG = 1
