@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from mappers.hl7v2.message import Message, Segment
 from mappers.identity_keys import local_system, organization_id
 
 Mode = Literal["replace", "patch", "fill", "union"]
+_FIELD = re.compile(r"(?P<name>\w{3})\[(?P<number>\d{1,6})\]-(?P<field>\d{1,3})")  # PID[1]-8
 
 
 @dataclass(slots=True)
@@ -56,6 +58,7 @@ class Draft:
     def instant(self, segment: Segment, number: int) -> str | None:
         text = segment.value(number)
         if text and fhir_datetime(text, self.context.zone) is None:
+            self.refuse(segment, number)
             self.note("invalid-value", f"{segment.where}-{number}", "not a time")
         return fhir_instant(text, self.context.zone) if text else None
 
@@ -65,15 +68,26 @@ class Draft:
 
     def _checked(self, text: str, result: str | None, segment: Segment, number: int) -> str | None:
         if text and result is None:
+            self.refuse(segment, number)
             self.note("invalid-value", f"{segment.where}-{number}", f"not a date: {len(text)} characters")
         return result
+
+    def refuse(self, segment: Segment, number: int) -> None:
+        """What the field holds could not be used: the ledger counts it as unmapped. An issue says why."""
+        segment.refused |= 1 << number
 
     def translate(self, table: dict[str, str], code: str, where: str, system: str) -> str | None:
         """A code through a table of the standard; one that is not in it is left out and noted."""
         result = table.get(code) or table.get(code.upper())
         if code and result is None:
+            self._refuse_at(where)
             self.note("unmapped-code", where, f"not in {system}", system=system, value=code[:16])
         return result
+
+    def _refuse_at(self, where: str) -> None:
+        place = _FIELD.fullmatch(where)
+        if place and len(same := self.message.segments(place["name"])) >= int(place["number"]):
+            self.refuse(same[int(place["number"]) - 1], int(place["field"]))
 
     def local(self, kind: str) -> str:
         return local_system(self.facility, kind)

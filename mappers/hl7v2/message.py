@@ -115,7 +115,7 @@ class Segment:
     Fields, components, subcomponents and repetitions count from 1, as the standard counts them.
     """
 
-    __slots__ = ("_line", "_message", "_split", "fields", "name", "number", "read")
+    __slots__ = ("_line", "_message", "_split", "fields", "name", "number", "read", "refused")
     fields: list[str]  # fields[0] is the name; made when first asked for
 
     def __init__(self, message: Message, line: str, name: str, number: int) -> None:
@@ -125,6 +125,7 @@ class Segment:
         self.name = name
         self.number = number  # among the segments of its name, from 1
         self.read = 0  # bit n: someone asked for field n
+        self.refused = 0  # bit n: what field n holds could not be used, and an issue says so
 
     def __getattr__(self, name: str) -> list[str]:
         if name != "fields":
@@ -143,6 +144,9 @@ class Segment:
         return len(self.fields) - 1
 
     def __getitem__(self, field: int) -> str:
+        return self._raw(field)
+
+    def _raw(self, field: int) -> str:
         self.read |= 1 << field
         return self.fields[field] if field < len(self.fields) else ""
 
@@ -152,11 +156,11 @@ class Segment:
 
     def deleted(self, field: int) -> bool:
         """Whether the field holds "" : what is there is to be deleted."""
-        return self.has(field) and self[field].strip() == NULL
+        return self.has(field) and self._raw(field).strip() == NULL
 
     def count(self, field: int) -> int:
         """How often the field repeats. Raise CannotMap beyond MAX_REPETITIONS."""
-        raw = self[field]
+        raw = self._raw(field)
         if not raw:
             return 0
         repeats = raw.count(self._message.delimiters.repetition) + 1
@@ -228,7 +232,7 @@ class Segment:
         return (number for number in range(first, len(self.fields)) if self.fields[number].strip())
 
     def _repetition(self, field: int, repetition: int) -> str:
-        raw = self[field]
+        raw = self._raw(field)
         separator = self._message.delimiters.repetition
         if separator not in raw or (field == 2 and self.name == "MSH"):
             return raw if repetition == 1 else ""
@@ -237,9 +241,53 @@ class Segment:
         parts = self._split[1]
         return parts[repetition - 1] if repetition <= len(parts) else ""
 
+    def unread_parts(self, field: int) -> tuple[int, ...]:  # noqa: ARG002
+        """Components of the field that nobody asked for; only a segment that is traced knows them."""
+        return ()
+
     def __str__(self) -> str:
         """The segment as it came."""
         return self._line
+
+
+class TracedSegment(Segment):
+    """Remembers the components that were asked for, for the person who looks; the stream does without."""
+
+    __slots__ = ("_asked",)
+
+    def __init__(self, message: Message, line: str, name: str, number: int) -> None:
+        super().__init__(message, line, name, number)
+        self._asked: set[tuple[int, int]] = set()  # (field, component); component 0: all of it
+
+    def __getitem__(self, field: int) -> str:
+        self._asked.add((field, 0))
+        return super().__getitem__(field)
+
+    def components(self, field: int, repetition: int = 1) -> list[str]:
+        self._asked.add((field, 0))
+        return super().components(field, repetition)
+
+    def parts(self, field: int, size: int, repetition: int = 1) -> list[str]:
+        self._asked.update((field, component) for component in range(1, size + 1))
+        return super().parts(field, size, repetition)
+
+    def value(self, field: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str:
+        self._asked.add((field, component))
+        return super().value(field, component, subcomponent, repetition)
+
+    def text(self, field: int, repetition: int = 1) -> str:
+        self._asked.add((field, 0))
+        return super().text(field, repetition)
+
+    def unread_parts(self, field: int) -> tuple[int, ...]:
+        if (field, 0) in self._asked:
+            return ()
+        delimiters = self._message.delimiters
+        repetitions = (part.split(delimiters.component) for part in self.fields[field].split(delimiters.repetition))
+        stated = {
+            place for parts in repetitions for place, part in enumerate(parts, 1) if part.strip(f" {delimiters.subcomponent}")
+        }
+        return tuple(sorted(stated - {component for asked, component in self._asked if asked == field}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,9 +301,21 @@ class Repair:
 class Message:
     """One message. `all` holds every segment in the order of arrival."""
 
-    __slots__ = ("_by_name", "all", "charset", "declared_charset", "delimiters", "header", "odd", "repaired_charset", "repairs")
+    __slots__ = (
+        "_by_name",
+        "_segment",
+        "all",
+        "charset",
+        "declared_charset",
+        "delimiters",
+        "header",
+        "odd",
+        "repaired_charset",
+        "repairs",
+    )
 
-    def __init__(self, decoded: Decoded) -> None:
+    def __init__(self, decoded: Decoded, *, traced: bool = False) -> None:
+        self._segment = TracedSegment if traced else Segment
         self.charset = decoded.charset
         self.declared_charset = decoded.declared
         self.repaired_charset = decoded.repaired
@@ -290,7 +350,7 @@ class Message:
     def _append(self, line: str) -> None:
         name = line[:3] if line[3:4] == self.delimiters.field else line.split(self.delimiters.field, 1)[0].rstrip()
         same = self._by_name.setdefault(name, [])
-        segment = Segment(self, line, name, len(same) + 1)
+        segment = self._segment(self, line, name, len(same) + 1)
         same.append(segment)
         self.all.append(segment)
 
@@ -372,9 +432,12 @@ def _glue_pattern(delimiters: Delimiters) -> re.Pattern[str]:
     return re.compile(rf"{before}(?:(?:{counted}){field}\d{{1,4}}{field}|ORC{field}[A-Z]{{2}}{field})")
 
 
-def parse(content: bytes, charset: str = "") -> Message:
-    """Decode and split one message; `charset` is the channel's own default. Raise CannotMap: undecodable, no MSH."""
+def parse(content: bytes, charset: str = "", *, traced: bool = False) -> Message:
+    """Decode and split one message; `charset` is the channel's own default; `traced` remembers each component that is read.
+
+    Raise CannotMap: undecodable, no MSH.
+    """
     try:
-        return Message(decode(content, declared_charset(content), charset))
+        return Message(decode(content, declared_charset(content), charset), traced=traced)
     except Undecodable as error:
         raise CannotMap(str(error)) from None

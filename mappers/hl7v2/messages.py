@@ -15,15 +15,12 @@ from mappers.datatypes import instant
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.encounter import state_allergies, state_encounter
 from mappers.hl7v2.groups import group_orders
-from mappers.hl7v2.message import ENVELOPE, Message, Segment, parse, split_messages
+from mappers.hl7v2.ledger import close, lines
+from mappers.hl7v2.message import Message, Segment, parse, split_messages
 from mappers.hl7v2.order import state_orders
 from mappers.hl7v2.patient import state_merge, state_patient
 from mappers.hl7v2.report import state_report
 
-# Segments that carry the message and not the patient: they stay in the raw record
-TRANSPORT = ENVELOPE | {"MSH", "EVN", "SFT", "UAC", "MSA", "DSC", "ADD", "ARV"}
-# Segments whose first field only counts them
-COUNTED = {"PID", "PV1", "OBR", "OBX", "NTE", "SPM", "DG1", "AL1", "NK1", "TQ1", "IN1", "GT1", "PR1"}
 QUALITY = {"1": "calibration results", "2": "quality control results"}  # MSH-16 of analyzers: 0 is a patient's
 
 
@@ -57,14 +54,19 @@ def map_merge(draft: Draft) -> None:
         raise CannotMap("a merge without MRG")
 
 
+def state_subject(draft: Draft) -> None:
+    """Whom and which visit the message is about. Every map begins with it; raise CannotMap when it is not certain."""
+    _one_patient(draft.message)
+    state_patient(draft, _patient_segment(draft.message))
+    state_encounter(draft)
+
+
 def map_results(draft: Draft) -> None:
     """ORU, OUL: a report a group."""
     kind = draft.message.header.value(16)
     if kind in QUALITY:
         raise CannotMap(f"MSH-16 = {kind}: {QUALITY[kind]}, not a patient's")
-    _one_patient(draft.message)
-    state_patient(draft, _patient_segment(draft.message))
-    state_encounter(draft)
+    state_subject(draft)
     groups = [group for group in group_orders(draft) if group.obr is not None or group.results]
     if not groups:
         raise CannotMap("neither OBR nor OBX")
@@ -74,9 +76,7 @@ def map_results(draft: Draft) -> None:
 
 def map_orders(draft: Draft) -> None:
     """ORM, OML, OMG, OMI: a ServiceRequest a group."""
-    _one_patient(draft.message)
-    state_patient(draft, _patient_segment(draft.message))
-    state_encounter(draft)
+    state_subject(draft)
     state_orders(draft, group_orders(draft))
 
 
@@ -137,28 +137,6 @@ def _check_header(draft: Draft) -> None:
         draft.note("moved", repair.where, repair.detail)
 
 
-def ledger_of(draft: Draft) -> dict[str, int]:
-    """Every stated field is mapped (a part of the mapper read it), kept (transport, counters) or unmapped."""
-    ledger = {"mapped": 0, "kept": 0, "unmapped": 0}
-    unread: Counter[str] = Counter()
-    for segment in draft.message:
-        stated = list(segment.stated())
-        if segment.name in TRANSPORT:
-            ledger["kept"] += len(stated)
-            continue
-        counters = [number for number in stated if number == 1 and segment.name in COUNTED]
-        read = [number for number in stated if segment.read >> number & 1 and number not in counters]
-        ledger["kept"] += len(counters)
-        ledger["mapped"] += len(read)
-        ledger["unmapped"] += len(stated) - len(read) - len(counters)
-        if not read and len(stated) > len(counters):
-            unread[segment.name[:8]] += 1
-    for name, count in unread.items():
-        where = name if name.isascii() and name.isalnum() and len(name) <= 8 else "a line without a segment name"
-        draft.note("not-mapped", where, f"{count} segment{'s' if count > 1 else ''}: kept in the raw record", "information")
-    return ledger
-
-
 def _gathered(changes: list[Change]) -> tuple[Change, ...]:
     """Patches of one resource in one message are one statement."""
     found: dict[tuple[str, str, str], Change] = {}
@@ -173,7 +151,7 @@ def _gathered(changes: list[Change]) -> tuple[Change, ...]:
 
 
 def _map_one(content: bytes, record: SourceRecord, context: MappingContext) -> Mapped:
-    message = parse(content, context.charset or record.hints.get("charset", ""))
+    message = parse(content, context.charset or record.hints.get("charset", ""), traced=context.explain)
     code, trigger = kind_of(message)
     map_structure = MAPS.get((code, trigger))
     if map_structure is None:
@@ -183,7 +161,8 @@ def _map_one(content: bytes, record: SourceRecord, context: MappingContext) -> M
     map_structure(draft)
     return Mapped(
         changes=_gathered(draft.changes),
-        ledger=ledger_of(draft),
+        ledger=close(draft),
+        lines=tuple(lines(draft)) if context.explain else (),
         issues=tuple(draft.issues),
         attachments=tuple(draft.attachments.values()),
         changed_at=stated_at(message, context.zone) or record.changed_at,
@@ -208,4 +187,5 @@ def map_message(record: SourceRecord, context: MappingContext) -> Mapped:
         attachments=tuple(attachment for part in parts for attachment in part.attachments),
         changed_at=max(times, default=None),
         ledger=dict(ledger),
+        lines=tuple(line for part in parts for line in part.lines),
     )

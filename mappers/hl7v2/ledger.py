@@ -1,0 +1,70 @@
+"""The ledger of a message: each stated field is mapped, kept by decision, or named as unmapped; the three add up to all.
+
+A field counts as mapped when a part of the mapper read it and could use it (`Draft.refuse` takes that back); where it went is
+said by `destinations`. It is kept when it carries the message (MSH, envelopes) or only counts segments (Set ID). What is left is
+unmapped: it stays in the raw record, and a segment of which nothing was read is named as an issue.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Literal
+
+from mappers.base import Line
+from mappers.hl7v2.destinations import destination
+from mappers.hl7v2.draft import Draft
+from mappers.hl7v2.message import ENVELOPE, Segment
+
+State = Literal["mapped", "kept", "unmapped"]
+
+# Segments that carry the message and not the patient
+TRANSPORT = ENVELOPE | {"MSH", "EVN", "SFT", "UAC", "MSA", "DSC", "ADD", "ARV"}
+# Segments whose first field only counts them
+COUNTED = frozenset(
+    {
+        *("PID", "PV1", "OBR", "OBX", "NTE", "SPM", "DG1", "AL1", "IAM", "NK1", "TQ1", "IN1", "GT1", "PR1"),
+        *("FT1", "AIS", "AIG", "AIL", "AIP", "TXA", "RGS", "RMI", "IAR", "DB1"),
+    }
+)
+
+
+def _states(segment: Segment) -> Iterator[tuple[int, State]]:
+    kept = segment.name in TRANSPORT
+    used = segment.read & ~segment.refused
+    counted = segment.name in COUNTED
+    for number in segment.stated():
+        if kept or (counted and number == 1):
+            yield number, "kept"
+        else:
+            yield number, "mapped" if used >> number & 1 else "unmapped"
+
+
+def close(draft: Draft) -> dict[str, int]:
+    """The counts, once the map is done; segments of which nothing was read become issues."""
+    ledger = {"mapped": 0, "kept": 0, "unmapped": 0}
+    unread: Counter[str] = Counter()
+    for segment in draft.message:
+        found = Counter(state for _, state in _states(segment))
+        for state, count in found.items():
+            ledger[state] += count
+        if found["unmapped"] and not found["mapped"] and not segment.read & segment.refused:
+            unread[segment.name[:8]] += 1
+    for name, count in unread.items():
+        where = name if name.isascii() and name.isalnum() else "a line without a segment name"
+        draft.note("not-mapped", where, f"{count} segment{'s' if count > 1 else ''}: kept in the raw record", "information")
+    return ledger
+
+
+def lines(draft: Draft) -> Iterator[Line]:
+    """The same, field by field, in the order of the message."""
+    for segment in draft.message:
+        for number, state in _states(segment):
+            yield Line(f"{segment.where}-{number}", state, _where_to(draft, segment, number) if state == "mapped" else "")
+
+
+def _where_to(draft: Draft, segment: Segment, number: int) -> str:
+    """The element, and what of a field that is read by components nobody read."""
+    to = destination(draft.message.code, segment.name, number)
+    unread = segment.unread_parts(number)
+    return f"{to}; not read: {', '.join(f'{segment.name}-{number}.{part}' for part in unread)}" if unread else to
