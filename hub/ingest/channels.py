@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import cast
 
@@ -24,6 +24,7 @@ from connectors.base import (
     SourceUnavailable,
 )
 from hub.errors import HubError, place_of
+from hub.ingest.rates import PerMinute
 from hub.store.lease import Lease
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class ChannelState:
     since: datetime | None = None  # of `up`
     last_record: datetime | None = None
     records: int = 0  # since the start, repeats included
+    arriving: PerMinute = field(default_factory=PerMinute)
 
 
 class ChannelIntake:
@@ -55,6 +57,7 @@ class ChannelIntake:
     def __call__(self, *records: SourceRecord) -> tuple[int, ...]:
         numbers = self._journal(*records)
         self._state.records += len(records)
+        self._state.arriving.add(len(records))
         self._state.last_record = datetime.now(UTC)
         return numbers
 

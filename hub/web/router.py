@@ -1,4 +1,4 @@
-"""The pages: login, search, a person, a trend, a document, the recognition prompt. https://htmx.org is an ease, never a need.
+"""The pages of clinicians: search, a person, a trend, a document, the recognition prompt. Script is an ease, never a need.
 
 Every page works as plain GET and POST; a request of htmx gets the fragment of the same page. No patient's name or number ever
 stands in an address: a search is a POST, and a person's address holds the hub's own id.
@@ -8,22 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import re
-import secrets
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, FastAPI, Form, Request, Response
-from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
-from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from hub.errors import Gone, HubError, Invalid, NotAllowed, NotFound, place_of
+from hub.errors import Gone, Invalid, NotAllowed, NotFound
 from hub.imaging.frames import key_image
 from hub.recognition.facts import recognition_of
 from hub.recognition.model import Answer
@@ -36,52 +29,19 @@ from hub.records.reader import Reader, reference_id
 from hub.records.studies import studies
 from hub.records.timeline import medicines, problems, record_of, visits
 from hub.records.trend import facilities_of, shape_svg, trend_svg
-from hub.security.access import Access
 from hub.security.audit import REFUSED
-from hub.web import session as sessions
+from hub.web.login import router as login_router
+from hub.web.ops import router as ops_router
+from hub.web.pages import NobodyHere, PageRoute, check_form, count_in, session_of, view_of
 from hub.web.session import Session
 from hub.web.view import STATIC, View
 
 if TYPE_CHECKING:
     from hub.imaging.ecg_svg import Layout
 
-log = logging.getLogger(__name__)
-
 VISITS = 12
 MOST_RESULTS = 200  # of one test on one page
 IMAGE_WIDTH = 640
-STRANGER = Access(name="unknown", role="reader", purpose="HOPERAT")
-
-
-class LoginNeeded(Exception):
-    pass
-
-
-class NobodyHere(Exception):
-    """No such person, or none that this caller may see: one page for both."""
-
-
-class PageRoute(APIRoute):
-    """Whatever goes wrong becomes a page that says what to do; a fragment asks the browser to go to the login."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
-
-        async def handle(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except LoginNeeded:
-                return _to_login(request)
-            except NobodyHere:
-                return _view(request).message("notfound", status=404, help=True)
-            except HubError as error:
-                return _error_page(_view(request), error)
-            except HTTPException as error:  # a form that cannot be read
-                return _view(request).message("error", status=error.status_code)
-            except Exception as error:
-                return _failure_page(_view(request), error)
-
-        return handle
 
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -89,7 +49,8 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 def install(app: FastAPI) -> None:
     """Pages and their static files into the hub's application; an address that nothing serves gets a page too."""
-    app.include_router(router)
+    for part in (login_router, router, ops_router):
+        app.include_router(part)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     unserved = app.router.default
 
@@ -98,53 +59,9 @@ def install(app: FastAPI) -> None:
         if scope["type"] != "http" or path == "/fhir" or path.startswith("/fhir/"):
             await unserved(scope, receive, send)
             return
-        await _view(Request(scope, receive)).message("nowhere", status=404)(scope, receive, send)
+        await view_of(Request(scope, receive)).message("nowhere", status=404)(scope, receive, send)
 
     app.router.default = nowhere
-
-
-# -- login
-
-
-@router.get("/")
-async def home() -> Response:
-    return RedirectResponse("/p", 303)
-
-
-@router.get("/login")
-async def login_form(request: Request, next: str = "") -> Response:
-    view = View(request, None)
-    ended = sessions.SESSION in request.cookies and sessions.current(view.hub, request) is None
-    return _login_page(view, next, problem=view.t("login.again") if ended else "")
-
-
-@router.post("/login")
-async def login(
-    request: Request, token: Annotated[str, Form()] = "", csrf: Annotated[str, Form()] = "", next: Annotated[str, Form()] = ""
-) -> Response:
-    view = View(request, None)
-    hub = view.hub
-    if not sessions.visitor_form_is_ours(hub, request, csrf):
-        return _login_page(view, next, problem=view.t("error.form"), status=403)
-    access = hub.tokens.resolve(token.strip())
-    if access is None:
-        address = request.client.host if request.client else ""
-        await hub.door.note(replace(STRANGER, address=address), action="E", interaction="login", outcome=REFUSED)
-        return _login_page(view, next, problem=view.t("login.wrong"), status=401)
-    await hub.door.note(access, action="E", interaction="login")
-    response = RedirectResponse(_local(next), 303)
-    sessions.start(hub, request, response, token.strip())
-    return response
-
-
-@router.post("/logout")
-async def logout(request: Request, csrf: Annotated[str, Form()] = "") -> Response:
-    session = _session(request)
-    _check_form(session, csrf)
-    await request.app.state.hub.door.note(session.access, action="E", interaction="logout")
-    response = RedirectResponse("/login", 303)
-    sessions.end(response)
-    return response
 
 
 # -- search
@@ -152,14 +69,14 @@ async def logout(request: Request, csrf: Annotated[str, Form()] = "") -> Respons
 
 @router.get("/p")
 async def search_form(request: Request) -> Response:
-    view = View(request, _session(request))
+    view = View(request, session_of(request))
     return view.page("search.html", {"q": "", "state": "empty", "hits": (), "many": False})
 
 
 @router.post("/p")
 async def search(request: Request, q: Annotated[str, Form()] = "", csrf: Annotated[str, Form()] = "") -> Response:
-    session = _session(request)
-    _check_form(session, csrf)
+    session = session_of(request)
+    check_form(session, csrf)
     view = View(request, session)
     text = q.strip()[:64]
     state, hits = await _search(view, session, text)
@@ -183,7 +100,7 @@ async def _search(view: View, session: Session, text: str) -> tuple[str, Hits]:
 @router.get("/p/{id}")
 async def person_page(request: Request, id: str) -> Response:
     view, reader, person, allergies = await _opened(request, id)
-    count = _count(request.query_params.get("visits", ""), VISITS)
+    count = count_in(request.query_params.get("visits", ""), VISITS)
     record = await record_of(reader)
     every = visits(record)
     tests = labs.tests(record.of("Observation"), view.item_order)
@@ -314,7 +231,7 @@ def _tracing(content: bytes, layout: Layout) -> str:
 
 async def _stored_object(request: Request, id: str, sha: str, *, ecg: bool) -> bytes:
     """Only through a study of this person that the caller may see: knowing a hash opens nothing."""
-    session = _session(request)
+    session = session_of(request)
     hub = request.app.state.hub
     reader = Reader(hub.door, session.access, id)
     for study in await reader.search("ImagingStudy"):
@@ -329,7 +246,7 @@ async def _stored_object(request: Request, id: str, sha: str, *, ecg: bool) -> b
 
 async def _opened(request: Request, id: str) -> tuple[View, Reader, Person, Allergies]:
     """The person behind an address, or the page that says why there is nothing to see; a refusal is audited."""
-    session = _session(request)
+    session = session_of(request)
     view = View(request, session)
     reader = Reader(view.hub.door, session.access, id)
     person = None
@@ -359,68 +276,3 @@ def _recognition_choices(request: Request, view: View, item: str, context: str, 
         "facilities": view.hub.county.facilities,
         "chosen": {"item": item, "context": context, "orderer": orderer},
     }
-
-
-def _count(text: str, default: int) -> int:
-    """Of an address, which anybody may have written."""
-    return min(int(text), 1000) if re.fullmatch(r"[1-9]\d{0,8}", text, re.ASCII) else default
-
-
-def _session(request: Request) -> Session:
-    session = sessions.current(request.app.state.hub, request)
-    if session is None:
-        raise LoginNeeded
-    return session
-
-
-def _check_form(session: Session, csrf: str) -> None:
-    if not sessions.form_is_ours(session, csrf):
-        raise NotAllowed("the form token is not this session's")
-
-
-def _view(request: Request) -> View:
-    return View(request, sessions.current(request.app.state.hub, request))
-
-
-def _login_page(view: View, next: str, *, problem: str, status: int = 200) -> Response:
-    visitor = sessions.visitor(view.request)
-    token = sessions.visitor_form_token(view.hub, visitor)
-    page = view.page("login.html", {"next": _local(next), "problem": problem, "csrf": token}, status=status)
-    sessions.remember_visitor(view.request, page, visitor)
-    return page
-
-
-def _to_login(request: Request) -> Response:
-    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    target = f"/login?next={quote(here if request.method == 'GET' else '/p')}"
-    if request.headers.get("hx-request") == "true":
-        return Response(status_code=401, headers={"hx-redirect": target})
-    return RedirectResponse(target, 303)
-
-
-def _local(next: str) -> str:
-    """Only an address of our own pages: no other site, no other scheme."""
-    try:
-        parts = urlsplit(next)
-    except ValueError:
-        return "/p"
-    ours = not parts.scheme and not parts.netloc and (parts.path == "/p" or parts.path.startswith("/p/"))
-    return next if ours and "\\" not in next else "/p"
-
-
-def _error_page(view: View, error: HubError) -> Response:
-    status = error.reason.status
-    if isinstance(error, NotFound | Gone):
-        return view.message("notfound", status=404, help=True)
-    if isinstance(error, NotAllowed):
-        text = view.t("error.form") if "form token" in error.message else view.t("error.forbidden")
-        return view.message("error", status=403, text=text)
-    return _failure_page(view, error, status)
-
-
-def _failure_page(view: View, error: Exception, status: int = 500) -> Response:
-    """Our own fault. Page and log share a number; neither says a value, for a traceback may hold patient data."""
-    trace = secrets.token_hex(4)
-    log.error("page failed, trace %s: %s at %s", trace, type(error).__name__, place_of(error))
-    text = view.t("error.busy") if status == 503 else view.t("error.text")
-    return view.message("error", status=status, text=text, trace=trace)

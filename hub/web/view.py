@@ -77,7 +77,7 @@ class View:
         return self.now.astimezone(self.zone).date()
 
     def page(self, template: str, values: Mapping[str, Any], *, status: int = 200) -> HTMLResponse:
-        html = environment().get_template(template).render({**self._common(), **values})
+        html = environment().get_template(template).render({**self.common(), **values})
         response = HTMLResponse(
             html, status, headers={"vary": "HX-Request, Accept-Language, Cookie", "content-language": self.language}
         )
@@ -111,6 +111,11 @@ class View:
         if moment is None or moment.at is None:
             return stated[:10] or "—"
         return moment.at.astimezone(self.zone).strftime("%Y-%m-%d %H:%M")
+
+    def moment(self, at: datetime) -> str:
+        """An instant in the county's zone, to the second; today's without its day."""
+        here = at.astimezone(self.zone)
+        return here.strftime("%H:%M:%S" if here.date() == self.today else "%Y-%m-%d %H:%M:%S")
 
     @property
     def item_order(self) -> tuple[str, ...]:
@@ -160,7 +165,7 @@ class View:
             return ", ".join(words.get(f"specimen.{part}", part) for part in value.split(", "))
         return value
 
-    def _common(self) -> dict[str, Any]:
+    def common(self) -> dict[str, Any]:
         county = self.hub.county
         english = self.language == "en"
         other = "en" if not english else "zh-CN"
@@ -173,6 +178,7 @@ class View:
             "county_name": county.name_en if english else county.name,
             "facility": self.facility,
             "when": self.when,
+            "moment": self.moment,
             "age": self.age,
             "flag": self.flag,
             "scope": self.scope,

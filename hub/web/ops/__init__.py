@@ -1,0 +1,10 @@
+"""The workbench of hospital IT: what comes in, what became of it, what hangs and why. For the roles admin and it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from hub.web.ops.overview import router as overview
+
+router = APIRouter()
+router.include_router(overview)
