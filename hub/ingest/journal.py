@@ -76,6 +76,7 @@ class Journal:
     """The intake of every connector. Calls from any thread share one sync."""
 
     def __init__(self, folder: Path, blobs: Blobs) -> None:
+        self.folder = folder
         self.file = JournalFile(folder)
         self._blobs = blobs
         self._more = threading.Condition()
@@ -114,6 +115,11 @@ class Journal:
         wanted = json.dumps(sorted(set(numbers)))
         sql = f"SELECT {COLUMNS} FROM record WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"  # noqa: S608
         return [_entry(row) for row in self.file.query(sql, wanted)]
+
+    def facts(self, numbers: Iterable[int]) -> dict[int, tuple[int, int]]:
+        """Number → (bytes, duplicates) of those that exist, without their bodies."""
+        sql = "SELECT seq, size, duplicates FROM record WHERE seq IN (SELECT value FROM json_each(?))"
+        return {row[0]: (row[1], row[2]) for row in self.file.query(sql, json.dumps(list(numbers)))}
 
     def select(self, selection: Selection, *, after: int = 0, limit: int = 1000) -> list[int]:
         where, values = selection.where()

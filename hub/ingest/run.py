@@ -14,6 +14,7 @@ from hub.errors import Invalid
 from hub.ingest.channels import ChannelIntake, ChannelRunner, ChannelState
 from hub.ingest.checkpoints import StoreCheckpoints
 from hub.ingest.contexts import context_of
+from hub.ingest.indexing import Indexing
 from hub.ingest.journal import Blobs, Journal, JournalCheckpoints
 from hub.ingest.mapping import MapperPool
 from hub.ingest.pipeline import Pipeline
@@ -50,6 +51,8 @@ class IntakeService:
             clock=clock,
             replays=self.replays,
         )
+        self.data = data
+        self._indexing = Indexing(data)
         self._store = store
         self._takeover_seconds = county.store.takeover_seconds
         checkpoints = StoreCheckpoints(store) if store.shared else JournalCheckpoints(self.journal.file)
@@ -61,6 +64,7 @@ class IntakeService:
 
     def start(self) -> None:
         self.pipeline.start()
+        self._indexing.start()
         for runner in self._runners.values():
             runner.start()
         until = time.monotonic() + FIRST_TRY_SECONDS
@@ -70,6 +74,7 @@ class IntakeService:
     def stop(self, timeout: float = 10) -> None:
         """Stop taking in, finish what is under way; what is journaled and not yet mapped waits for the next start."""
         until = time.monotonic() + timeout
+        self._indexing.stop()
         for runner in self._runners.values():
             runner.stop()
         for runner in self._runners.values():

@@ -350,9 +350,9 @@ class ResourceStore(Protocol):
     def outcome(self, seq: int) -> Outcome | None: ...
 
     def outcomes(
-        self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000, newest: bool = False
+        self, *, state: str = "", source: str = "", after: int = 0, before: int = 0, limit: int = 1000, newest: bool = False
     ) -> list[Outcome]:
-        """By journal number; `newest`: the last ones, backwards."""
+        """By journal number, above `after` and, unless 0, below `before`; `newest`: the last ones, backwards."""
 
     def tallies(self) -> dict[str, SourceTally]:
         """By source; kept up with every outcome, so it costs nothing to ask."""

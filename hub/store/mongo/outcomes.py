@@ -26,11 +26,13 @@ def read(reading: Reading, node: str, seq: int) -> Outcome | None:
     return _outcome(found) if found else None
 
 
-def listed(reading: Reading, node: str, *, state: str, source: str, after: int, limit: int, newest: bool = False) -> list[Outcome]:
-    wanted: Document = {"n": node, "seq": {"$gt": after}}
+def listed(
+    reading: Reading, node: str, *, state: str, source: str, after: int, before: int = 0, limit: int, newest: bool = False
+) -> list[Outcome]:
+    wanted: Document = {"n": node, "seq": {"$gt": after, **({"$lt": before} if before else {})}}
     wanted |= {name: value for name, value in (("state", state), ("source", source)) if value}
     if not state and not source:
-        wanted = {"_id": {"$gt": _id(node, after), "$lt": _id(node, None)}}
+        wanted = {"_id": {"$gt": _id(node, after), "$lt": _id(node, before or None)}}
     rows = reading.find("outcome", wanted, sort=[("seq" if "n" in wanted else "_id", -1 if newest else 1)], limit=limit)
     return [_outcome(row) for row in rows] if limit > 0 else []
 

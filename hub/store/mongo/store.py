@@ -179,11 +179,11 @@ class MongoStore:
         return self._now(lambda reading: outcomes.read(reading, self._node, seq))
 
     def outcomes(
-        self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000, newest: bool = False
+        self, *, state: str = "", source: str = "", after: int = 0, before: int = 0, limit: int = 1000, newest: bool = False
     ) -> list[Outcome]:
         return self._now(
             lambda reading: outcomes.listed(
-                reading, self._node, state=state, source=source, after=after, limit=limit, newest=newest
+                reading, self._node, state=state, source=source, after=after, before=before, limit=limit, newest=newest
             )
         )
 

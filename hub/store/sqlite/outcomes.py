@@ -94,12 +94,14 @@ def read(connection: apsw.Connection, seq: int) -> Outcome | None:
     return _outcome(row) if row else None
 
 
-def listed(connection: apsw.Connection, *, state: str, source: str, after: int, limit: int, newest: bool = False) -> list[Outcome]:
+def listed(
+    connection: apsw.Connection, *, state: str, source: str, after: int, before: int = 0, limit: int, newest: bool = False
+) -> list[Outcome]:
     wanted = {"state": state, "source": source}
     conditions = [f"{name} = :{name}" for name, value in wanted.items() if value]
-    where = " AND ".join([*conditions, "seq > :after"])
+    where = " AND ".join([*conditions, "seq > :after", *(["seq < :before"] if before else [])])
     select = f"SELECT {_COLUMNS} FROM outcome WHERE {where} ORDER BY seq{' DESC' * newest} LIMIT :limit"
-    return [_outcome(row) for row in connection.execute(select, {**wanted, "after": after, "limit": limit})]
+    return [_outcome(row) for row in connection.execute(select, {**wanted, "after": after, "before": before, "limit": limit})]
 
 
 def _outcome(row: tuple[Any, ...]) -> Outcome:
@@ -127,12 +129,21 @@ class StoredOutcomes:
         self._connection = apsw.Connection(str(folder / "store.sqlite"), flags=apsw.SQLITE_OPEN_READONLY)
 
     def outcomes(
-        self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000, newest: bool = False
+        self, *, state: str = "", source: str = "", after: int = 0, before: int = 0, limit: int = 1000, newest: bool = False
     ) -> list[Outcome]:
-        return listed(self._connection, state=state, source=source, after=after, limit=limit, newest=newest)
+        return listed(self._connection, state=state, source=source, after=after, before=before, limit=limit, newest=newest)
+
+    def outcome(self, seq: int) -> Outcome | None:
+        return read(self._connection, seq)
+
+    def finished_after(self, seq: int) -> int:
+        return finished_after(self._connection, seq)
 
     def tallies(self) -> dict[str, SourceTally]:
         return tallies(self._connection)
+
+    def unmapped(self, limit: int = 50) -> list[UnmappedCode]:
+        return unmapped(self._connection, limit)
 
     def close(self) -> None:
         self._connection.close()

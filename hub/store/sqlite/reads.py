@@ -127,10 +127,10 @@ class SqliteReads:
             return outcomes.read(connection, seq)
 
     def outcomes(
-        self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000, newest: bool = False
+        self, *, state: str = "", source: str = "", after: int = 0, before: int = 0, limit: int = 1000, newest: bool = False
     ) -> list[Outcome]:
         with self._readers.borrow() as connection:
-            return outcomes.listed(connection, state=state, source=source, after=after, limit=limit, newest=newest)
+            return outcomes.listed(connection, state=state, source=source, after=after, before=before, limit=limit, newest=newest)
 
     def tallies(self) -> dict[str, SourceTally]:
         with self._readers.borrow() as connection:
