@@ -5,6 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from hub.web.ops.overview import router as overview
+from hub.web.ops.quality import router as quality
 
 router = APIRouter()
-router.include_router(overview)
+for part in (overview, quality):
+    router.include_router(part)

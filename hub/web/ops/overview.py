@@ -129,9 +129,9 @@ def line_of(minutes: Sequence[int], title: str) -> Markup:
         for number, count in enumerate(minutes)
         if count and (height := max(2.0, HEIGHT * count / most))
     )
-    return Markup('<svg class="minutes" viewBox="0 0 {} {}" role="img"><title>{}</title>').format(WIDTH, HEIGHT, title) + Markup(  # noqa: S704 - numbers of our own
-        f'<line x1="0" x2="{WIDTH}" y1="{HEIGHT}" y2="{HEIGHT}"/>{bars}</svg>'
-    )
+    frame = Markup('<svg class="minutes" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img"><title>{}</title>')
+    ground = f'<line x1="0" x2="{WIDTH}" y1="{HEIGHT}" y2="{HEIGHT}"/>'
+    return frame.format(WIDTH, HEIGHT, title) + Markup(f"{ground}{bars}</svg>")  # noqa: S704 - numbers of our own
 
 
 @router.get("/ops")
