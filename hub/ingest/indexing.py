@@ -18,7 +18,7 @@ import apsw
 
 from hub.errors import HubError
 from hub.ingest.journal import Entry, Journal
-from hub.ingest.message_index import MessageIndex, conflicts
+from hub.ingest.message_index import MessageIndex
 from hub.ingest.summary import Summary, summary_of
 from hub.orphans import end_with_parent
 from hub.store.blobs import BlobStore
@@ -42,9 +42,7 @@ class IndexBuilder:
         """Index the next records; 0 if there are none."""
         entries = self._journal.after(self._index.position, limit)
         if entries:
-            summaries = [self._summary(entry) for entry in entries]
-            found = conflicts(self._journal.file.query, entries)
-            self._index.add(list(zip(entries, summaries, found, strict=True)))
+            self._index.add([(entry, self._summary(entry)) for entry in entries])
         return len(entries)
 
     def _summary(self, entry: Entry) -> Summary:

@@ -60,7 +60,7 @@ PUBLIC_ATTRIBUTES = frozenset(
     | {"nullFlavor", "version", "encoding", "standalone", "schemaLocation", "determinerCode", "contextControlCode", "use", "ID"}
     | {"templateId", "typeId", "realmCode", "mediaType", "representation", "inversionInd", "contextConductionInd", "negationInd"}
 )
-PUBLIC_CDA = frozenset({"title", "languageCode", "realmCode", "templateId", "typeId", "confidentialityCode", "caption", "th"})
+PUBLIC_CDA = frozenset({"languageCode", "realmCode", "templateId", "typeId", "confidentialityCode", "caption", "th"})
 
 _PRIVATE_GROUPS = frozenset({0x0010, 0x0032, 0x0038, 0x0040})
 _PRIVATE_TAGS = frozenset({0x00080050, 0x00080090, 0x00081048, 0x00081050, 0x00081070, 0x00204000})

@@ -7,7 +7,7 @@ it. It may be deleted, and is made anew. Words are kept without positions (FTS5,
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,18 +24,15 @@ from hub.ingest.summary import Summary, words
 NAME = "messages.sqlite"
 LAYOUT = 1
 BLOCK = 1024  # records of which the earliest and the latest time are kept
-MANY_PARTS = 16  # of words, written one after the other: more are joined when nobody writes
 BUSY_MS = 5_000
 SCHEMA = f"""
 CREATE TABLE origin (id INTEGER PRIMARY KEY, source TEXT, facility TEXT, kind TEXT, UNIQUE (source, facility, kind));
 CREATE TABLE message (
     seq INTEGER PRIMARY KEY, origin INTEGER NOT NULL, type TEXT NOT NULL, control TEXT NOT NULL,
     received INTEGER NOT NULL,           -- UTC ms
-    patient TEXT NOT NULL,               -- masked
-    conflict INTEGER NOT NULL);          -- 1: its source used the control id before, for something else
+    patient TEXT NOT NULL);              -- masked
 CREATE INDEX message_origin ON message (origin);
 CREATE INDEX message_control ON message (control);
-CREATE INDEX message_conflict ON message (seq) WHERE conflict = 1;
 CREATE TABLE term (term TEXT, seq INTEGER, PRIMARY KEY (term, seq)) WITHOUT ROWID;
 CREATE TABLE span (block INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5 (
@@ -57,7 +54,6 @@ class Wanted:
     match: str = ""  # FTS5
     since: int = 0  # UTC ms, included
     until: int = 0  # excluded
-    conflict: bool | None = None
     above: int = 0
     seqs: tuple[int, ...] | None = None  # only these
 
@@ -71,10 +67,9 @@ class Row(NamedTuple):
     control: str
     received: int
     patient: str
-    conflict: int
 
 
-_COLUMNS = "message.seq, source, facility, kind, type, control, received, patient, conflict"
+_COLUMNS = "message.seq, source, facility, kind, type, control, received, patient"
 
 
 class MessageIndex:
@@ -90,15 +85,15 @@ class MessageIndex:
         """Every journal record up to here is in it."""
         return int(self._all("SELECT coalesce(max(seq), 0) FROM message")[0][0])
 
-    def add(self, entries: Sequence[tuple[Entry, Summary, bool]]) -> None:
-        """Entries behind `position`, in order, each with whether its control id was used before. Those that are in it stay."""
+    def add(self, entries: Sequence[tuple[Entry, Summary]]) -> None:
+        """Entries behind `position`, in order; those that are in it stay."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 newest = self._connection.execute("SELECT coalesce(max(seq), 0) FROM message").get
-                for entry, summary, conflict in entries:
+                for entry, summary in entries:
                     if entry.seq > newest:
-                        self._add(entry, summary, conflict)
+                        self._add(entry, summary)
                 self._connection.execute("COMMIT")
             except BaseException:
                 with suppress(apsw.Error):
@@ -135,14 +130,14 @@ class MessageIndex:
 
     # -- adding
 
-    def _add(self, entry: Entry, summary: Summary, conflict: bool) -> None:
+    def _add(self, entry: Entry, summary: Summary) -> None:
         record, execute = entry.record, self._connection.execute
         origin = self._origin(record.source, record.facility, record.kind)
         received = int(record.received_at.timestamp() * 1000)
         shown = masked_number(summary.patient)
         execute(
-            "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (entry.seq, origin, summary.type[:64], summary.control[:256], received, shown, int(conflict)),
+            "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)",
+            (entry.seq, origin, summary.type[:64], summary.control[:256], received, shown),
         )
         self._connection.executemany("INSERT OR IGNORE INTO term VALUES (?, ?)", ((each, entry.seq) for each in summary.terms))
         if tokens := words(summary.text):
@@ -197,8 +192,6 @@ class MessageIndex:
             tests.append(("received >= ?", wanted.since))
         if wanted.until:
             tests.append(("received < ?", wanted.until))
-        if wanted.conflict is not None:
-            tests.append(("conflict = 1" if wanted.conflict else "conflict = 0", None))
         narrowed = [("message.origin IN (%s)" % ",".join(map(str, origins)), None)] if origins is not None else []  # noqa: UP031
         if wanted.seqs is not None:
             numbers = ",".join(map(str, wanted.seqs))
@@ -236,19 +229,6 @@ class MessageIndex:
             if wanted.match:
                 return []
             raise
-
-
-def conflicts(connection_query: Any, entries: Iterable[Entry]) -> Iterator[bool]:
-    """Whether an earlier message of the source has the same control id and another body.
-
-    Rows and files may change; a message may not.
-    """
-    for entry in entries:
-        if not entry.record.kind.startswith("hl7v2"):
-            yield False
-            continue
-        sql = "SELECT 1 FROM record WHERE source = ? AND key = ? AND seq < ? AND sha256 <> ? LIMIT 1"
-        yield bool(connection_query(sql, entry.record.source, entry.record.key, entry.seq, entry.sha256))
 
 
 def _opened(path: Path) -> apsw.Connection:

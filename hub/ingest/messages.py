@@ -230,7 +230,6 @@ class _Look:
             match=match_of(query.text),
             since=_instant(query.since, "since"),
             until=_instant(query.until, "until"),
-            conflict={"conflict": True, "done": False}.get(query.state),
             above=self._lowest,
         )
         told = bool(query.patient.strip() and not self.wanted.terms) or bool(query.text.strip() and not self.wanted.match)
@@ -250,7 +249,7 @@ class _Look:
         if self._nothing:
             return
         leads = self.wanted.control or self.wanted.terms or self.wanted.match
-        if (self._query.state == "dead" or self._query.cause) and not leads:
+        if (self._query.state in ("dead", "conflict") or self._query.cause) and not leads:
             yield from self._among_dead()
             return
         before = self._query.before_seq
@@ -272,7 +271,7 @@ class _Look:
 
     def message(self, row: Row, outcome: Outcome | None) -> Message | None:
         """None if what only the store or the bytes can tell does not match."""
-        state = _state(row, outcome)
+        state = _state(outcome)
         query = self._query
         cause = cause_of(outcome) if outcome else ""
         if query.state not in ("", state) or query.cause not in ("", cause):
@@ -305,10 +304,11 @@ class _Look:
         return entry is not None and holds(summary_of(entry.record).text, self._query.text)
 
 
-def _state(row: Row, outcome: Outcome | None) -> State:
+def _state(outcome: Outcome | None) -> State:
+    """Conflict: set aside because its control id came before with another body (hub.ingest.holding)."""
     if outcome is None:
         return "waiting"
-    return "dead" if outcome.state == "dead" else "conflict" if row.conflict else "done"
+    return "done" if outcome.state == "done" else "conflict" if outcome.reason.startswith("conflict:") else "dead"
 
 
 def _filled(journal: Journal, messages: Iterable[Message]) -> Iterator[Message]:
@@ -327,7 +327,7 @@ def _unindexed(journal: Journal, seq: int) -> Row | None:
         return None
     record = found[0].record
     received = int(record.received_at.timestamp() * 1000)
-    return Row(seq, record.source, record.facility, record.kind, "", record.key, received, "", 0)
+    return Row(seq, record.source, record.facility, record.kind, "", record.key, received, "")
 
 
 def _dead(store: Outcomes, source: str) -> Iterator[Outcome]:

@@ -44,6 +44,17 @@ class Request:
     position: int
     replayed: int
     finished: str = ""
+    requested: str = ""
+
+    def covers(self, seq: int, source: str, kind: str, facility: str) -> bool:
+        """Whether a record, as far as its number and envelope tell, was among those asked for and has been done."""
+        wanted, chosen = self.filter, self.filter.selection
+        if seq > (wanted.up_to or seq) or (not self.finished and seq > self.position):
+            return False
+        if wanted.seqs:
+            return seq in wanted.seqs
+        narrowed = ((chosen.source, source), (chosen.kind, kind), (chosen.facility, facility))
+        return not wanted.state and all(asked in ("", own) for asked, own in narrowed)
 
 
 class Outcomes(Protocol):
@@ -73,6 +84,12 @@ class Replays:
         """The oldest request that is not finished."""
         rows = self._journal.file.query("SELECT id, filter, position, replayed FROM replay_request WHERE finished IS NULL LIMIT 1")
         return Request(rows[0][0], Filter.from_text(rows[0][1]), rows[0][2], rows[0][3]) if rows else None
+
+    def listed(self, limit: int = 50) -> list[Request]:
+        """The newest requests first, finished or not."""
+        sql = "SELECT id, filter, position, replayed, finished, requested FROM replay_request ORDER BY id DESC LIMIT ?"
+        rows = self._journal.file.query(sql, limit)
+        return [Request(row[0], Filter.from_text(row[1]), row[2], row[3], row[4] or "", row[5]) for row in rows]
 
     def status(self, number: int) -> Request | None:
         sql = "SELECT id, filter, position, replayed, finished FROM replay_request WHERE id = ?"
