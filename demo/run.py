@@ -6,6 +6,7 @@ The hub runs as its own process. After that only HTTP is used: what the table sh
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 import time
 from datetime import date, datetime, timedelta, timezone
@@ -40,6 +41,7 @@ def run_demo(*, headless: bool, people: int, data: Path | None, seed: int) -> in
         return 2
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     started = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends the demo ends its hub
     try:
         return _demo(console, folder, headless=headless, people=people, seed=seed, started=started)
     except KeyboardInterrupt:
