@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from hub.web.ops.messages import router as messages
 from hub.web.ops.overview import router as overview
 from hub.web.ops.quality import router as quality
 
 router = APIRouter()
-for part in (overview, quality):
+for part in (overview, messages, quality):
     router.include_router(part)
