@@ -14,6 +14,7 @@ from hub.errors import Invalid
 from hub.ingest.channels import ChannelIntake, ChannelRunner, ChannelState
 from hub.ingest.checkpoints import StoreCheckpoints
 from hub.ingest.contexts import context_of
+from hub.ingest.explaining import Explainer
 from hub.ingest.indexing import Indexing
 from hub.ingest.journal import Blobs, Journal, JournalCheckpoints
 from hub.ingest.mapping import MapperPool
@@ -53,6 +54,7 @@ class IntakeService:
         )
         self.data = data
         self._indexing = Indexing(data)
+        self.explainer = Explainer(lambda: contexts, data / "blobs")
         self._store = store
         self._takeover_seconds = county.store.takeover_seconds
         checkpoints = StoreCheckpoints(store) if store.shared else JournalCheckpoints(self.journal.file)
@@ -80,6 +82,7 @@ class IntakeService:
         for runner in self._runners.values():
             runner.join(max(0.1, until - time.monotonic()))
         self.pipeline.stop(max(0.1, until - time.monotonic()))
+        self.explainer.close()
         self.journal.close()
 
     def states(self) -> tuple[ChannelState, ...]:
