@@ -92,6 +92,7 @@ class Channel(Table):
     zone: Zone = CHINA
     charset: str = ""
     maps: tuple[str, ...] = ()  # names of ConceptMaps or folders of them, beside county.toml or in profiles/cn/concept_maps
+    tables: tuple[str, ...] = ()  # files of declared row tables, beside county.toml: tables/his.toml
     validation: Level | None = None  # None: as [validation] says for channels
     options: dict[str, Any] = Field(default_factory=dict)
 
