@@ -6,9 +6,11 @@ A conversion gives None when the cell does not hold what it should; it then says
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from mappers.base import Issue, MappingContext
@@ -17,6 +19,7 @@ from mappers.datatypes import (
     fhir_date,
     fhir_datetime,
     fhir_instant,
+    fold_unit,
     identifiers_from_id_number,
     parse_quantity,
     reference_range,
@@ -51,6 +54,7 @@ SYSTEMS = {
     "timing": "http://terminology.hl7.org/CodeSystem/v3-GTSAbbreviation",
 }
 FLAGS = {"1": True, "y": True, "t": True, "true": True, "是": True, "0": False, "n": False, "f": False, "false": False, "否": False}
+MEASURE = re.compile(r"(?P<number>(?:<=|>=|[<>≤≥＜＞])?\s*[+-]?\d{1,12}(?:\.\d{1,12})?)\s*(?P<unit>[^\d\s.].{0,30})?")
 MARKED_NAMES = ("item_name",)
 INTERPRETATION = {"↑": "H", "↓": "L", "↑↑": "HH", "↓↓": "LL", "h": "H", "l": "L", "hh": "HH", "ll": "LL", "n": "N", "a": "A"}
 
@@ -65,13 +69,26 @@ class Row:
     context: MappingContext
     maps: Mapping[str, Mapping[str, str]]
     issues: list[Issue] = field(default_factory=list)
+    theirs: Mapping[str, str] = field(default_factory=dict)  # column as its rule calls it → as the source does
+    used: dict[str, str] = field(default_factory=dict)  # column → the element that its cell went into
+
+    def filled(self, columns: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in columns if self.value(name))
+
+    def value(self, name: str) -> str:
+        """A cell; `a+b` is both together, where both hold something."""
+        parts = [self.cells.get(part, "") for part in name.split("+")]
+        return "|".join(parts) if all(parts) else ""
 
     def first(self, columns: tuple[str, ...]) -> str:
-        return next((self.cells[name] for name in columns if self.cells.get(name)), "")
+        return next((text for name in columns if (text := self.value(name))), "")
 
     def name_of(self, columns: tuple[str, ...]) -> str:
-        """Where a value stood: the column that holds it, else the first that could."""
-        return f"{self.view}." + next((name for name in columns if self.cells.get(name)), columns[0] if columns else "?")
+        """Where a value stood, by the source's own name: the column that holds it, else the first that could."""
+        return self.where(next(iter((*self.filled(columns), *columns)), "?"))
+
+    def where(self, column: str) -> str:
+        return f"{self.view}." + "+".join(self.theirs.get(name, name) for name in column.split("+"))
 
     def note(self, code: str, columns: tuple[str, ...], detail: str = "", **more: str) -> None:
         self.issues.append(Issue(code, self.name_of(columns), detail, **more))  # type: ignore[arg-type]
@@ -107,7 +124,7 @@ def _checked(says: str, read: Callable[[Row, str], Any]) -> Convert:
     def convert(row: Row, element: Element, text: str) -> Any:
         value = read(row, text)
         if value is None:
-            row.note("invalid-value", element.column, f"not {says}")
+            row.note("invalid-value", element.column or element.columns, f"not {says}")
         return value
 
     return convert
@@ -239,24 +256,56 @@ def _interpretation(row: Row, element: Element, text: str) -> dict[str, Any] | N
     return {"coding": [{"system": SYSTEMS["interpretation"], "code": code}], "text": text}
 
 
-def _reference(row: Row, element: Element, text: str) -> dict[str, Any]:
-    return reference(element.type, row.facility, text, *((element.suffix,) if element.suffix else ()))
+def _reference(row: Row, element: Element, text: str) -> dict[str, Any] | None:
+    """By the other's key: one column, or all `columns` where several name it."""
+    key = tuple(row.cells.get(name, "") for name in element.columns) if element.columns and not element.column else (text,)
+    if not all(key):
+        return None
+    return reference(element.type, row.facility, *key, *((element.suffix,) if element.suffix else ()))
 
 
-def _join(row: Row, element: Element, _: str) -> str | None:
-    return element.separator.join(text for name in element.columns if (text := row.cells.get(name, ""))) or None
+def _measure(row: Row, element: Element, text: str) -> dict[str, Any] | None:
+    """A number with its unit in one cell: 5.6mmol/L, <0.01 ng/mL. A unit that no table knows makes it text, not a number."""
+    match = MEASURE.fullmatch(text)
+    if match is None or (match["unit"] and fold_unit(match["unit"])[1] is None):
+        row.note("invalid-value", element.column, "not a number with a known unit")
+        return None
+    return parse_quantity(match["number"], match["unit"] or row.first(element.unit) or element.unit_text)
+
+
+def _answer(row: Row, element: Element, text: str) -> dict[str, Any]:
+    """A field of a form as an item of a QuestionnaireResponse: its column is the link id."""
+    words = row.maps.get(element.names, {}).get(text)
+    measured = parse_quantity(text, element.unit_text) if element.unit_text else None
+    if words:
+        answer: dict[str, Any] = {"valueCoding": {"system": row.system(f"local:{element.names}"), "code": text, "display": words}}
+    else:
+        answer = {"valueQuantity": measured} if measured else {"valueString": text}
+    label = {"text": element.label} if element.label else {}
+    return {"linkId": next(iter(element.column or element.columns)), **label, "answer": [answer]}
+
+
+def _narrative(row: Row, element: Element, text: str) -> dict[str, str]:
+    return {"status": "additional", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{escape(text)}</div>'}
+
+
+def _time(read: Callable[[str, str], str | None]) -> Convert:
+    def convert(row: Row, element: Element, text: str) -> str | None:
+        value = read(text, element.zone or row.context.zone)
+        if value is None:
+            row.note("invalid-value", element.column or element.columns, "not a time")
+        return value
+
+    return convert
 
 
 CONVERSIONS: dict[str, Conversion] = {
     "text": Conversion(lambda row, element, text: text, says="the cell's text"),
     "item": Conversion(lambda row, element, text: split_mark(text)[0], says="an item's name without its recognition mark"),
-    "join": Conversion(_join, ("columns",), "several cells with a separator"),
+    "join": Conversion(lambda row, element, text: text, ("columns",), "several cells with a separator"),
     "date": Conversion(_checked("a date", lambda _, text: fhir_date(text)), says="a date, as precise as stated"),
-    "datetime": Conversion(
-        _checked("a time", lambda row, text: fhir_datetime(text, row.context.zone)),
-        says="a dateTime; without zone it is the channel's",
-    ),
-    "instant": Conversion(_checked("a time", lambda row, text: fhir_instant(text, row.context.zone)), says="an instant"),
+    "datetime": Conversion(_time(fhir_datetime), says="a dateTime; without zone it is the channel's"),
+    "instant": Conversion(_time(fhir_instant), says="an instant"),
     "flag": Conversion(_checked("yes or no", lambda _, text: FLAGS.get(text.lower())), says="true or false"),
     "integer": Conversion(
         _checked("a whole number", lambda _, text: int(text) if text.isdecimal() and len(text) < 10 else None), says="a count"
@@ -267,6 +316,9 @@ CONVERSIONS: dict[str, Conversion] = {
     "coded": Conversion(_coded, ("system", "map"), "a CodeableConcept with a standard code by a named map, and the source's words"),
     "quantity": Conversion(_quantity, says="a Quantity with the source's unit, folded to UCUM where known"),
     "number": Conversion(_number, says="a Quantity if the cell is a number, else nothing"),
+    "measure": Conversion(_measure, says="a Quantity from a number with its unit in one cell"),
+    "answer": Conversion(_answer, says="an item of a QuestionnaireResponse: a form's field, its words by `names`"),
+    "narrative": Conversion(_narrative, says="text for a person to read, as a Narrative"),
     "range": Conversion(_range, says="a reference range from text such as 3.5-5.3"),
     "identifier": Conversion(_identifier, ("system",), "an Identifier"),
     "id-number": Conversion(_id_number, says="identifiers of a 居民身份证 number, checked"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import msgspec
 
 from connectors.base import SourceRecord
-from mappers.base import CannotMap, Change, Issue, Mapped, MappingContext, Resource
+from mappers.base import CannotMap, Change, Issue, Line, Mapped, MappingContext, Resource
 from mappers.identity_keys import resource_id
 from mappers.rows.convert import CONVERSIONS, Row, plain
 from mappers.rows.tables import BadTable, Element, Make, RowTable, When, tables_of
@@ -29,7 +28,9 @@ Tree = dict[str | int, Any]
 
 
 def map_row(record: SourceRecord, context: MappingContext) -> Mapped:
-    """Raise CannotMap: no such table, no JSON, or a key column without a value."""
+    """Raise CannotMap: no such table, no JSON, a key column without a value, or a row its file already shows to be broken."""
+    if problem := record.hints.get("problem"):
+        raise CannotMap(problem)
     view = record.kind.removeprefix("row/")
     try:
         tables = tables_of(context.tables)
@@ -38,32 +39,38 @@ def map_row(record: SourceRecord, context: MappingContext) -> Mapped:
     table = tables.tables.get(view.lower())
     if table is None:
         raise CannotMap(f"no table is declared for {record.kind}")
-    cells = _cells(record.content, table.rename)
+    values = _values(record.content)
+    ours = {name: table.rename.get(name.lower(), name.lower()) for name in values}
+    cells = {ours[name]: plain(value) for name, value in values.items()}
     facility = record.facility or next((cells[name] for name in table.facility if cells.get(name)), "")
     if not facility:
         raise CannotMap(f"{view}: neither the channel nor the row states a facility")
-    row = Row(view, facility, cells, context, tables.maps)
+    row = Row(view, facility, cells, context, tables.maps, theirs={own: name for name, own in ours.items()})
+    if not record.facility:
+        row.used = dict.fromkeys(row.filled(table.facility)[:1], "meta.tag")
     deleted = record.hints.get("deleted") == "1"
     changes = tuple(change for make in table.make if (change := _change(row, make, deleted=deleted)))
     if not changes:
         missing = "; ".join(issue.detail for issue in row.issues if issue.code == "missing")
         raise CannotMap(f"{view}: nothing can be made of the row{': ' + missing if missing else ''}")
-    ledger = _ledger(row, table)
-    return Mapped(changes, tuple(row.issues), changed_at=record.changed_at, ledger=ledger)
+    lines = _lines(row, table)
+    ledger = {state: sum(line.state == state for line in lines) for state in ("mapped", "kept", "unmapped")}
+    told = lines if context.explain else ()
+    return Mapped(changes, tuple(row.issues), changed_at=record.changed_at, ledger=ledger, lines=told)
 
 
-def _cells(content: bytes, rename: Mapping[str, str]) -> dict[str, str]:
+def _values(content: bytes) -> dict[str, Any]:
     try:
         row = _decoder.decode(content)
     except msgspec.DecodeError:
         raise CannotMap("the row is not JSON") from None
     if not isinstance(row, dict):
         raise CannotMap("the row is not a JSON object")
-    return {rename.get(name.lower(), name.lower()): plain(value) for name, value in row.items()}
+    return row
 
 
 def _change(row: Row, make: Make, *, deleted: bool) -> Change | None:
-    if make.when and not _holds(row, make.when):
+    if not _holds(row, make.when):
         return None
     key = tuple(row.first(columns) for columns in make.key)
     if not all(key) and make.optional:
@@ -73,15 +80,31 @@ def _change(row: Row, make: Make, *, deleted: bool) -> Change | None:
         row.note("missing", make.key[key.index("")], f"{make.resource} needs {names}")
         return None
     tree: Tree = {}
+    used = {name: "id" for columns in make.key for name in row.filled(columns)[:1]}
+    used = {**_decided(row, make.when, ""), **used}
     for element in make.elements:
-        _apply(row, element, tree)
+        if _apply(row, element, tree):
+            used = {**_decided(row, element.when, element.to), **used, **dict.fromkeys(_read(row, element), element.to)}
     resource: Resource = {"resourceType": make.resource, "id": _id(row, make, key), **_finished(tree)}
     if deleted:
         _delete(row, make, resource)
     if lacking := [name for name in make.needs if name not in resource]:
         row.issues.append(Issue("missing", row.view, f"{make.resource} needs {', '.join(lacking)}", severity="error"))
         return None
+    for names, to in used.items():
+        for name in names.split("+"):
+            row.used.setdefault(name, f"{make.resource}.{to}".rstrip("."))
     return Change(resource, make.mode)
+
+
+def _read(row: Row, element: Element) -> tuple[str, ...]:
+    """The columns whose cells an element was made of."""
+    alternatives = (element.column, element.text, element.unit)
+    return (*(name for columns in alternatives for name in row.filled(columns)[:1]), *row.filled(element.columns))
+
+
+def _decided(row: Row, conditions: tuple[When, ...], to: str) -> dict[str, str]:
+    return {name: to for when in conditions for name in row.filled(when.column)[:1]}
 
 
 def _id(row: Row, make: Make, key: tuple[str, ...]) -> str:
@@ -101,27 +124,35 @@ def _delete(row: Row, make: Make, resource: Resource) -> None:
             resource[name] = value
 
 
-def _holds(row: Row, when: When) -> bool:
-    text = row.first(when.column)
-    return (
-        (when.filled is None or when.filled == bool(text))
-        and (when.in_ is None or text in when.in_)
-        and (when.not_in is None or text not in when.not_in)
-    )
+def _holds(row: Row, conditions: tuple[When, ...]) -> bool:
+    for when in conditions:
+        text = row.first(when.column)
+        if when.filled is not None and when.filled != bool(text):
+            return False
+        if (when.in_ is not None and text not in when.in_) or (when.not_in is not None and text in when.not_in):
+            return False
+    return True
 
 
-def _apply(row: Row, element: Element, tree: Tree) -> None:
-    if element.when and not _holds(row, element.when):
-        return
+def _apply(row: Row, element: Element, tree: Tree) -> bool:
+    """True when the element got its value from this rule."""
+    if not _holds(row, element.when):
+        return False
     if element.fixed is not None:
-        _put(tree, element.to, copy.deepcopy(element.fixed))
-        return
+        return _put(tree, element.to, copy.deepcopy(element.fixed))
     text = row.first(element.column)
-    if not (text or element.columns or element.default or element.as_ == "facility" or row.first(element.text)):
-        return
+    if element.columns and not text:
+        text = element.separator.join(row.cells[name] for name in row.filled(element.columns))
+    if not (text or element.default or element.as_ == "facility" or row.first(element.text)):
+        return False
+    parts = re.split(f"[{re.escape(element.split)}]", text) if element.split else [text]
+    put = [_put_one(row, element, tree, part.strip()) for part in parts if part.strip() or not element.split]
+    return any(put)
+
+
+def _put_one(row: Row, element: Element, tree: Tree, text: str) -> bool:
     value = CONVERSIONS[element.as_].convert(row, element, text)
-    if value not in (None, "", {}, []):
-        _put(tree, element.to, value)
+    return value not in (None, "", {}, []) and _put(tree, element.to, value)
 
 
 @lru_cache(maxsize=1024)
@@ -129,21 +160,21 @@ def _steps(path: str) -> tuple[tuple[str, str], ...]:
     return tuple(STEP.findall(path))
 
 
-def _put(tree: Tree, path: str, value: Any) -> None:
-    """Set an element where it is not set yet; `[+]` adds to its list."""
-    *outer, last = _steps(path)
+def _put(tree: Tree, path: str, value: Any) -> bool:
+    """Set an element where it is not set yet; `[+]` adds to its list. False: an earlier rule says something else."""
+    *outer, (name, index) = _steps(path)
     place = tree
-    for name, index in outer:
-        place = place.setdefault(name, {})
-        if index:
-            place = place.setdefault(_position(place, index), {})
-    name, index = last
+    for step, position in outer:
+        place = place.setdefault(step, {})
+        if position and isinstance(place, dict):
+            place = place.setdefault(_position(place, position), {})
+        if not isinstance(place, dict):
+            return False
     if not index:
-        place.setdefault(name, value)
-        return
+        return bool(place.setdefault(name, value) == value)
     items = place.setdefault(name, {})
-    for item in value if isinstance(value, list) else [value]:
-        items.setdefault(_position(items, index), item)
+    put = [items.setdefault(_position(items, index), item) is item for item in (value if isinstance(value, list) else [value])]
+    return any(put)
 
 
 def _position(items: Tree, index: str) -> int:
@@ -158,16 +189,16 @@ def _finished(value: Any) -> Any:
     return {key: _finished(item) for key, item in value.items()}
 
 
-def _ledger(row: Row, table: RowTable) -> dict[str, int]:
-    ledger = {"mapped": 0, "kept": 0, "unmapped": 0}
-    for name, text in row.cells.items():
-        if not text:
-            continue
-        if name in table.reads:
-            ledger["mapped"] += 1
-        elif name in table.ignore:
-            ledger["kept"] += 1
-        else:
-            ledger["unmapped"] += 1
-            row.issues.append(Issue("not-mapped", f"{row.view}.{name}", "a column that no rule reads", severity="information"))
-    return ledger
+def _lines(row: Row, table: RowTable) -> tuple[Line, ...]:
+    """What became of each filled column, in the row's own order."""
+    return tuple(_line(row, table, name) for name, text in row.cells.items() if text)
+
+
+def _line(row: Row, table: RowTable, name: str) -> Line:
+    where = row.where(name)
+    if name in row.used:
+        return Line(where, "mapped", row.used[name])
+    if name in table.ignore or name in table.reads:  # read, and not taken: another column went first, or an issue says why
+        return Line(where, "kept")
+    row.issues.append(Issue("not-mapped", where, "a column that no rule reads", severity="information"))
+    return Line(where, "unmapped")
