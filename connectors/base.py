@@ -26,7 +26,12 @@ class SourceRecord:
     content: bytes  # exactly what came over the wire; a row is JSON
     received_at: datetime  # aware
     changed_at: datetime | None = None  # the source's change time, where it states one
-    hints: Mapping[str, str] = field(default_factory=dict)  # channel settings a mapper may need: charset, zone, peer
+    hints: Mapping[str, str] = field(default_factory=dict)
+    """Channel settings a mapper may need (charset, zone, peer), and what the connector says of the record itself.
+
+    `held`: why nothing becomes of it until a person has looked. `control_id_days`: for so long `key` names one record,
+    and another body under it is a contradiction.
+    """
 
 
 @dataclass(frozen=True, slots=True)

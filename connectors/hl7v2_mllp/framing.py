@@ -25,6 +25,7 @@ class FrameReader:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._block: bytearray | None = None
+        self.begun = 0  # blocks so far
         self.skipped = 0  # bytes outside of any block
         self.broken: list[bytes] = []  # blocks that a new block interrupted, for the listener to refuse
 
@@ -32,6 +33,16 @@ class FrameReader:
     def inside(self) -> bool:
         """Whether a block has begun and not ended."""
         return self._block is not None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the block that has begun and not ended."""
+        return len(self._block or b"")
+
+    def take(self) -> bytes:
+        """What came of the block that has begun; it is given up."""
+        block, self._block = bytes(self._block or b""), None
+        return block
 
     def feed(self, data: bytes) -> list[bytes]:
         """Raise FrameTooLarge once a block is over the cap."""
@@ -48,6 +59,7 @@ class FrameReader:
         if start < 0:
             return len(data)
         self._block = bytearray()
+        self.begun += 1
         return start + 1
 
     def _continue(self, data: bytes, position: int, blocks: list[bytes]) -> int:

@@ -14,9 +14,10 @@ _MSH = re.compile(rb"(?:^|[\r\n])[ \t\x0b]*(?:\xef\xbb\xbf)?(MSH[^A-Za-z0-9\s])"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The MSH segment as bytes. `fields[n]` is MSH-n."""
+    """The MSH segment as bytes, `fields[n]` is MSH-n; or another segment of the same message."""
 
     fields: tuple[bytes, ...]
+    components: bytes = b""  # the separator, where the segment does not state it itself
 
     def __getitem__(self, number: int) -> bytes:
         return self.fields[number].strip() if number < len(self.fields) else b""
@@ -27,7 +28,7 @@ class Header:
 
     @property
     def component(self) -> bytes:
-        return self[2][:1] or b"^"
+        return self.components or self[2][:1] or b"^"
 
     def part(self, number: int, component: int) -> bytes:
         parts = self[number].split(self.component)
@@ -43,6 +44,14 @@ def read_header(content: bytes) -> Header | None:
     line = content[start : start + 8192].split(b"\r", 1)[0].split(b"\n", 1)[0]
     name, *fields = line.split(line[3:4])
     return Header((name, line[3:4], *fields))
+
+
+def segment(content: bytes, name: bytes, header: Header) -> Header | None:
+    """The first segment of that name in a message whose header was read."""
+    for line in re.split(rb"[\r\n]+", content):
+        if line.startswith(name + header.separator):
+            return Header(tuple(line.split(header.separator)), header.component)
+    return None
 
 
 def declared_charset(content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""An MLLP server: blocks → records → Intake → acknowledgements, in the order of each connection.
+"""An MLLP server: connections → conversations → Intake, from a thread of its own.
 
 The acknowledgement follows the synced journal write, never the mapping. Content that no mapper will be able to use is kept all
 the same and answered AR, so that a person finds it among the dead letters.
@@ -7,38 +7,30 @@ the same and answered AR, so that a person finds it among the dead letters.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
+import resource
 import socket
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime
 from itertools import count
-from typing import Any, cast
 
-from connectors.base import Intake, JournalUnavailable, SourceRecord, SourceUnavailable
-from connectors.hl7v2_mllp.acknowledgement import Answer, Outcome, acknowledge
-from connectors.hl7v2_mllp.charset import Undecodable, decode
+from connectors.base import Intake, SourceUnavailable
+from connectors.hl7v2_mllp import tls
 from connectors.hl7v2_mllp.config import MllpConfig
-from connectors.hl7v2_mllp.framing import FrameReader, FrameTooLarge, frame
-from connectors.hl7v2_mllp.header import Header, declared_charset, read_header, split_messages
+from connectors.hl7v2_mllp.conversation import Conversation
+from connectors.hl7v2_mllp.handover import HandOver
+from connectors.hl7v2_mllp.receiving import Desk
+from connectors.hl7v2_mllp.seats import Seat, Seats
 
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0
-_PIECE = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One message of a block: the record to keep, if any, and what to answer once it is kept."""
-
-    header: Header | None
-    record: SourceRecord | None
-    answer: Answer
+HANDSHAKE_SECONDS = 10.0
+OTHER_FILES = 512  # descriptors that the rest of the process needs
 
 
 class MllpListener:
@@ -59,22 +51,19 @@ class MllpListener:
         self.counters: Counter[str] = Counter()
         self._config = config
         self._intake = intake
-        self._facility = facility
-        self._hints = dict(hints)
-        self._clock = clock
+        self._desk = Desk(source, facility, config.senders(), dict(hints), clock, config.control_id_days)
         self._numbers = count(1)
-        self._peers: Counter[str] = Counter()
         self._connections: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stopping = asyncio.Event()
         self._failure: OSError | None = None
 
-    # ------------------------------------------------------------ life
-
     def check(self) -> None:
+        """Raise SourceUnavailable if the port cannot be bound or the certificates cannot be used."""
         if self._thread is not None:
             return
+        self._context()
         try:
             with socket.create_server((self._config.host, self._config.port)):
                 pass
@@ -82,11 +71,14 @@ class MllpListener:
             raise SourceUnavailable(f"port {self._config.port} cannot be bound: {error.strerror}") from error
 
     def start(self) -> None:
-        """Raise SourceUnavailable if the port cannot be bound."""
-        ready = threading.Event()
+        """Raise SourceUnavailable if the port cannot be bound or the certificates cannot be used."""
+        context, ready = self._context(), threading.Event()
         self._failure = None
         self._stopping = asyncio.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), name=f"mllp-{self.source}", daemon=True)
+        _room_for(self._config.max_connections)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(ready, context)), name=f"mllp-{self.source}", daemon=True
+        )
         self._thread.start()
         ready.wait()
         if self._failure is not None:
@@ -101,16 +93,24 @@ class MllpListener:
         self._thread.join(2 * STOP_SECONDS)
         self._thread = self._loop = None
 
-    async def _serve(self, ready: threading.Event) -> None:
+    def _context(self) -> ssl.SSLContext | None:
+        return tls.listening(self._config.tls) if self._config.tls else None
+
+    async def _serve(self, ready: threading.Event, context: ssl.SSLContext | None) -> None:
         self._loop = asyncio.get_running_loop()
+        self._handover = HandOver(self.source, self._intake, self._config.workers)
+        self._seats = Seats(self._config.max_connections, self._config.max_connections_per_peer, self._config.max_buffered_bytes)
+        handshake = HANDSHAKE_SECONDS if context else None
         try:
-            server = await asyncio.start_server(self._connected, self._config.host, self._config.port, backlog=512)
+            server = await asyncio.start_server(
+                self._connected, self._config.host, self._config.port, backlog=512, ssl=context, ssl_handshake_timeout=handshake
+            )
         except OSError as error:
             self._failure = error
             ready.set()
             return
+        self._loop.set_exception_handler(self._troubled)
         self.port = server.sockets[0].getsockname()[1]
-        self._pool = ThreadPoolExecutor(self._config.workers, thread_name_prefix=f"mllp-{self.source}")
         ready.set()
         await self._stopping.wait()
         server.close()
@@ -119,158 +119,70 @@ class MllpListener:
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        self._pool.shutdown(wait=False)
+        self._handover.close()
 
-    # ------------------------------------------------------------ one connection
+    def _troubled(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        """A peer that breaks off a handshake is counted; anything else is told."""
+        if isinstance(context.get("exception"), (ssl.SSLError, ConnectionError, TimeoutError)):
+            self.counters["connections dropped"] += 1
+        else:
+            loop.default_exception_handler(context)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = str((writer.get_extra_info("peername") or ("",))[0])
         task = asyncio.current_task()
-        if len(self._connections) >= self._config.max_connections or self._peers[peer] >= self._config.max_connections_per_peer:
+        assert task is not None  # noqa: S101
+        seat = self._seats.take(peer, task.cancel)
+        if seat is None:
             self.counters["connections refused"] += 1
             writer.close()
             return
-        assert task is not None  # noqa: S101
         self._connections.add(task)
-        self._peers[peer] += 1
         try:
-            connection = writer.get_extra_info("socket")
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            await self._converse(reader, writer, peer)
-        except (TimeoutError, ConnectionError):
+            await self._converse(reader, writer, seat)
+        except (TimeoutError, ConnectionError, ssl.SSLError):
             self.counters["connections dropped"] += 1
         finally:
-            self._peers[peer] -= 1
-            if not self._peers[peer]:
-                del self._peers[peer]
+            self._seats.free(seat)
             self._connections.discard(task)
-            writer.close()
+            with suppress(ssl.SSLError):
+                writer.transport.abort() if task.cancelling() else writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str) -> None:
-        """Read, keep, answer; until the peer closes, is silent for too long, or we stop."""
-        blocks = FrameReader(self._config.max_frame_bytes)
-        deadline = self._deadline(inside=False)
-        stopping = asyncio.ensure_future(self._stopping.wait())
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seat: Seat) -> None:
+        connection = writer.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        bound = self._bound(writer)
+        conversation = Conversation(
+            reader,
+            writer,
+            seat,
+            config=self._config,
+            desk=self._desk,
+            seats=self._seats,
+            handover=self._handover,
+            counters=self.counters,
+            numbers=self._numbers,
+            bound=bound or "",
+        )
+        stopping: asyncio.Task[object] = asyncio.ensure_future(self._stopping.wait())
         try:
-            while data := await self._read(reader, stopping, deadline):
-                was_inside = blocks.inside
-                try:
-                    received = self._received(blocks, data, peer)
-                except FrameTooLarge as error:
-                    self.counters["too large"] += 1
-                    await self._answer(writer, [Received(read_header(error.head), None, Answer(Outcome.REJECTED, str(error)))])
-                    return
-                if received:
-                    await self._answer(writer, await self._keep(received))
-                if received or blocks.inside != was_inside:
-                    deadline = self._deadline(inside=blocks.inside)
+            await (conversation.refuse(stopping) if bound is None else conversation.run(stopping))
         finally:
             stopping.cancel()
 
-    def _received(self, blocks: FrameReader, data: bytes, peer: str) -> list[Received]:
-        """The messages that these bytes complete, interrupted blocks first."""
-        try:
-            complete = blocks.feed(data)
-        finally:
-            self.counters["bytes skipped"] += blocks.skipped
-            blocks.skipped = 0
-        received = [self._broken(block) for block in blocks.broken]
-        blocks.broken.clear()
-        return received + [self._receive(message, peer) for block in complete for message in split_messages(block)]
-
-    def _deadline(self, *, inside: bool) -> float:
-        return asyncio.get_running_loop().time() + (self._config.read_seconds if inside else self._config.idle_seconds)
-
-    async def _read(self, reader: asyncio.StreamReader, stopping: asyncio.Task[Any], deadline: float) -> bytes:
-        """The next bytes; none at the end, or when we stop. Raise TimeoutError past the deadline."""
-        reading: asyncio.Task[Any] = asyncio.ensure_future(reader.read(_PIECE))
-        try:
-            left = max(0.0, deadline - asyncio.get_running_loop().time())
-            done, _ = await asyncio.wait({reading, stopping}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                raise TimeoutError
-            return cast(bytes, reading.result()) if reading in done else b""
-        finally:
-            reading.cancel()
-
-    # ------------------------------------------------------------ one message
-
-    def _receive(self, content: bytes, peer: str) -> Received:
-        header, text = read_header(content), self._text(content)
-        sender = _sender(text or "")
-        if header and self._config.accept and sender not in self._config.accept:
-            self.counters["refused"] += 1
-            return Received(header, None, Answer(Outcome.REJECTED, "MSH-4 is not bound to this channel"))
-        return Received(header, self._record(content, header, sender, peer), _judge(header, text))
-
-    def _text(self, content: bytes) -> str | None:
-        try:
-            return decode(content, declared_charset(content), self._hints.get("charset", "")).text
-        except Undecodable:
-            return None
-
-    def _broken(self, block: bytes) -> Received:
-        self.counters["broken blocks"] += 1
-        return Received(read_header(block), None, Answer(Outcome.ERROR, "the block was interrupted by another one: send it again"))
-
-    def _record(self, content: bytes, header: Header | None, sender: str, peer: str) -> SourceRecord:
-        control_id = header[10].decode("utf-8", "backslashreplace") if header else ""
-        return SourceRecord(
-            source=self.source,
-            facility=self._facility or self._config.facilities.get(sender, sender) or "unknown",
-            kind="hl7v2",
-            key=control_id or hashlib.sha256(content).hexdigest()[:32],
-            content=content,
-            received_at=self._clock(),
-            hints={**self._hints, "peer": peer},
-        )
-
-    async def _keep(self, received: list[Received]) -> list[Received]:
-        """Hand over what came in one go; the answers hold once this returns."""
-        records = [one.record for one in received if one.record is not None]
-        if not records:
-            return received
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._pool, lambda: self._intake(*records))
-        except JournalUnavailable:
-            return self._unkept(received, "the journal cannot be written: send it again later")
-        except Exception as error:  # an answer is owed whatever happens; never a positive one
-            log.error("%s: intake failed: %s", self.source, type(error).__name__)  # noqa: TRY400 - a traceback may hold content
-            return self._unkept(received, "the message was not kept: send it again later")
-        self.counters["messages"] += len(records)
-        return received
-
-    def _unkept(self, received: list[Received], text: str) -> list[Received]:
-        self.counters["not kept"] += len(received)
-        return [Received(one.header, None, Answer(Outcome.ERROR, text)) if one.record else one for one in received]
-
-    async def _answer(self, writer: asyncio.StreamWriter, received: list[Received]) -> None:
-        for one in received:
-            now = self._clock()
-            control_id = f"{now:%Y%m%d%H%M%S}{next(self._numbers)}"
-            answer = acknowledge(one.header, one.answer, now=now, control_id=control_id)
-            self.counters[one.answer.outcome.value[0]] += 1
-            if answer is not None:
-                writer.write(frame(answer))
-        async with asyncio.timeout(self._config.read_seconds):
-            await writer.drain()
+    def _bound(self, writer: asyncio.StreamWriter) -> str | None:
+        """The facility of the peer's certificate, "" where certificates bind nobody; None: a certificate that we do not know."""
+        if not self._config.certificates:
+            return ""
+        encoded = writer.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
+        return tls.facility_of(writer.get_extra_info("peercert") or {}, encoded, self._config.certificates) or None
 
 
-def _sender(text: str) -> str:
-    """MSH-4.1 as decoded: a facility may write its name, and a second byte of GBK may be a delimiter."""
-    header = read_header(text.encode())
-    return header.part(4, 1).decode() if header else ""
-
-
-def _judge(header: Header | None, text: str | None) -> Answer:
-    """What to answer if the record is kept."""
-    if header is None:
-        return Answer(Outcome.REJECTED, "no MSH segment: kept for inspection")
-    if text is None:
-        return Answer(
-            Outcome.REJECTED, "not decodable by MSH-18, UTF-8 or GB18030: kept for inspection", ("102", "Data type error")
-        )
-    if not header[10]:
-        return Answer(Outcome.REJECTED, "MSH-10 is empty: kept for inspection", ("101", "Required field missing"))
-    return Answer(Outcome.ACCEPTED)
+def _room_for(connections: int) -> None:
+    """Descriptors for as many peers as the channel allows: a peer that finds none left would see its connection hang."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(connections + max(soft // 2, OTHER_FILES), hard if hard != resource.RLIM_INFINITY else 1 << 20)
+    if soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

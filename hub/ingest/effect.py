@@ -38,6 +38,8 @@ class Effect:
             return former
         now = self._clock()
         tries = attempt.tries + (former.attempts if former else 0)
+        if attempt.held and not (former and former.state == "done"):
+            return self.bury(transaction, entry, attempt.held, tries)
         if attempt.mapped is None:
             return self.bury(transaction, entry, attempt.reason, tries)
         self._organization(transaction, entry.record.facility, now)

@@ -72,6 +72,16 @@ class Selection:
         return " AND ".join(["seq > ?", *(sql for sql, _ in given)]), tuple(value for _, value in given)
 
 
+_CONTRADICTED = """
+SELECT seq, (SELECT CASE WHEN first.sha256 = later.sha256 THEN NULL ELSE first.seq END FROM record AS first
+             WHERE first.source = later.source AND first.key = later.key AND first.seq < later.seq
+               AND json_extract(first.hints, '$.control_id_days') IS NOT NULL
+               AND julianday(later.received) - julianday(first.received) <= json_extract(later.hints, '$.control_id_days')
+             ORDER BY first.seq LIMIT 1)
+FROM record AS later
+WHERE seq IN (SELECT value FROM json_each(?)) AND json_extract(hints, '$.control_id_days') IS NOT NULL"""
+
+
 class Journal:
     """The intake of every connector. Calls from any thread share one sync."""
 
@@ -120,6 +130,12 @@ class Journal:
         """Number → (bytes, duplicates) of those that exist, without their bodies."""
         sql = "SELECT seq, size, duplicates FROM record WHERE seq IN (SELECT value FROM json_each(?))"
         return {row[0]: (row[1], row[2]) for row in self.file.query(sql, json.dumps(list(numbers)))}
+
+    def contradicted(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Of these, the entries whose key names one record of its source and named another one first: number → that one's."""
+        wanted = json.dumps(sorted(set(numbers)))
+        found = self.file.query(_CONTRADICTED, wanted)
+        return {int(seq): int(first) for seq, first in found if first is not None}
 
     def select(self, selection: Selection, *, after: int = 0, limit: int = 1000) -> list[int]:
         where, values = selection.where()

@@ -43,6 +43,7 @@ class Attempt:
     reason: str = ""
     tries: int = 1
     unavailable: bool = False  # the blobs could not be read or written: not dead, to be tried again
+    held: str = ""  # why nothing becomes of it, whatever the mapper says, until a person has looked
     stated_by: Mapping[Key, int] = field(default_factory=dict)  # whole of which this states a part → the record that brings it in
 
 

@@ -19,6 +19,7 @@ import apsw
 from connectors.base import JournalUnavailable
 from hub.errors import HubError, Kind, place_of
 from hub.ingest.effect import Effect
+from hub.ingest.holding import held, holding
 from hub.ingest.journal import Entry, Journal
 from hub.ingest.mapping import Attempt, PoolClosed, RecordMapper
 from hub.ingest.replay import Replays
@@ -184,7 +185,7 @@ class Pipeline:
             return False
         self._busy = True
         numbers = self._replays.next(request)
-        self._process(self._journal.entries(numbers), again=True)
+        self._process(self._journal.entries(numbers), again=True, released=bool(request.filter.seqs))
         self._land(0)
         if not self._stopping.is_set():
             self._replays.advance(request, numbers)
@@ -197,10 +198,11 @@ class Pipeline:
             self._quiet.notify_all()
         self._journal.wait_for_more(self._position, LOOK)
 
-    def _process(self, entries: Sequence[Entry], *, again: bool) -> None:
+    def _process(self, entries: Sequence[Entry], *, again: bool, released: bool = False) -> None:
+        """`released`: a person asked for these very records, so none is held."""
         by_number = {entry.seq: entry for entry in entries}
         run: list[Attempt] = []  # attempts one behind the other that state parts of wholes
-        for attempt in self._mapper.map(entries):
+        for attempt in holding(self._mapper.map(entries), {} if released else held(self._journal, entries)):
             if attempt.unavailable:
                 raise OSError(attempt.reason)
             if states_parts(attempt):

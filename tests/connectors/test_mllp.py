@@ -226,10 +226,12 @@ def test_what_cannot_be_kept_is_never_acknowledged(hub: Hub, journal: Journal, f
 def test_a_block_over_the_cap_is_refused_and_the_connection_closed(make_hub, journal: Journal) -> None:
     hub = make_hub(max_frame_bytes=2048)
     with hub.connect() as connection:
-        connection.sendall(b"\x0b" + MESSAGE + b"x" * 4096)
+        connection.sendall(b"\x0b" + MESSAGE + b"x" * 3_000_000)  # more than any buffer on the way holds
+        connection.shutdown(socket.SHUT_WR)
         assert msa(read_blocks(connection, 1)[0]) == ("AR", "42")
         assert connection.recv(1) == b""
-    assert journal.records == []
+    (told,) = journal.records
+    assert (told.content, told.hints["held"]) == (b"", "a block of more than 2048 bytes")
 
 
 def test_a_big_message_within_the_cap(hub: Hub, journal: Journal) -> None:
@@ -243,7 +245,16 @@ def test_an_interrupted_block_is_asked_for_again(hub: Hub, journal: Journal) -> 
     with hub.connect() as connection:
         connection.sendall(b"\x0b" + numbered(1)[:80] + frame(numbered(2)))
         assert [msa(answer) for answer in read_blocks(connection, 2)] == [("AE", "1"), ("AA", "2")]
-    assert [record.key for record in journal.records] == ["2"]
+        connection.sendall(b"\x0b" + numbered(3)[:80])
+        connection.shutdown(socket.SHUT_WR)
+        assert msa(read_blocks(connection, 1)[0]) == ("AE", "3")
+    assert [(record.key, record.content) for record in journal.records] == [
+        ("1", numbered(1)[:80]),
+        ("2", numbered(2)),
+        ("3", numbered(3)[:80]),
+    ]
+    held = [record.hints.get("held", "") for record in journal.records]
+    assert held == ["the block was interrupted", "", "the block was interrupted"]
 
 
 @pytest.mark.parametrize(("options", "sent"), [({"idle_seconds": 0.2}, b""), ({"read_seconds": 0.2}, b"\x0bMSH|^~\\&|")])
@@ -251,6 +262,8 @@ def test_a_silent_peer_is_let_go(make_hub, options: dict, sent: bytes) -> None:
     hub = make_hub(**options)
     with hub.connect() as connection:
         connection.sendall(sent)
+        if sent:
+            assert msa(read_blocks(connection, 1)[0]) == ("AE", "")
         assert connection.recv(1) == b""
 
 
