@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -168,6 +169,31 @@ def load_concept_maps(names: Iterable[str] | None = None, beside: Path | None = 
     return found
 
 
+def concept_map_documents(beside: Path | None = None) -> Iterator[dict[str, Any]]:
+    """Every ConceptMap beside county.toml and shipped, as it stands; one that cannot be read is passed over."""
+    for path in _concept_map_files(None, beside):
+        with suppress(Invalid):
+            yield _json(path)
+
+
+def translations(document: Mapping[str, Any], name: str = "ConceptMap") -> Iterator[tuple[tuple[str, str], dict[str, str]]]:
+    """(source system, code) → coding, of one ConceptMap. Raise Invalid naming it if a group is not whole."""
+    if document.get("resourceType") != "ConceptMap":
+        raise Invalid(f"{name}: not a ConceptMap")
+    try:
+        for group in document.get("group", ()):
+            for element in group["element"]:
+                for target in element.get("target", ()):
+                    if target.get("equivalence") in ("unmatched", "disjoint"):
+                        continue
+                    coding = {"system": group["target"], "code": target["code"]}
+                    if target.get("display"):
+                        coding["display"] = target["display"]
+                    yield (group["source"], element["code"]), coding
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Invalid(f"{name}: a ConceptMap group needs source, target and element.code ({error})") from None
+
+
 @lru_cache(maxsize=64)
 def load_code_system(name: str) -> Mapping[str, str]:
     """Code → display of a CodeSystem shipped in profiles/cn/code_systems."""
@@ -201,21 +227,7 @@ def _concept_map_files(names: Iterable[str] | None, beside: Path | None) -> Iter
 
 
 def _translations(path: Path) -> Iterator[tuple[tuple[str, str], dict[str, str]]]:
-    document = _json(path)
-    if document.get("resourceType") != "ConceptMap":
-        raise Invalid(f"{path}: not a ConceptMap")
-    try:
-        for group in document.get("group", ()):
-            for element in group["element"]:
-                for target in element.get("target", ()):
-                    if target.get("equivalence") in ("unmatched", "disjoint"):
-                        continue
-                    coding = {"system": group["target"], "code": target["code"]}
-                    if target.get("display"):
-                        coding["display"] = target["display"]
-                    yield (group["source"], element["code"]), coding
-    except (KeyError, TypeError, AttributeError) as error:
-        raise Invalid(f"{path}: a ConceptMap group needs source, target and element.code ({error})") from None
+    yield from translations(_json(path), str(path))
 
 
 def _json(path: Path) -> dict[str, Any]:

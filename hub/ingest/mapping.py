@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -150,6 +151,7 @@ class MapperPool:
         self._memory = memory
         self._modules = tuple(modules)  # imported by a fresh worker
         self._worker: _Worker | None = None
+        self._renewed: deque[dict[str, MappingContext]] = deque(maxlen=1)
         self._closed = False
 
     def prepare(self) -> None:
@@ -157,7 +159,14 @@ class MapperPool:
         if self._worker is None:
             self._start()
 
+    def renew(self, contexts: Mapping[str, MappingContext]) -> None:
+        """From any thread: the next call of `map` works by these."""
+        self._renewed.append(dict(contexts))
+
     def map(self, entries: Sequence[Entry]) -> Iterator[Attempt]:
+        while self._renewed:
+            self._contexts = self._renewed.popleft()
+            self._end_worker()
         waiting = list(entries)
         try:
             yield from self._in_turn(waiting)

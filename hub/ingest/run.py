@@ -13,10 +13,10 @@ from hub.clock import utc_ms
 from hub.errors import Invalid
 from hub.ingest.channels import ChannelIntake, ChannelRunner, ChannelState
 from hub.ingest.checkpoints import StoreCheckpoints
-from hub.ingest.contexts import context_of
 from hub.ingest.explaining import Explainer
 from hub.ingest.indexing import Indexing
 from hub.ingest.journal import Blobs, Journal, JournalCheckpoints
+from hub.ingest.live_contexts import LiveContexts
 from hub.ingest.mapping import MapperPool
 from hub.ingest.pipeline import Pipeline
 from hub.ingest.replay import Replays
@@ -41,20 +41,23 @@ class IntakeService:
         beside: Path | None = None,
     ) -> None:
         """`beside`: the folder of county.toml. Raise Invalid naming the channel whose options or maps are wrong."""
-        contexts = {channel.name: context_of(channel, beside, county.validation) for channel in county.channels}
+        self.contexts = LiveContexts(county, beside, store)
+        pool = MapperPool(self.contexts(), data / "blobs")
+        self.contexts.take(pool.renew)
+        self.beside = beside
         self.journal = Journal(data, blobs)
         self.replays = Replays(self.journal, store)
         self.pipeline = Pipeline(
             self.journal,
             store,
-            MapperPool(contexts, data / "blobs"),
+            pool,
             county=county,
             clock=clock,
             replays=self.replays,
         )
         self.data = data
         self._indexing = Indexing(data)
-        self.explainer = Explainer(lambda: contexts, data / "blobs")
+        self.explainer = Explainer(self.contexts, data / "blobs")
         self._store = store
         self._takeover_seconds = county.store.takeover_seconds
         checkpoints = StoreCheckpoints(store) if store.shared else JournalCheckpoints(self.journal.file)
@@ -66,6 +69,7 @@ class IntakeService:
 
     def start(self) -> None:
         self.pipeline.start()
+        self.contexts.start()
         self._indexing.start()
         for runner in self._runners.values():
             runner.start()
@@ -76,6 +80,7 @@ class IntakeService:
     def stop(self, timeout: float = 10) -> None:
         """Stop taking in, finish what is under way; what is journaled and not yet mapped waits for the next start."""
         until = time.monotonic() + timeout
+        self.contexts.stop()
         self._indexing.stop()
         for runner in self._runners.values():
             runner.stop()
