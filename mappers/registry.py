@@ -13,7 +13,8 @@ MAPPERS = {
     "hl7v2": "mappers.hl7v2:map_message",
     "row": "mappers.rows:map_row",
     "cda": "mappers.cda:map_document",
-    "dicom": "mappers.dicom.imaging_study:map_instance",
+    "dicom": "mappers.dicom.mapper:map_instance",
+    "ecg": "mappers.ecg.mapper:map_ecg",
 }
 
 

@@ -66,6 +66,7 @@ class Header:
     issues: tuple[Issue, ...] = ()
     default_charset: str = ""
     meta: dict[int, Element] = field(default_factory=dict)
+    nested: frozenset[int] = frozenset()  # sequences of the top level that hold something
 
     @cached_property
     def declared_charset(self) -> tuple[str, ...]:
@@ -143,7 +144,7 @@ def read_header(content: bytes, *, charset: str = "", deep: bool = True, until: 
     walk.run()
     if not stated:
         walk.issues.append(Issue("missing", "(0002,0010)", "no transfer syntax stated; read as the bytes show it"))
-    return Header(walk.elements, syntax, walk.endian, tuple(walk.issues), charset, meta)
+    return Header(walk.elements, syntax, walk.endian, tuple(walk.issues), charset, meta, frozenset(walk.nested))
 
 
 def neutral_preamble(content: bytes) -> bytes:
@@ -214,6 +215,7 @@ class _Walk:
         self.until = until
         self.elements: dict[int, Element] = {}
         self.issues: list[Issue] = []
+        self.nested: set[int] = set()
         self._count = 0
         self._tag = struct.Struct(self.endian + "HH")
         self._short = struct.Struct(self.endian + "H")
@@ -232,6 +234,8 @@ class _Walk:
             if tag == 0:
                 raise HeaderError(f"no element at byte {position}")
             if length == _UNDEFINED or vr == "SQ":
+                if length:
+                    self.nested.add(tag)
                 position = self._sequence(tag, vr, length, begin, end)
                 if position < 0:
                     return

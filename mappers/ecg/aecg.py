@@ -6,14 +6,16 @@ A document type declaration is refused: nothing outside the file is ever read.
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import numpy as np
 from lxml import etree
 
 from mappers.base import Issue
+from mappers.datatypes import decimal_of
 from mappers.dicom.datatypes import datetime_from_dt
-from mappers.ecg.model import KINDS, Ecg, EcgError, Measurement, Samples, Subject, in_order
+from mappers.ecg.model import Ecg, EcgError, Measurement, Samples, Subject, as_measured, in_order
+from mappers.ecg.xml import root_of
 
 _V3 = {"v": "urn:hl7-org:v3"}
 _LEAD = "MDC_ECG_LEAD_"
@@ -52,21 +54,19 @@ def ecg_from_aecg(content: bytes, *, zone: str = "+08:00") -> Ecg:
         measurements=_measurements(root, issues),
         statements=tuple(dict.fromkeys(filter(None, (_text(node) for node in _annotated(root, _STATEMENT))))),
         subject=_subject(root),
-        device=" ".join(filter(None, (_text(node) for node in series.findall(".//v:seriesAuthor//v:manufacturerModelName", _V3)))),
+        device=" ".join(dict.fromkeys(filter(None, map(_text, series.findall(".//v:seriesAuthor//v:manufacturerModelName", _V3))))),
+        record_id=_record_id(root),
         issues=tuple(issues),
     )
 
 
+def _record_id(root: etree._Element) -> str:
+    own = root.find("v:id", _V3)
+    return "^".join(filter(None, (own.get("root", ""), own.get("extension", "")))) if own is not None else ""
+
+
 def _parse(content: bytes) -> etree._Element:
-    if b"<!DOCTYPE" in content[:4096] or b"<!ENTITY" in content[:4096]:
-        raise EcgError("a document type declaration")
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-    try:
-        root = etree.fromstring(content, parser)
-    except (etree.XMLSyntaxError, ValueError) as error:
-        raise EcgError(f"no well-formed XML ({type(error).__name__})") from None
-    if root.getroottree().docinfo.internalDTD is not None:
-        raise EcgError("a document type declaration")
+    root = root_of(content)
     if root.tag != "{urn:hl7-org:v3}AnnotatedECG":
         raise EcgError("no AnnotatedECG")
     return root
@@ -129,16 +129,15 @@ def _text(node: etree._Element) -> str:
 
 
 def _measurements(root: etree._Element, issues: list[Issue]) -> tuple[Measurement, ...]:
-    found: dict[str, Measurement] = {}
+    found: dict[str, Decimal] = {}
     for code, kind in _CODES.items():
         for value in _annotated(root, code)[:1]:
-            try:
-                number = Decimal(value.get("value", ""))
-            except InvalidOperation:
+            number = decimal_of(value.get("value", ""))
+            if number is None:
                 issues.append(Issue("invalid-value", code, "not a number"))
                 continue
-            found.setdefault(kind, Measurement(kind, number * 1000 if value.get("unit") == "s" else number))
-    return tuple(found[kind] for kind in KINDS if kind in found)
+            found.setdefault(kind, number * 1000 if value.get("unit") == "s" else number)
+    return as_measured(found)
 
 
 def _started(root: etree._Element, series: etree._Element, zone: str) -> str:
@@ -157,8 +156,8 @@ def _subject(root: etree._Element) -> Subject:
     number, gender = trial.find("v:id", _V3), trial.find(".//v:administrativeGenderCode", _V3)
     birth = trial.find(".//v:birthTime", _V3)
     return Subject(
-        number=number.get("extension", "") if number is not None else "",
+        number=(number.get("extension", "") if number is not None else "") or trial.findtext(".//v:PatientID", "", _V3).strip(),
         name=" ".join((trial.findtext(".//v:name", "", _V3)).split()),
-        sex=gender.get("code", "") if gender is not None else "",
+        sex=gender.get("code", "").removeprefix("UN") if gender is not None else "",  # UN: undifferentiated
         birth_date=birth.get("value", "")[:8] if birth is not None else "",
     )

@@ -6,18 +6,20 @@ Leads: CID 3001; measurements: CID 3687, 3689, 3227, 3229 (MDC) and the SCP-ECG 
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from mappers.base import Issue
+from mappers.datatypes import decimal_of
 from mappers.dicom.datatypes import datetime_from_dt, fhir_datetime
 from mappers.dicom.header import Header, HeaderError, read_header
-from mappers.ecg.model import KINDS, Ecg, EcgError, Measurement, Samples, Subject, in_order
+from mappers.ecg.model import KINDS, LEAD_NUMBERS, Ecg, EcgError, Measurement, Samples, Subject, as_measured, in_order
 
 ECG_CLASSES = frozenset(
     {
@@ -27,13 +29,6 @@ ECG_CLASSES = frozenset(
         "1.2.840.10008.5.1.4.1.1.9.1.4",  # General 32-bit ECG
     }
 )
-
-# SCPECG 5.6.3-9-n and MDC 2:n share n
-_LEAD_NUMBERS = {
-    1: "I", 2: "II", 3: "V1", 4: "V2", 5: "V3", 6: "V4", 7: "V5", 8: "V6", 9: "V7", 10: "V2R", 11: "V3R", 12: "V4R", 13: "V5R",
-    14: "V6R", 15: "V7R", 16: "X", 17: "Y", 18: "Z", 61: "III", 62: "aVR", 63: "aVL", 64: "aVF", 65: "-aVR", 66: "V8", 67: "V9",
-    68: "V8R", 69: "V9R",
-}  # fmt: skip
 
 # Coding scheme and code → kind of measurement
 _CONCEPTS = {
@@ -213,14 +208,14 @@ def _unit(channel: Dataset) -> float:
 def _lead_name(source: Dataset) -> str:
     code, scheme = str(source.get("CodeValue", "")), str(source.get("CodingSchemeDesignator", ""))
     number = code.removeprefix("5.6.3-9-") if scheme == "SCPECG" else code.removeprefix("2:")
-    if number.isdecimal() and int(number) in _LEAD_NUMBERS:
-        return _LEAD_NUMBERS[int(number)]
+    if number.isdecimal() and int(number) in LEAD_NUMBERS:
+        return LEAD_NUMBERS[int(number)]
     meaning = str(source.get("CodeMeaning", "")).removeprefix("Lead ").split(" ")[0]
-    return next((lead for lead in _LEAD_NUMBERS.values() if lead.lower() == meaning.lower()), "")
+    return next((lead for lead in LEAD_NUMBERS.values() if lead.lower() == meaning.lower()), "")
 
 
 def _measurements(annotations: list[Dataset], issues: list[Issue]) -> tuple[Measurement, ...]:
-    found: dict[str, Measurement] = {}
+    found: dict[str, Decimal] = {}
     for annotation in annotations:
         concept, value = _first(annotation, "ConceptNameCodeSequence"), annotation.get("NumericValue")
         if concept is None or value in (None, ""):
@@ -228,18 +223,15 @@ def _measurements(annotations: list[Dataset], issues: list[Issue]) -> tuple[Meas
         kind = _kind(concept)
         if not kind or kind in found:
             continue
-        try:
-            number = Decimal(str(value[0] if isinstance(value, (list, tuple)) else value))
-        except (InvalidOperation, IndexError):
+        number = decimal_of(str(next(iter(value), "") if isinstance(value, (list, tuple, MultiValue)) else value))
+        if number is None:
             issues.append(Issue("invalid-value", f"(0040,A30A) {kind}", "not a number"))
             continue
-        if number == 0 and KINDS[kind].unit != "deg":
-            continue  # a cart that could not measure writes 0
         unit = _first(annotation, "MeasurementUnitsCodeSequence")
         if unit is not None and str(unit.get("CodeValue", "")) not in _UNIT_SPELLINGS[KINDS[kind].unit]:
             issues.append(Issue("conflict", f"(0040,08EA) {kind}", f"read as {KINDS[kind].unit}"))
-        found[kind] = Measurement(kind, number)
-    return tuple(found[kind] for kind in KINDS if kind in found)
+        found[kind] = number
+    return as_measured(found)
 
 
 def _kind(concept: Dataset) -> str:

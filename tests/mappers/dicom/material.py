@@ -19,7 +19,8 @@ from connectors.base import SourceRecord
 from demo.pacs_objects import Exam, uid
 from hub import fhir_json
 from mappers.base import Mapped, MappingContext
-from mappers.dicom.imaging_study import map_instance
+from mappers.dicom.mapper import map_instance
+from profiles.validation import validate as own_validation
 from tests.samples import FOLDER as SAMPLES
 
 NOW = datetime(2026, 11, 20, 1, 2, 3, tzinfo=UTC)
@@ -81,8 +82,13 @@ def written(dataset: Dataset) -> bytes:
 
 
 def validate(result: Mapped) -> None:
-    """Every resource against fhir.resources (R4B)."""
+    """Every resource against fhir.resources (R4B) and our own validator."""
     for resource in result.resources:
+        as_sent = json.loads(fhir_json.dump(resource))
+        faults = [
+            issue for issue in own_validation(fhir_json.load(fhir_json.dump(resource))) if issue.severity in ("error", "fatal")
+        ]
+        assert not faults, (as_sent["resourceType"], faults)
         get_fhir_model_class(resource["resourceType"]).model_validate_json(fhir_json.dump(resource))
 
 
