@@ -18,6 +18,7 @@ from hub.bulk.imports import serve_imports
 from hub.clock import utc_ms
 from hub.jobs import Jobs
 from hub.keep import keep
+from hub.outbox.service import Outbox
 from hub.recognition.facts import recognition_of
 from hub.recognition.router import router as recognition_router
 from hub.reindexing import keep_up, serve_reindexing
@@ -32,8 +33,9 @@ from hub.settings import County, Facility
 from hub.store.blobs import BlobStore
 from hub.store.opening import Target, open_reader, open_store, target_of
 from hub.store.port import ResourceStore, Transaction
-from hub.subscriptions.attempts import Planner
-from hub.subscriptions.deliver import Deliverer
+from hub.subscriptions.attempts import Attempt, Planner
+from hub.subscriptions.attempts import Outcome as DeliveryOutcome
+from hub.subscriptions.deliver import SUBSCRIPTIONS, Deliverer, by_http
 from hub.terminology.ready import Keeper
 from hub.terminology.service import Terminology
 from hub.web.router import install as install_pages
@@ -63,9 +65,11 @@ class Hub:
     clock: Callable[[], int]  # UTC milliseconds
     searchable: Searchable
     jobs: Jobs
-    deliverer: Deliverer
+    deliverer: Deliverer[Attempt, DeliveryOutcome]
+    outbox: Outbox
 
     def close(self) -> None:
+        self.outbox.close()
         self.deliverer.close()
         self.jobs.close()
         self.trail.close()
@@ -99,6 +103,7 @@ def _opened(data: Path, county: County, target: Target | None, clock: Callable[[
         jobs.regularly(READY_SECONDS, Keeper(store).look)
         jobs.start()
         hub.deliverer.start()
+        hub.outbox.start()
     except BaseException:
         store.close()
         raise
@@ -134,12 +139,13 @@ def _hub(
     terminology = Terminology(store)
     tokens = TokenStore(data, clock=clock, table=TokenShelf(store) if store.shared else None)
     door = Door(store, county, clock, trail, concepts=terminology, save=save)
+    blobs = BlobStore(data / "blobs", tidy=tidy)
     planner = Planner(store, clock, county.subscriptions, holder=tokens.holder, reads=door.reads)
     return Hub(
         data=data,
         county=county,
         store=store,
-        blobs=BlobStore(data / "blobs", tidy=tidy),
+        blobs=blobs,
         tokens=tokens,
         door=door,
         trail=trail,
@@ -148,7 +154,15 @@ def _hub(
         clock=clock,
         searchable=searchable,
         jobs=jobs,
-        deliverer=Deliverer(store, planner, Egress(county.egress.allow), county.subscriptions, county.store.takeover_seconds),
+        deliverer=Deliverer(
+            store,
+            planner,
+            by_http(Egress(county.egress.allow)),
+            name=SUBSCRIPTIONS,
+            at_once=county.subscriptions.at_once,
+            takeover_seconds=county.store.takeover_seconds,
+        ),
+        outbox=Outbox(store, blobs, county, clock, door.reads),
     )
 
 

@@ -109,11 +109,37 @@ class Channel(Table):
     @model_validator(mode="before")
     @classmethod
     def gather(cls, values: Any) -> Any:
-        """Unknown keys of a [[channel]] are the connector's options: the file stays flat."""
-        if not isinstance(values, dict) or "options" in values:
-            return values
-        own = {k: v for k, v in values.items() if k in cls.model_fields}
-        return {**own, "options": {k: v for k, v in values.items() if k not in cls.model_fields}}
+        return _gathered(cls, values)
+
+
+def _gathered(table: type[Table], values: Any) -> Any:
+    """Unknown keys of a [[channel]] or a [[destination]] are options of its kind: the file stays flat."""
+    if not isinstance(values, dict) or "options" in values:
+        return values
+    own = {k: v for k, v in values.items() if k in table.model_fields}
+    return {**own, "options": {k: v for k, v in values.items() if k not in table.model_fields}}
+
+
+class Destination(Table):
+    """One system that the hub reports back to (hub.outbox). `options` belong to its kind and are checked there."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9\-]{0,63}$")
+    kind: Literal["mllp", "dicom", "fhir", "folder"]
+    facility: str = Field(min_length=1)  # whose system it is: it gets what that facility may see; "*": the county's own
+    criteria: tuple[str, ...] = Field(min_length=1)  # "DiagnosticReport?status=final,amended": what is sent
+    of: tuple[str, ...] = ()  # only records of these facilities
+    ordered_by: tuple[str, ...] = ()  # only what answers an order of these facilities
+    first_retry_seconds: float = Field(default=1, gt=0)  # then twice as long each time …
+    longest_retry_seconds: float = Field(default=60, gt=0)  # … up to this
+    most_attempts: int = Field(default=10, ge=1)  # answers of failure to one message, until it is set aside
+    give_up_hours: float = Field(default=168, gt=0)  # without any answer to one message, until it is set aside
+    timeout_seconds: float = Field(default=30, gt=0)  # for one message and its answer
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def gather(cls, values: Any) -> Any:
+        return _gathered(cls, values)
 
 
 class StoreSettings(Table):
@@ -159,6 +185,7 @@ class County(Table):
     zone: Annotated[Zone, AfterValidator(in_china)] = CHINA
     facilities: tuple[Facility, ...] = Field(default=(), alias="facility")
     channels: tuple[Channel, ...] = Field(default=(), alias="channel")
+    destinations: tuple[Destination, ...] = Field(default=(), alias="destination")
     policy: Policy = Policy()
     store: StoreSettings = StoreSettings()
     validation: Validation = Validation()
@@ -170,10 +197,23 @@ class County(Table):
     @model_validator(mode="after")
     def each_once(self) -> County:
         """A channel's name keys its records and its state, a facility's code its Organization: the second would hide the first."""
-        for what, names in (("facility code", [f.code for f in self.facilities]), ("channel", [c.name for c in self.channels])):
+        for what, names in (
+            ("facility code", [f.code for f in self.facilities]),
+            ("channel", [c.name for c in self.channels]),
+            ("destination", [d.name for d in self.destinations]),
+        ):
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None:
                 raise ValueError(f"{what} {twice} is stated twice")
+        return self
+
+    @model_validator(mode="after")
+    def known_to_destinations(self) -> County:
+        """A wrong code would send another facility's records, or none at all."""
+        for each in self.destinations:
+            for code in (each.facility, *each.of, *each.ordered_by):
+                if code != "*" and self.facility(code) is None:
+                    raise ValueError(f"destination {each.name}: no facility {code}")
         return self
 
     def facility(self, code: str) -> Facility | None:

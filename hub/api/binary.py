@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import re
 from typing import Any
 
@@ -22,10 +21,9 @@ from hub.api.read import version_number
 from hub.api.responses import resource_answer, version_headers, written_answer
 from hub.api.shape import check_whole
 from hub.api.write import check_id, check_type, created
-from hub.errors import NotFound
+from hub.store.binaries import binary_content
 from hub.store.port import Key, Version
 
-SHA256 = re.compile(r"[0-9a-f]{64}").fullmatch
 MIME_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;[\x20-\x7e]*)?", re.ASCII).fullmatch
 UNTYPED = "application/octet-stream"
 SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
@@ -99,14 +97,7 @@ def _binary(call: Call, body: bytes, id: str) -> dict[str, Any]:
 
 
 async def _content(call: Call, resource: dict[str, Any]) -> bytes:
-    if "data" in resource:
-        try:
-            return base64.b64decode(resource["data"])
-        except binascii.Error:
-            raise NotFound("the content of this Binary is not there") from None
-    if not SHA256(resource["id"]):
-        return b""
-    return await asyncio.to_thread(call.hub.blobs.read, resource["id"])
+    return await asyncio.to_thread(binary_content, resource, call.hub.blobs)
 
 
 def _type_of(resource: dict[str, Any]) -> str:

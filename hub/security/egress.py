@@ -65,6 +65,17 @@ class Answer:
     retry_after: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class TooLong(Exception):
+    """An answer of more bytes than were asked for."""
+
+
 class Egress:
     """`allow`: hosts (also host:port), addresses and networks that county.toml names; `public`: all public ones by https, too."""
 
@@ -106,6 +117,20 @@ class Egress:
                     async for part in answer.stream:  # type: ignore[union-attr]
                         take(part)
                 return Answer(answer.status_code, answer.headers.get("retry-after", ""))
+
+    async def ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, seconds: float, limit: int) -> Reply:
+        """The whole answer. Raise TooLong past `limit` bytes of it, and as `post` does."""
+        async with asyncio.timeout(seconds):
+            target = self.check(url)
+            address = await self._resolved(target)
+            plain = {**headers, "accept-encoding": "identity"}
+            async with _asked(method, target, address, plain, body, seconds) as answer:
+                content = bytearray()
+                async for part in answer.stream:  # type: ignore[union-attr]
+                    content += part
+                    if len(content) > limit:
+                        raise TooLong
+                return Reply(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, bytes(content))
 
     async def _resolved(self, target: Target) -> Address:
         """The address to connect to: all that the name has must be allowed."""

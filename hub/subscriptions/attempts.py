@@ -98,7 +98,7 @@ class Planner:
     def due(self, standing: Standing) -> bool:
         """Whether `next` has something to do."""
         registration, progress = standing.registration, standing.progress
-        if registration.state not in ("requested", "active"):
+        if registration.state not in ("requested", "active") or registration.channel == "destination":
             return False
         now, id = self._clock(), registration.id
         if registration.state == "requested" and registration.channel == "websocket":

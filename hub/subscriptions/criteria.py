@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from hub.errors import HubError, Invalid
 from hub.search.parse import parse_search
 from hub.search.query import AllOf, AnyOf, Chain, Condition, Criterion, Has, Not, ReferenceValue, leaves
+from hub.search.resolve import needed
 from hub.subscriptions.outbox import Change, Registration
 from hub.subscriptions.topics import QueryCriteria, Topic, topics
 
@@ -18,6 +19,7 @@ UNWATCHED = frozenset({"AuditEvent", "Subscription"})  # what the hub writes bec
 
 
 ANYTHING = QueryCriteria()
+BEFORE_OR_AFTER = QueryCriteria(result_for_create="test-fails", result_for_delete="test-fails", require_both=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Parts:
 
 def triggers_of(registration: Registration, now: int) -> tuple[Trigger, ...]:
     """Raise Invalid for criteria that say nothing the hub can decide."""
+    if registration.channel == "destination":
+        return tuple(_standing(*conditions_of(text, now)) for text in registration.filters)
     if not registration.topic:
         kind, conditions = conditions_of(registration.criteria, now)
         return (Trigger(kind, frozenset({"create", "update"}), filters=conditions),)
@@ -59,6 +63,13 @@ def triggers_of(registration: Registration, now: int) -> tuple[Trigger, ...]:
         raise Invalid("this topic is not offered: metadata lists those that are", expression=CRITERIA)
     filters = _filters(topic, registration.filters, now)
     return tuple(replace(each, filters=filters.get(each.type, ())) for each in _of_topic(topic, now))
+
+
+def _standing(kind: str, conditions: tuple[Condition, ...]) -> Trigger:
+    """Whoever got a record hears of every change that follows, also of the one by which it no longer fulfils the criteria."""
+    alone = tuple(each for each in conditions if not (_distant(each) or _personal(each) or needed(kind, each)))
+    others = tuple(each for each in conditions if each not in alone)
+    return Trigger(kind, frozenset({"create", "update", "delete"}), alone, alone, BEFORE_OR_AFTER, filters=others)
 
 
 def conditions_of(criteria: str, now: int, kind: str = "") -> tuple[str, tuple[Condition, ...]]:

@@ -1,5 +1,7 @@
 """From the outbox to the endpoints: in order within a subscription, beside one another across them, until each is acknowledged.
 
+The destinations of county.toml are delivered to by another of these (hub.outbox.service): what differs is given in.
+
 One process of a store delivers (hub.store.lease). An event counts as delivered when its endpoint has answered 2xx and that is
 committed, so a crash in between repeats it: receivers know it again by its number. A failing endpoint is asked again at growing
 distances for days; then the status becomes error, what waits is kept, and a Subscription put anew as requested goes on there.
@@ -11,39 +13,64 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 from hub.errors import HubError
 from hub.security.egress import Egress, NotAllowedOut
-from hub.settings import SubscriptionSettings
 from hub.store.lease import Lease
 from hub.store.port import ResourceStore, Transaction
-from hub.subscriptions.attempts import Attempt, Outcome, Planner, failed, outcome_of
-from hub.subscriptions.outbox import generation_in, orphans_in, registration_in, standings_in, sweep
+from hub.subscriptions.attempts import Attempt, Outcome, failed, outcome_of
+from hub.subscriptions.outbox import Standing, generation_in, orphans_in, registration_in, standings_in, sweep
 from hub.subscriptions.signal import Bell
 
 log = logging.getLogger(__name__)
 
-LEASE = "subscriptions"
+SUBSCRIPTIONS = "subscriptions"
+Call = TypeVar("Call")
+Result = TypeVar("Result")
+Told_contra = TypeVar("Told_contra", contravariant=True)
 SECONDS = 30.0  # for one call, unless the subscription says how long
 STOP_SECONDS = 5.0
 SWEEP_EVERY, SWEEP_AGAIN = 60.0, 1.0
 
 
-class Deliverer:
+class Lanes(Protocol[Call, Told_contra]):
+    """What is due of each registration, decided on the store; calls of one are made one after the other."""
+
+    def due(self, standing: Standing) -> bool:
+        """Whether `next` has something to do."""
+
+    def next(self, id: str) -> Call | None:
+        """None when nothing is due now."""
+
+    def settle(self, attempt: Call, outcome: Told_contra) -> None: ...
+
+
+class Deliverer(Generic[Call, Result]):
     """Runs on a thread of its own, with an event loop of its own."""
 
     def __init__(
-        self, store: ResourceStore, planner: Planner, egress: Egress, settings: SubscriptionSettings, takeover_seconds: float
+        self,
+        store: ResourceStore,
+        lanes: Lanes[Call, Result],
+        send: Callable[[Call], Awaitable[Result]],
+        *,
+        name: str,
+        at_once: int,
+        takeover_seconds: float,
     ) -> None:
+        """`send` never raises but CancelledError; `name` is the lease's."""
         self._store = store
-        self._planner = planner
-        self._egress = egress
-        self._at_once = settings.at_once
-        self._lease = Lease(store, LEASE, seconds=takeover_seconds)
+        self._lanes = lanes
+        self._send = send
+        self._name = name
+        self._at_once = at_once
+        self._lease = Lease(store, name, seconds=takeover_seconds)
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="subscriptions", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._bell: Bell | None = None
         self._working: dict[str, asyncio.Task[None]] = {}
         self._problem = ""
@@ -82,7 +109,7 @@ class Deliverer:
     def _say(self, problem: str) -> None:
         """Once, until it changes."""
         if problem != self._problem:
-            log.warning("subscriptions wait: %s", problem)
+            log.warning("%s wait: %s", self._name, problem)
         self._problem = problem
 
     async def _end(self) -> None:
@@ -108,7 +135,7 @@ class Deliverer:
             self._sweep()
         if generation_in(self._store) is None:
             return []
-        return [standing.registration.id for standing in standings_in(self._store) if self._planner.due(standing)]
+        return [standing.registration.id for standing in standings_in(self._store) if self._lanes.due(standing)]
 
     def _sweep(self) -> None:
         """What is left of Subscriptions that were deleted, some of it at a time."""
@@ -120,29 +147,32 @@ class Deliverer:
         try:
             async with free:
                 while not self._closing.is_set() and self._lease.held:
-                    attempt = await asyncio.to_thread(self._planner.next, id)
+                    attempt = await asyncio.to_thread(self._lanes.next, id)
                     if attempt is None:
                         return
-                    outcome = await self._sent(attempt)
-                    await asyncio.to_thread(self._planner.settle, attempt, outcome)
-                    if not outcome.ok:
-                        return
+                    outcome = await self._send(attempt)
+                    await asyncio.to_thread(self._lanes.settle, attempt, outcome)
         except HubError as error:
             self._say(error.message)
 
-    async def _sent(self, attempt: Attempt) -> Outcome:
-        """No address and no answer's text leaves this function."""
+
+def by_http(egress: Egress) -> Callable[[Attempt], Awaitable[Outcome]]:
+    """How subscriptions are told. No address and no answer's text leaves this function."""
+
+    async def sent(attempt: Attempt) -> Outcome:
         if attempt.nothing:
             return Outcome(ok=True)
         seconds = attempt.seconds or SECONDS
         with suppress(asyncio.CancelledError):
             try:
-                return outcome_of(await self._egress.post(attempt.endpoint, attempt.headers, attempt.body, seconds=seconds))
+                return outcome_of(await egress.post(attempt.endpoint, attempt.headers, attempt.body, seconds=seconds))
             except NotAllowedOut as error:
                 return failed(error.message)
             except Exception as error:  # whatever the network, its certificates or its names came to
                 return failed(type(error).__name__)
         return failed("the hub stopped")
+
+    return sent
 
 
 def _swept(transaction: Transaction, id: str) -> bool:

@@ -1,5 +1,7 @@
 """The durable outbox: what was subscribed, which events happened, and how far each subscription was delivered.
 
+A destination of county.toml (hub.outbox) is registered here too, under a name that no resource's id can be.
+
 Shelves: registrations by Subscription id, and what their criteria stand for; events by id and number, which grows by one from 1
 within a subscription; the last number given; and the progress of delivery. What writers change (number, event) and what the
 deliverer changes (progress) lie apart, so neither waits for the other on a store that several processes share.
@@ -39,10 +41,10 @@ class Registration(msgspec.Struct, frozen=True):
     id: str
     state: State
     owner: Access  # who wrote it last: events are what this token may see
-    channel: Literal["rest-hook", "websocket"]
+    channel: Literal["rest-hook", "websocket", "destination"]
     criteria: str  # Observation?code=…; of a topic "", see `filters`
     topic: str = ""
-    filters: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()  # of a destination its criteria, any of which may hold
     endpoint: str = ""
     mime: Literal["", "application/fhir+json", "application/fhir+xml"] = ""
     content: Literal["", "empty", "id-only", "full-resource"] = ""  # "" for R4's own

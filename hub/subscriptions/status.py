@@ -10,7 +10,7 @@ from hub.subscriptions.outbox import Standing, standings_in
 
 
 def subscriptions_status(store: ResourceStore) -> list[dict[str, Any]]:
-    return [_told(standing) for standing in standings_in(store)]
+    return [_told(standing) for standing in standings_in(store) if standing.registration.channel != "destination"]
 
 
 def _told(standing: Standing) -> dict[str, Any]:

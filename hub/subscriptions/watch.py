@@ -168,12 +168,14 @@ class Awaited:
             triggered = [each for each in self._watchers if self._triggers(each.trigger, change, after)]
             found = triggered if version.deleted else [each for each in triggered if self._waits(each, after, version)]
         event = Event(version.type, version.id, version.version, change, version.updated)
-        for id in dict.fromkeys(each.registration.id for each in found):
-            self._enqueue(id, event, now)
+        for registration in {each.registration.id: each.registration for each in found}.values():
+            self._enqueue(registration, event, now)
 
-    def _enqueue(self, id: str, event: Event, now: int) -> None:
+    def _enqueue(self, registration: Registration, event: Event, now: int) -> None:
+        id = registration.id
         number = enqueue(self._transaction, id, event)
-        if number % LOOKED_AT_EVERY == 0 and number - progress_in(self._transaction, id).done > MOST_WAITING:
+        bounded = registration.channel != "destination"  # a hospital's own system gets all, however long it was away
+        if bounded and number % LOOKED_AT_EVERY == 0 and number - progress_in(self._transaction, id).done > MOST_WAITING:
             conclude(self._transaction, id, "off", now, problem=f"more than {MOST_WAITING} events waited for delivery")
         ring()
 

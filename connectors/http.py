@@ -1,0 +1,29 @@
+"""The one way out for connectors that speak HTTP: a port that the hub gives them, which calls only what they were built for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in small letters
+    body: bytes = b""
+
+
+class Http(Protocol):
+    def ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, seconds: float, limit: int
+    ) -> HttpAnswer:
+        """Redirects are answers. Raise SourceUnavailable if there is none in time or it has more than `limit` bytes,
+        SourceDenied for an address that may not be called."""
+
+    def fetch(self, url: str, headers: Mapping[str, str], take: Callable[[bytes], None], *, seconds: float) -> HttpAnswer:
+        """GET; `take` gets the content of a 200 piece by piece. Raise as `ask` does."""
+
+
+Outward = Callable[[tuple[str, ...]], Http]
+"""Base URLs from configuration → a port that calls their hosts and no others."""
