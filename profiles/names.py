@@ -12,10 +12,12 @@ RECOGNITION_MARK = "urn:hub:ext:recognition-mark"  # Observation / DiagnosticRep
 STORED_OBJECT = "urn:hub:ext:stored-object"  # ImagingStudy.series.instance → Binary/{sha256} as received
 CHARSET_REPAIRED = "urn:hub:ext:charset-repaired"  # the declared character set was wrong; value = the one used
 SOURCE_GENDER = "urn:hub:ext:source-gender"  # valueCoding: the code as the source wrote it
+ETHNIC_GROUP = "urn:hub:ext:ethnic-group"  # Patient; valueCodeableConcept: 民族, where it is stated in China
 MACHINE_STATEMENT = "urn:hub:ext:machine-statement"  # an ECG cart's own interpretation, never a diagnosis
 
 ID_CARD = "urn:oid:2.16.156.10011.1.3"  # 居民身份证号
 HEALTH_CARD = "urn:oid:2.16.156.10011.1.19"  # 居民健康卡
+ETHNIC_GROUP_CN = "urn:oid:2.16.156.10011.2.3.3.3"  # GB/T 3304
 GENDER_CN = "urn:oid:2.16.156.10011.2.3.3.4"  # GB/T 2261.1
 
 LOINC = "http://loinc.org"

@@ -3,7 +3,7 @@
 Every statement has a stamp (rank, source time, status, digest of the record it came from). Each top-level element keeps the stamp
 of its last statement, and a statement wins an element only with a higher one: a last-writer-wins map, which is commutative,
 associative and idempotent. `Patient.link` is a set of that kind, so two merges of one survivor stand side by side. Elements that
-several messages state in parts are one register a part: the identifiers of each system, the start and the end of a visit.
+several messages state in parts are one register a part: identifiers by system, doctors by role, the start and the end of a visit.
 """
 
 from __future__ import annotations
@@ -24,8 +24,20 @@ Stamps = Mapping[str, str]
 WHOLE = "*"  # the stamp of the last statement of the whole resource
 NOT_STATED = frozenset({"resourceType", "id", "meta"})
 UNITED = {("Patient", "link")}  # lists whose entries are stated one by one
+TAKEN_BACK = "seealso"  # what a link without a type says is no more
 UNITED_TYPES = frozenset(kind for kind, _ in UNITED)
-PARTED = {("Patient", "identifier"), ("Encounter", "period")}  # stated in parts, each a register named element/part
+PARTED = {  # stated in parts, each a register named element/part
+    ("Patient", "identifier"),
+    ("Patient", "telecom"),
+    ("Patient", "extension"),
+    ("Encounter", "identifier"),
+    ("Encounter", "participant"),
+    ("Encounter", "hospitalization"),
+    ("Encounter", "period"),
+    ("Encounter", "extension"),
+}
+NAMES_A_PART = frozenset({"system", "use", "type", "url"})  # an entry of one of these alone says: none of this part
+TELECOM_SYSTEMS = frozenset({"phone", "fax", "email", "pager", "url", "sms", "other"})
 ID_CARD_FORMS = frozenset({"unchecked-id", "id-15"})  # local systems of what was stated as the ID card's number
 FUTURE = timedelta(days=1)  # a source clock further ahead than this is wrong and would win for ever
 
@@ -136,10 +148,21 @@ def _parts(value: dict[str, Any] | list[dict[str, Any]]) -> dict[str, Any]:
     if isinstance(value, dict):
         return {name: None if stated is None else {name: stated} for name, stated in value.items()}
     parts: dict[str, Any] = {}
-    for identifier in value:
-        part = parts.setdefault(_register(str(identifier.get("system", ""))), [])
-        part += [identifier] if len(identifier) > 1 or "system" not in identifier else []  # a bare system says: none of these
+    for entry in value:
+        part = parts.setdefault(_part_of(entry), [])
+        part += [] if len(entry) == 1 and NAMES_A_PART.issuperset(entry) else [entry]
     return {name: part or None for name, part in parts.items()}
+
+
+def _part_of(entry: Mapping[str, Any]) -> str:
+    """Which part of its list an entry belongs to: an identifier's system, a doctor's role, an extension's url, work or not."""
+    if "url" in entry:
+        return str(entry["url"])
+    if isinstance(entry.get("type"), list):
+        return str(next((coding.get("code") for role in entry["type"] for coding in role.get("coding", ())), ""))
+    if "system" in entry and not TELECOM_SYSTEMS.intersection((entry["system"],)):
+        return _register(str(entry["system"]))
+    return "work" if entry.get("use") == "work" else ""
 
 
 def _register(system: str) -> str:
@@ -220,7 +243,10 @@ def _replace(kind: str, after: dict[str, Members], marks: dict[str, str], statem
 
 
 def _unite(after: dict[str, Members], marks: dict[str, str], name: str, members: Members, stamp: str) -> None:
-    """A last-writer-wins set: an entry is there when it was stated at or after the last clearing (an element of None)."""
+    """A last-writer-wins set: an entry is there when it was stated at or after the last clearing (an element of None).
+
+    A link without a type takes back that the two Patients are linked as records of one person (`seealso`).
+    """
     entries = {_entry_mark(name, entry): entry for entry in after.get(name, {}).get(name, ())}
     stated = members.get(name, ())
     if stated is None:
@@ -233,7 +259,7 @@ def _unite(after: dict[str, Members], marks: dict[str, str], name: str, members:
                 marks[mark] = stamp
                 entries[mark] = entry
     cleared = marks.get(name, "")
-    kept = [entry for mark, entry in sorted(entries.items()) if marks.get(mark, "") >= cleared]
+    kept = [entry for mark, entry in sorted(entries.items()) if marks.get(mark, "") >= cleared and "type" in entry]
     if kept:
         after[name] = {name: kept}
     else:
@@ -242,7 +268,7 @@ def _unite(after: dict[str, Members], marks: dict[str, str], name: str, members:
 
 def _entry_mark(name: str, entry: Mapping[str, Any]) -> str:
     other = str((entry.get("other") or {}).get("reference", ""))
-    digest = hashlib.sha256(f"{other}\x1f{entry.get('type', '')}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{other}\x1f{entry.get('type', TAKEN_BACK)}".encode()).hexdigest()[:16]
     return f"{name}:{digest}"
 
 

@@ -30,6 +30,12 @@ class Draft:
     patient_key: tuple[str, ...] = ()
     encounter: dict[str, Any] | None = None
     visit_key: tuple[str, ...] = ()
+    account: dict[str, Any] | None = None
+
+    def turn_to(self, message: Message) -> None:
+        """From here on speak of the patient of a part of the message (`Message.part`)."""
+        self.message = message
+        self.patient, self.patient_key, self.encounter, self.visit_key, self.account = {}, (), None, (), None
 
     @property
     def organization(self) -> dict[str, Any]:
@@ -85,9 +91,10 @@ class Draft:
         return result
 
     def _refuse_at(self, where: str) -> None:
-        place = _FIELD.fullmatch(where)
-        if place and len(same := self.message.segments(place["name"])) >= int(place["number"]):
-            self.refuse(same[int(place["number"]) - 1], int(place["field"]))
+        if place := _FIELD.fullmatch(where):
+            for segment in self.message.segments(place["name"]):
+                if segment.number == int(place["number"]):
+                    self.refuse(segment, int(place["field"]))
 
     def local(self, kind: str) -> str:
         return local_system(self.facility, kind)

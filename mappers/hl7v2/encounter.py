@@ -1,6 +1,6 @@
-"""HL7 v2 PV1 → Encounter, DG1 → Condition, AL1 → AllergyIntolerance.
+"""HL7 v2 PV1, PV2 → Encounter.
 
-https://build.fhir.org/ig/HL7/v2-to-fhir/ConceptMap-segment-pv1-to-encounter.html
+https://build.fhir.org/ig/HL7/v2-to-fhir/ConceptMap-segment-pv1-to-encounter.html and -pv2-; HL7 v2.5.1 chapter 3.
 """
 
 from __future__ import annotations
@@ -8,14 +8,27 @@ from __future__ import annotations
 from typing import Any
 
 from mappers.base import Resource
+from mappers.datatypes import decimal_of, instant, read_moment
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
-from mappers.hl7v2.types import codeable_concept, namespace, number_identifier, people, read_cx
+from mappers.hl7v2.participants import holds_a_doctor, participants
+from mappers.hl7v2.types import codeable_concept, codings, namespace, number_identifier, read_cx
 from mappers.identity_keys import resource_id
-from profiles.names import ACT_CODE
+from profiles.names import ACT_CODE, UCUM
 
-# HL7 table 0004 → v3-ActCode
-ENCOUNTER_CLASS = {"E": "EMER", "I": "IMP", "O": "AMB", "P": "PRENC"}
+# HL7 table 0004, and the words that some sources write for it → v3-ActCode
+ENCOUNTER_CLASS = {
+    "E": "EMER",
+    "I": "IMP",
+    "O": "AMB",
+    "P": "PRENC",
+    "EMERGENCY": "EMER",
+    "INPATIENT": "IMP",
+    "OUTPATIENT": "AMB",
+    "急诊": "EMER",
+    "住院": "IMP",
+    "门诊": "AMB",
+}
 CLASS_DISPLAY = {"EMER": "emergency", "IMP": "inpatient encounter", "AMB": "ambulatory", "PRENC": "pre-admission"}
 
 # Trigger → Encounter.status. A trigger that is not here (A08, A31, ORU) does not say: only a shell starts with SHELL_STATUS.
@@ -27,17 +40,39 @@ STATUS_BY_TRIGGER = {
     "A05": "planned",
     "A06": "in-progress",
     "A07": "in-progress",
+    "A09": "in-progress",
+    "A10": "in-progress",
     "A11": "cancelled",
     "A12": "in-progress",
     "A13": "in-progress",
+    "A14": "planned",
+    "A17": "in-progress",
+    "A21": "onleave",
+    "A22": "in-progress",
+    "A23": "entered-in-error",
+    "A27": "cancelled",
+    "A38": "cancelled",
+    "A52": "in-progress",
+    "A53": "onleave",
 }
 SHELL_STATUS = "unknown"
+BEGINS = {"A01", "A04"}  # the event is the visit's beginning
+LOCATION_STATUS = {"planned": "planned", "in-progress": "active", "onleave": "reserved", "finished": "completed"}
 
-# PV1 field → v3-ParticipationType
-PARTICIPANTS = {7: "ATND", 8: "REF", 9: "CON", 17: "ADM"}
-
-DIAGNOSIS_USE = {"A": "AD", "W": "AD", "F": "DD"}  # HL7 table 0052 → diagnosis-role
-VERIFICATION = {"A": "provisional", "W": "provisional", "F": "confirmed"}
+HOSPITALIZATION = {14: ("admitSource", "admit-source"), 36: ("dischargeDisposition", "discharge-disposition")}
+HOSPITALIZATION |= {13: ("reAdmission", "readmission")}
+HOSPITALIZATION_LISTS = {
+    15: ("specialArrangement", "ambulatory-status"),
+    16: ("specialCourtesy", "vip"),
+    38: ("dietPreference", "diet"),
+}
+TYPES = {4: "admission-type", 18: "patient-type"}
+MODE_OF_ARRIVAL = "http://hl7.org/fhir/StructureDefinition/encounter-modeOfArrival"
+# R4 has no element for what is only planned; these are R5's, https://hl7.org/fhir/R5/versions.html#extensions
+PLANNED = {
+    8: "http://hl7.org/fhir/5.0/StructureDefinition/extension-Encounter.plannedStartDate",
+    9: "http://hl7.org/fhir/5.0/StructureDefinition/extension-Encounter.plannedEndDate",
+}
 
 
 def _class(draft: Draft, pv1: Segment) -> dict[str, Any]:
@@ -49,25 +84,80 @@ def _class(draft: Draft, pv1: Segment) -> dict[str, Any]:
     if not code:
         return {"system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "code": "UNK"}
     draft.note("unmapped-code", f"{pv1.where}-2", system=draft.local("patient-class"), value=code[:64])
-    return {"system": draft.local("patient-class"), "code": code}
+    return {"system": draft.local("patient-class"), "code": " ".join(code.split())}
 
 
 def visit_key(draft: Draft, pv1: Segment) -> tuple[str, ...]:
-    """PV1-19; else patient and admission time, which a later message of the same visit repeats. () when there is neither."""
-    number = read_cx(pv1, 19)
-    if number.value:
-        return namespace(draft, number.authority), number.value
-    if admitted := pv1.value(44):
+    """PV1-19, else PV1-50; else patient and admission time, which a later message of the same visit repeats. () without any.
+
+    An admission that states no time is known by the event's own: whoever repeats it, repeats that.
+    """
+    for field in (19, 50):
+        number = read_cx(pv1, field)
+        if number.value:
+            return namespace(draft, number.authority), number.value
+    if admitted := _admitted(draft, pv1):
+        draft.note("missing", f"{pv1.where}-19", "no visit number; patient and admission time identify the visit", "information")
         return (*draft.patient_key, admitted)
+    event = draft.message.first("EVN")
+    if _adt_trigger(draft) in BEGINS and (moment := (event.value(2) if event else "") or draft.message.header.value(7)):
+        draft.note(
+            "missing", f"{pv1.where}-19", "neither a visit number nor an admission time: the event's time identifies the visit"
+        )
+        return (*draft.patient_key, moment)
     return ()
 
 
-def _location(draft: Draft, pv1: Segment) -> list[dict[str, Any]]:
-    ward, room, bed = (pv1.value(3, place) for place in (1, 2, 3))
+def _admitted(draft: Draft, pv1: Segment) -> str:
+    """PV1-44; some sources shift it to PV1-46, where a balance would stand: a time that is the admission's own is no balance."""
+    if stated := pv1.value(44):
+        return stated
+    event = draft.message.first("EVN")
+    if _adt_trigger(draft) in BEGINS and event and pv1.has(46) and pv1.value(46) == event.value(2) and read_moment(pv1.value(46)):
+        return pv1.value(46)
+    return ""
+
+
+def _event_time(draft: Draft, triggers: set[str]) -> str | None:
+    """EVN-6, when the event of one of these triggers happened."""
+    event = draft.message.first("EVN")
+    return draft.datetime(event, 6) if event and _adt_trigger(draft) in triggers else None
+
+
+def _place(draft: Draft, pv1: Segment, field: int) -> dict[str, Any] | None:
+    ward, room, bed, *_, description = pv1.parts(field, 9)
     name = " ".join(part for part in (ward, room, bed) if part)
-    if not name:
-        return []
-    return [{"location": {"identifier": {"system": draft.local("location"), "value": name}, "display": name}}]
+    if not (name or description):
+        return None
+    location: dict[str, Any] = {"display": description if description and description != name else name}
+    if name:
+        location = {"identifier": {"system": draft.local("location"), "value": name}, "display": location["display"]}
+    return {"location": location}
+
+
+def _locations(draft: Draft, pv1: Segment) -> list[dict[str, Any]]:
+    """Where the patient is; of a transfer where they were, of a pending one where they will be."""
+    trigger = _adt_trigger(draft)
+    found = []
+    moved = _event_time(draft, {"A02", "A17"})
+    if here := _place(draft, pv1, 3):
+        if status := LOCATION_STATUS.get(STATUS_BY_TRIGGER.get(trigger, "")):
+            here["status"] = status
+        if moved:
+            here["period"] = {"start": moved}
+        found.append(here)
+    if (
+        trigger != "A12" and not holds_a_doctor(pv1, 6) and (before := _place(draft, pv1, 6))
+    ):  # of a cancelled transfer it was never left
+        before["status"] = "completed"
+        if moved:
+            before["period"] = {"end": moved}
+        found.append(before)
+    if trigger != "A26" and (next_one := _place(draft, pv1, 42)):
+        found.append({**next_one, "status": "planned"})
+    if here and (temporary := _place(draft, pv1, 11)):
+        found.append({**temporary, "status": "active"})
+    return found
 
 
 def _adt_trigger(draft: Draft) -> str:
@@ -76,140 +166,128 @@ def _adt_trigger(draft: Draft) -> str:
 
 def _period(draft: Draft, pv1: Segment) -> dict[str, str | None]:
     """What the message says of either edge: an A03 need not repeat PV1-44. A null stands for an end that is no more."""
-    said = {"start": draft.datetime(pv1, 44), "end": draft.datetime(pv1, 45)}
+    start = draft.datetime(pv1, 44) or _event_time(draft, BEGINS)
+    if not start and (shifted := _admitted(draft, pv1)):
+        draft.note("moved", f"{pv1.where}-46", "the admission time stands where PV1-46 is; PV1-44 is empty", "information")
+        start = draft.datetime(pv1, 46) if shifted else None
+    said = {"start": start, "end": draft.datetime(pv1, 45) or _event_time(draft, {"A03"})}
+    if _ends_before_it_begins(draft, pv1):
+        draft.refuse(pv1, 45)
+        draft.note("conflict", f"{pv1.where}-45", "the discharge is before the admission: left out")
+        said["end"] = None
     period: dict[str, str | None] = {edge: value for edge, value in said.items() if value}
     if _adt_trigger(draft) == "A13" or (draft.mode == "patch" and pv1.deleted(45)):  # a discharge taken back
         period["end"] = None
     return period
 
 
+def _ends_before_it_begins(draft: Draft, pv1: Segment) -> bool:
+    start, end = (instant(text, draft.context.zone) if (text := pv1.value(field)) else None for field in (44, 45))
+    return start is not None and end is not None and end < start and len(pv1.value(44)) == len(pv1.value(45))
+
+
+def _hospitalization(draft: Draft, pv1: Segment) -> dict[str, Any]:
+    stated: dict[str, Any] = {}
+    if number := pv1.value(5):
+        stated["preAdmissionIdentifier"] = number_identifier(draft, number, "pre-admission")
+    for field, (element, kind) in HOSPITALIZATION.items():
+        if found := codeable_concept(draft, pv1, field, kind):
+            stated[element] = found
+        elif draft.mode == "patch" and pv1.deleted(field):
+            stated[element] = None
+    for field, (element, kind) in HOSPITALIZATION_LISTS.items():
+        if several := [c for n in range(1, pv1.count(field) + 1) if (c := codeable_concept(draft, pv1, field, kind, n))]:
+            stated[element] = several
+    if pv1.has(37) and (destination := pv1.value(37, 2) or pv1.value(37)):
+        stated["destination"] = {"display": destination}
+    return stated
+
+
+def _details(draft: Draft) -> dict[str, Any]:
+    """PV2: why, how urgent, how long, and what is planned."""
+    pv2 = draft.message.first("PV2")
+    if pv2 is None:
+        return {}
+    stated: dict[str, Any] = {}
+    if reason := codeable_concept(draft, pv2, 3, "admit-reason"):
+        stated["reasonCode"] = [reason]
+    if priority := codeable_concept(draft, pv2, 25, "visit-priority"):
+        stated["priority"] = priority
+    if (days := decimal_of(pv2.value(11))) is not None:
+        stated["length"] = {"value": days, "unit": "d", "system": UCUM, "code": "d"}
+    extensions = [{"url": url, "valueDateTime": when} for field, url in PLANNED.items() if (when := draft.datetime(pv2, field))]
+    arrival = codings(draft, pv2, 38, "mode-of-arrival")
+    stated["extension"] = [*extensions, *({"url": MODE_OF_ARRIVAL, "valueCoding": coding} for coding in arrival[:1])]
+    return {element: value for element, value in stated.items() if value}
+
+
+def _identifiers(draft: Draft, pv1: Segment) -> list[dict[str, Any]]:
+    numbers = [(read_cx(pv1, field), kind) for field, kind in ((19, "visit"), (50, "visit-alternate"))]
+    return [
+        number_identifier(draft, number.value, kind, "VN", namespace(draft, number.authority))
+        for number, kind in numbers
+        if number.value
+    ]
+
+
 def encounter_from_pv1(draft: Draft, pv1: Segment, key: tuple[str, ...]) -> Resource:
-    """What the PV1 states of the visit, without a status that the trigger does not say."""
+    """What the PV1 and the PV2 state of the visit, without a status that the trigger does not say."""
     encounter: Resource = {"resourceType": "Encounter", "id": resource_id("Encounter", *key)}
-    if number := pv1.value(19):
-        encounter["identifier"] = [number_identifier(draft, number, "visit", "VN", key[0])]
+    if identifiers := _identifiers(draft, pv1):
+        encounter["identifier"] = identifiers
     if status := STATUS_BY_TRIGGER.get(_adt_trigger(draft)):
         encounter["status"] = status
     encounter["class"] = _class(draft, pv1)
     encounter["subject"] = draft.patient
-    participants = [
-        {
-            "type": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": role}]}],
-            "individual": person,
-        }
-        for field, role in PARTICIPANTS.items()
-        for person in people(draft, pv1, field)
-    ]
-    stated = {"participant": participants, "period": _period(draft, pv1), "location": _location(draft, pv1)}
-    encounter |= {element: value for element, value in stated.items() if value}
-    if service := codeable_concept(draft, pv1, 10, "service"):
-        encounter["serviceType"] = service
-    if disposition := codeable_concept(draft, pv1, 36, "discharge-disposition"):
-        encounter["hospitalization"] = {"dischargeDisposition": disposition}
+    types = [found for field, kind in TYPES.items() if (found := codeable_concept(draft, pv1, field, kind))]
+    stated = {
+        "type": types,
+        "participant": participants(draft, pv1),
+        "period": _period(draft, pv1),
+        "location": _locations(draft, pv1),
+        "serviceType": codeable_concept(draft, pv1, 10, "service"),
+        "hospitalization": _hospitalization(draft, pv1),
+    }
+    encounter |= {element: value for element, value in stated.items() if value} | _details(draft)
+    if draft.account:
+        encounter["account"] = [draft.account]
     encounter["serviceProvider"] = draft.organization
+    if draft.mode == "patch":
+        deleted = {3: "location", 10: "serviceType"}
+        encounter |= {element: None for field, element in deleted.items() if pv1.deleted(field) and element not in encounter}
     return encounter
 
 
-def state_encounter(draft: Draft) -> None:
-    """Add the visit if the message has one. A shell by `fill` gives it a status until a message states one."""
+def read_visit(draft: Draft) -> Resource | None:
+    """The visit that the message speaks of, not yet stated; None when it has none or cannot be told from others."""
     pv1 = draft.message.first("PV1")
     if pv1 is None or not any(pv1.has(number) for number in range(2, len(pv1) + 1)) or pv1.value(2) == "N":
-        return
+        return None
     key = visit_key(draft, pv1)
     if not key:
         draft.note("missing", f"{pv1.where}-19", "neither a visit number nor an admission time: no Encounter")
-        return
-    if not pv1.value(19):
-        draft.note("missing", f"{pv1.where}-19", "no visit number; patient and admission time identify the visit", "information")
+        return None
     encounter = encounter_from_pv1(draft, pv1, key)
     draft.visit_key = key
     draft.encounter = {"reference": f"Encounter/{encounter['id']}"}
-    diagnoses = state_conditions(draft) if draft.mode == "patch" else []
-    if diagnoses:
-        encounter["diagnosis"] = diagnoses
+    return encounter
+
+
+def state_visit(draft: Draft, encounter: Resource) -> None:
+    """State it. A shell by `fill` gives it a status until a message states one."""
     if draft.mode == "patch" and "status" not in encounter:
-        ended = bool(encounter.get("period", {}).get("end"))
-        shell = {**encounter, "status": "finished" if ended else "in-progress"}
-        draft.state(shell, "fill")
+        ended = bool((encounter.get("period") or {}).get("end"))
+        draft.state({**_without_nulls(encounter), "status": "finished" if ended else "in-progress"}, "fill")
     elif "status" not in encounter:
         encounter["status"] = SHELL_STATUS
     draft.state(encounter, draft.mode)
 
 
-def state_conditions(draft: Draft) -> list[dict[str, Any]]:
-    """DG1 → Conditions; → the entries of Encounter.diagnosis."""
-    diagnoses = []
-    for dg1 in draft.message.segments("DG1"):
-        code = codeable_concept(draft, dg1, 3, "diagnosis")
-        description = dg1.value(4)
-        if code is None and description:
-            code = {"text": description}
-        if code is None:
-            draft.note("missing", f"{dg1.where}-3", "a diagnosis without code and text")
-            continue
-        name = code["coding"][0]["code"] if "coding" in code else code["text"]
-        condition: Resource = {
-            "resourceType": "Condition",
-            "id": resource_id("Condition", draft.facility, *(draft.visit_key or draft.patient_key), name),
-            "category": [_category("condition-category", "encounter-diagnosis")],
-            "code": code,
-            "subject": draft.patient,
-        }
-        kind = dg1.value(6).upper()
-        if kind in VERIFICATION:
-            condition["verificationStatus"] = _category("condition-ver-status", VERIFICATION[kind])
-        if draft.encounter:
-            condition["encounter"] = draft.encounter
-        if when := draft.datetime(dg1, 5):
-            condition["recordedDate"] = when
-        draft.state(condition)
-        entry: dict[str, Any] = {"condition": {"reference": f"Condition/{condition['id']}"}}
-        if kind in DIAGNOSIS_USE:
-            entry["use"] = _category("diagnosis-role", DIAGNOSIS_USE[kind])
-        if (rank := dg1.value(15)).isdecimal() and int(rank) > 0:
-            entry["rank"] = int(rank)
-        diagnoses.append(entry)
-    return diagnoses
+def state_encounter(draft: Draft) -> None:
+    """The visit as a message that is about something else mentions it."""
+    if encounter := read_visit(draft):
+        state_visit(draft, encounter)
 
 
-def _category(system: str, code: str) -> dict[str, Any]:
-    return {"coding": [{"system": f"http://terminology.hl7.org/CodeSystem/{system}", "code": code}]}
-
-
-# HL7 table 0127 → AllergyIntolerance.category; table 0128 → criticality
-ALLERGY_CATEGORY = {
-    "DA": "medication",
-    "FA": "food",
-    "EA": "environment",
-    "AA": "environment",
-    "PA": "environment",
-    "LA": "environment",
-}
-CRITICALITY = {"SV": "high", "MO": "low", "MI": "low", "U": "unable-to-assess"}
-
-
-def state_allergies(draft: Draft) -> None:
-    """AL1 → AllergyIntolerance, one a patient and substance."""
-    for al1 in draft.message.segments("AL1"):
-        code = codeable_concept(draft, al1, 3, "allergen")
-        if code is None:
-            draft.note("missing", f"{al1.where}-3", "an allergy without a substance")
-            continue
-        name = code["coding"][0]["code"] if "coding" in code else code["text"]
-        allergy: Resource = {
-            "resourceType": "AllergyIntolerance",
-            "id": resource_id("AllergyIntolerance", *draft.patient_key, name),
-            "clinicalStatus": _category("allergyintolerance-clinical", "active"),
-        }
-        kind = al1.value(2).upper()
-        if kind in ALLERGY_CATEGORY:
-            allergy["category"] = [ALLERGY_CATEGORY[kind]]
-        if criticality := CRITICALITY.get(al1.value(4).upper()):
-            allergy["criticality"] = criticality
-        allergy |= {"code": code, "patient": draft.patient}
-        if when := draft.datetime(al1, 6):
-            allergy["onsetDateTime"] = when
-        reactions = [text for n in range(1, al1.count(5) + 1) if (text := al1.value(5, 1, 1, n))]
-        if reactions:
-            allergy["reaction"] = [{"manifestation": [{"text": text} for text in reactions]}]
-        draft.state(allergy)
+def _without_nulls(encounter: Resource) -> Resource:
+    return {name: value for name, value in encounter.items() if value is not None}

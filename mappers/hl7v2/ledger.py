@@ -16,6 +16,7 @@ from mappers.hl7v2.destinations import destination
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import ENVELOPE, Segment
 
+CARRIES = {("EVN", 6)}  # what a segment of the transport says of the patient all the same
 State = Literal["mapped", "kept", "unmapped"]
 
 # Segments that carry the message and not the patient
@@ -34,10 +35,11 @@ def _states(segment: Segment) -> Iterator[tuple[int, State]]:
     used = segment.read & ~segment.refused
     counted = segment.name in COUNTED
     for number in segment.stated():
-        if kept or (counted and number == 1):
+        read = used >> number & 1
+        if (kept and not (read and (segment.name, number) in CARRIES)) or (counted and number == 1):
             yield number, "kept"
         else:
-            yield number, "mapped" if used >> number & 1 else "unmapped"
+            yield number, "mapped" if read else "unmapped"
 
 
 def close(draft: Draft) -> dict[str, int]:

@@ -6,9 +6,10 @@ be truncated or anything; no segment is ever lost: what is not understood is sti
 
 from __future__ import annotations
 
+import copy
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -353,6 +354,15 @@ class Message:
         segment = self._segment(self, line, name, len(same) + 1)
         same.append(segment)
         self.all.append(segment)
+
+    def part(self, segments: Iterable[Segment]) -> Message:
+        """Some of the segments as a message of their own, for what is said of one of several patients."""
+        part = copy.copy(self)
+        part.all = list(segments)
+        part._by_name = {}
+        for segment in part.all:
+            part._by_name.setdefault(segment.name, []).append(segment)
+        return part
 
     def segments(self, name: str) -> list[Segment]:
         return self._by_name.get(name, [])

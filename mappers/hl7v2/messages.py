@@ -7,58 +7,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
 
 from connectors.base import SourceRecord
 from mappers.base import CannotMap, Change, Mapped, MappingContext
-from mappers.datatypes import instant
+from mappers.hl7v2.admission import ADMISSIONS, map_admission, map_deleted_person, map_link, map_merge, map_swap, state_subject
 from mappers.hl7v2.draft import Draft
-from mappers.hl7v2.encounter import state_allergies, state_encounter
 from mappers.hl7v2.groups import group_orders
 from mappers.hl7v2.ledger import close, lines
-from mappers.hl7v2.message import Message, Segment, parse, split_messages
+from mappers.hl7v2.merge import MERGES
+from mappers.hl7v2.message import Message, parse, split_messages
 from mappers.hl7v2.order import state_orders
-from mappers.hl7v2.patient import state_merge, state_patient
 from mappers.hl7v2.report import state_report
+from mappers.hl7v2.stated import stated_at
 
 QUALITY = {"1": "calibration results", "2": "quality control results"}  # MSH-16 of analyzers: 0 is a patient's
-
-
-def _patient_segment(message: Message) -> Segment:
-    pid = message.first("PID")
-    if pid is None:
-        raise CannotMap("no PID segment")
-    return pid
-
-
-def map_admission(draft: Draft) -> None:
-    """ADT A01 … A31: Patient and Encounter by patch, allergies and diagnoses."""
-    state_patient(draft, _patient_segment(draft.message))
-    state_encounter(draft)
-    state_allergies(draft)
-
-
-def map_merge(draft: Draft) -> None:
-    """Each PID with the MRG that follows it."""
-    merges, pid = 0, None
-    for segment in draft.message:
-        if segment.name == "PID":
-            pid = segment
-        elif segment.name == "MRG":
-            if pid is None:
-                raise CannotMap("MRG before PID: who survives is not certain")
-            state_patient(draft, pid)
-            state_merge(draft, pid, segment)
-            merges += 1
-    if not merges:
-        raise CannotMap("a merge without MRG")
-
-
-def state_subject(draft: Draft) -> None:
-    """Whom and which visit the message is about. Every map begins with it; raise CannotMap when it is not certain."""
-    _one_patient(draft.message)
-    state_patient(draft, _patient_segment(draft.message))
-    state_encounter(draft)
 
 
 def map_results(draft: Draft) -> None:
@@ -80,19 +42,16 @@ def map_orders(draft: Draft) -> None:
     state_orders(draft, group_orders(draft))
 
 
-def _one_patient(message: Message) -> None:
-    if len(message.segments("PID")) > 1:
-        raise CannotMap("several PID segments in one message: whose results they are is not certain")
-
-
 Map = Callable[[Draft], None]
 
-ADMISSIONS = ("A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A11", "A12", "A13", "A28", "A31")
-MERGES = ("A18", "A34", "A36", "A39", "A40", "A41", "A42")
 # (message code, trigger) → the map
 MAPS: dict[tuple[str, str], Map] = {
     **{("ADT", trigger): map_admission for trigger in ADMISSIONS},
     **{("ADT", trigger): map_merge for trigger in MERGES},
+    ("ADT", "A17"): map_swap,
+    ("ADT", "A24"): map_link,
+    ("ADT", "A29"): map_deleted_person,
+    ("ADT", "A37"): map_link,
     ("ORU", "R01"): map_results,
     **{("OUL", trigger): map_results for trigger in ("R21", "R22", "R23", "R24")},
     ("ORM", "O01"): map_orders,
@@ -101,6 +60,9 @@ MAPS: dict[tuple[str, str], Map] = {
     ("OMI", "O23"): map_orders,
 }
 USUAL_TRIGGER = {"ORU": "R01", "ORM": "O01", "OML": "O21", "OMG": "O19", "OMI": "O23", "OUL": "R22"}  # where MSH-9.2 is empty
+
+# Structures (MSH-9.3) that only one trigger has: where the trigger is missing they name it
+ONE_TRIGGER = {f"ADT_A{number}" for number in ("02", "03", "12", "15", "16", "17", "18", "20", "24", "37", "52", "54", "60", "61")}
 
 
 def kind_of(message: Message) -> tuple[str, str]:
@@ -111,16 +73,9 @@ def kind_of(message: Message) -> tuple[str, str]:
     event = message.first("EVN")
     if not trigger and code == "ADT" and event is not None:
         trigger = event.value(1).upper()
+    if not trigger and (structure := message.header.value(9, 3).upper()) in ONE_TRIGGER:
+        trigger = structure.partition("_")[2]
     return code, trigger or USUAL_TRIGGER.get(code, "")
-
-
-def stated_at(message: Message, zone: str) -> datetime | None:
-    """When the source said so: EVN-2 of an ADT, else MSH-7."""
-    event = message.first("EVN")
-    for segment, field in ((event, 2), (message.header, 7)):
-        if segment is not None and (moment := instant(segment.value(field), zone)):
-            return moment
-    return None
 
 
 def _check_header(draft: Draft) -> None:
@@ -146,8 +101,13 @@ def _gathered(changes: list[Change]) -> tuple[Change, ...]:
         if earlier is None or change.mode == "replace":
             found[key] = change
         else:
-            found[key] = Change({**earlier.resource, **change.resource}, change.mode)
+            links = {"link": [*earlier.resource["link"], *change.resource["link"]]} if _both_link(earlier, change) else {}
+            found[key] = Change({**earlier.resource, **change.resource, **links}, change.mode)
     return tuple(found.values())
+
+
+def _both_link(one: Change, other: Change) -> bool:
+    return bool(one.resource.get("link") and other.resource.get("link"))
 
 
 def _map_one(content: bytes, record: SourceRecord, context: MappingContext) -> Mapped:

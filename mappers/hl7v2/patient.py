@@ -1,7 +1,6 @@
-"""HL7 v2 PID, NK1 → Patient; MRG → the merged Patient.
+"""HL7 v2 PID, PD1, PDA → Patient.
 
-https://build.fhir.org/ig/HL7/v2-to-fhir/ConceptMap-segment-pid-to-patient.html; merges have no published map: the merged
-patient becomes inactive and points to the survivor, clinical resources stay as they are.
+https://build.fhir.org/ig/HL7/v2-to-fhir/ConceptMap-segment-pid-to-patient.html
 """
 
 from __future__ import annotations
@@ -9,12 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from mappers.base import CannotMap, Resource
-from mappers.datatypes import identifiers_from_id_number, looks_like_id_number, valid_id_number
+from mappers.datatypes import id_birth_date, identifiers_from_id_number, looks_like_id_number, valid_id_number
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
+from mappers.hl7v2.participants import general_practitioners
+from mappers.hl7v2.related import contacts
 from mappers.hl7v2.types import LocalId, address, codeable_concept, human_name, namespace, number_identifier, read_cx, telecom
 from mappers.identity_keys import resource_id
-from profiles.names import GENDER_CN, HEALTH_CARD, ID_CARD, SOURCE_GENDER
+from profiles.names import ETHNIC_GROUP, ETHNIC_GROUP_CN, GENDER_CN, HEALTH_CARD, ID_CARD, SOURCE_GENDER
 
 # HL7 table 0001, GB/T 2261.1 and what HIS screens write → administrative-gender
 ADMINISTRATIVE_GENDER = {
@@ -37,10 +38,16 @@ ADMINISTRATIVE_GENDER = {
     "MALE": "male",
     "UNKNOWN": "unknown",
 }
-# HL7 table 0002 and GB/T 2261.2 → v3-MaritalStatus. One-digit local codes are ambiguous and stay unmapped.
+# HL7 table 0002, GB/T 2261.2 and the words of HIS screens → v3-MaritalStatus. Separated (A) and one-digit local codes have no
+# certain one there and stay as the source wrote them.
 MARITAL_STATUS = {
-    **{code: code for code in "ADILMPTUW"},
-    "S": "S",
+    **{code: code for code in "CDIMSW"},
+    "B": "U",
+    "E": "L",
+    "G": "T",
+    "N": "A",
+    "P": "T",
+    "R": "T",
     "10": "S",
     "20": "M",
     "21": "M",
@@ -48,8 +55,16 @@ MARITAL_STATUS = {
     "23": "M",
     "30": "W",
     "40": "D",
+    "SINGLE": "S",
+    "MARRIED": "M",
+    "WIDOWED": "W",
+    "DIVORCED": "D",
+    "未婚": "S",
+    "已婚": "M",
+    "丧偶": "W",
+    "离婚": "D",
 }
-NOT_STATED = {"90", "UNK"}
+NOT_STATED = {"90", "UNK", "U", "T"}
 
 # CX.5 (table 0203 and local): the number of an ID card; numbers that are a card's or an insurer's, not the facility's own
 ID_CARD_KINDS = {"NI", "NNCHN", "NNCN", "ID", "IDCARD", "SFZ", "身份证", "居民身份证", "01"}
@@ -65,12 +80,12 @@ def is_id_card(number: LocalId) -> bool:
     return number.kind not in LOCAL_KINDS[:4] and len(number.value) == 18 and valid_id_number(number.value) is not None
 
 
-def _numbers(segment: Segment, field: int) -> list[LocalId]:
+def numbers_of(segment: Segment, field: int) -> list[LocalId]:
     found = (read_cx(segment, field, n) for n in range(1, segment.count(field) + 1))
     return [number for number in found if number.value]
 
 
-def _own_number(numbers: list[LocalId]) -> LocalId | None:
+def own_number(numbers: list[LocalId]) -> LocalId | None:
     own = [number for number in numbers if not is_id_card(number) and number.kind not in FOREIGN_KINDS]
     rank = {kind: place for place, kind in enumerate(LOCAL_KINDS)}
     return min(own, key=lambda number: rank.get(number.kind, len(rank)), default=None)
@@ -82,7 +97,7 @@ def patient_key(draft: Draft, number: LocalId) -> tuple[str, ...]:
 
 def identify(draft: Draft, pid: Segment) -> tuple[str, ...]:
     """Namespace and local number; without a local number the ID card's. Raise CannotMap when there is neither."""
-    own = _own_number(_numbers(pid, 3))
+    own = own_number(numbers_of(pid, 3))
     if own is not None:
         return patient_key(draft, own)
     card = next((number for number in _id_card_numbers(pid) if valid_id_number(number)), None)
@@ -94,7 +109,7 @@ def identify(draft: Draft, pid: Segment) -> tuple[str, ...]:
 
 def _id_card_numbers(pid: Segment) -> list[str]:
     """ID card numbers wherever sources put them: typed in PID-3, in PID-19, PID-2 or PID-4."""
-    found = [number.value for number in _numbers(pid, 3) if is_id_card(number)]
+    found = [number.value for number in numbers_of(pid, 3) if is_id_card(number)]
     if looks_like_id_number(pid.value(19)):
         found.append(pid.value(19))
     found += [value for field in (2, 4) if (value := pid.value(field)) and len(value) == 18 and valid_id_number(value)]
@@ -103,7 +118,7 @@ def _id_card_numbers(pid: Segment) -> list[str]:
 
 def _identifiers(draft: Draft, pid: Segment) -> list[dict[str, Any]]:
     identifiers: list[dict[str, Any]] = []
-    for number in _numbers(pid, 3):
+    for number in numbers_of(pid, 3):
         if is_id_card(number):
             continue
         if number.kind in HEALTH_CARD_KINDS:
@@ -119,13 +134,15 @@ def _identifiers(draft: Draft, pid: Segment) -> list[dict[str, Any]]:
     cards = _id_card_numbers(pid)
     known = {entry["value"] for entry in identifiers} | set(cards)
     for field in (2, 4):
-        for number in _numbers(pid, field):
+        for number in numbers_of(pid, field):
             if number.value not in known:
                 identifiers.append(number_identifier(draft, number.value, "patient-other", "", namespace(draft, number.authority)))
     for card in cards:
         identifiers += identifiers_from_id_number(card, facility=draft.facility, where=f"{pid.where}-3/19", issues=draft.issues)
     if (social := pid.value(19)) and not looks_like_id_number(social):
         identifiers.append(number_identifier(draft, social, "ss", "SS"))
+    if licence := pid.value(20):
+        identifiers.append(number_identifier(draft, licence, "dl", "DL", namespace(draft, pid.value(20, 2))))
     unique = {(entry["system"], entry["value"]): entry for entry in reversed(identifiers)}
     return list(reversed(unique.values()))
 
@@ -137,7 +154,7 @@ def _gender(draft: Draft, pid: Segment, patient: Resource) -> None:
         patient["gender"] = gender
     if code and code.upper() not in {"F", "M", "O", "U"}:
         system = GENDER_CN if code in {"0", "1", "2", "9"} else draft.local("gender")
-        patient["extension"] = [{"url": SOURCE_GENDER, "valueCoding": {"system": system, "code": code}}]
+        patient["extension"] = [{"url": SOURCE_GENDER, "valueCoding": {"system": system, "code": " ".join(code.split())}}]
 
 
 def _marital_status(draft: Draft, pid: Segment) -> dict[str, Any] | None:
@@ -147,36 +164,70 @@ def _marital_status(draft: Draft, pid: Segment) -> dict[str, Any] | None:
     if code in NOT_STATED:
         return {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "code": "UNK"}]}
     text = {"text": pid.value(16, 2) or code}
-    mapped = draft.translate(MARITAL_STATUS, code, f"{pid.where}-16", "HL7 table 0002")
-    return (
-        {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus", "code": mapped}], **text}
-        if mapped
-        else text
-    )
+    mapped = MARITAL_STATUS.get(code.upper())
+    if mapped:
+        return {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus", "code": mapped}], **text}
+    draft.note("unmapped-code", f"{pid.where}-16", "kept as text", system="HL7 table 0002", value=code[:16])
+    return text
 
 
 def _deceased(draft: Draft, pid: Segment, patient: Resource) -> None:
+    """PID-29, else PID-30, else PDA-3: a death certificate says it too."""
+    certified = draft.message.first("PDA")
     if when := draft.datetime(pid, 29):
         patient["deceasedDateTime"] = when
     elif pid.value(30) in {"Y", "N"}:
         patient["deceasedBoolean"] = pid.value(30) == "Y"
+    elif certified and certified.value(3) == "Y":
+        patient["deceasedBoolean"] = True
 
 
-def _contacts(draft: Draft) -> list[dict[str, Any]]:
-    contacts = []
-    for nk1 in draft.message.segments("NK1"):
-        contact: dict[str, Any] = {}
-        if relation := codeable_concept(draft, nk1, 3, "relationship"):
-            contact["relationship"] = [relation]
-        if name := human_name(draft, nk1, 2):
-            contact["name"] = name
-        if phones := [phone for n in range(1, nk1.count(5) + 1) if (phone := telecom(nk1, 5, n))]:
-            contact["telecom"] = phones
-        if home := address(nk1, 4):
-            contact["address"] = home
-        if "name" in contact or "telecom" in contact:
-            contacts.append(contact)
-    return contacts
+CORE = "http://hl7.org/fhir/StructureDefinition/"
+# PID field → extension of FHIR's own that holds one concept, by itself or as its `code`
+CONCEPT_EXTENSIONS = {17: ("patient-religion", "religion", False), 26: ("patient-citizenship", "citizenship", True)}
+CONCEPT_EXTENSIONS |= {28: ("patient-nationality", "nationality", True)}
+
+
+def _extensions(draft: Draft, pid: Segment) -> list[dict[str, Any]]:
+    """What R4 gives a Patient no element for: mother's name, birth place, religion, ethnic group, citizenship, nationality."""
+    found: list[dict[str, Any]] = []
+    if (mother := human_name(draft, pid, 6)) and (name := mother.get("family") or mother["text"]):
+        found.append({"url": f"{CORE}patient-mothersMaidenName", "valueString": name})
+    place = pid.value(23)
+    if place.isdigit():
+        draft.refuse(pid, 23)  # a code of the source's own, whose table nobody has named
+    elif place:
+        found.append({"url": f"{CORE}patient-birthPlace", "valueAddress": {"text": place}})
+    for field, (url, kind, nested) in CONCEPT_EXTENSIONS.items():
+        if concept := codeable_concept(draft, pid, field, kind):
+            value = {"valueCodeableConcept": concept}
+            found.append({"url": CORE + url, "extension": [{"url": "code", **value}]} if nested else {"url": CORE + url, **value})
+    if group := codeable_concept(draft, pid, 22, "ethnic-group"):
+        coding = group.get("coding") or [{}]
+        if (code := pid.value(22)).isdecimal() and len(code) == 2 and coding[0].get("system") == draft.local("ethnic-group"):
+            coding[0]["system"] = ETHNIC_GROUP_CN  # two digits: GB/T 3304
+        found.append({"url": ETHNIC_GROUP, "valueCodeableConcept": group})
+    return found
+
+
+def _check_id_card(draft: Draft, pid: Segment, patient: Resource) -> None:
+    """Birth date and sex stand inside an ID card number too (GB 11643); where they say something else, a person must look."""
+    valid = [number for card in _id_card_numbers(pid) if (number := valid_id_number(card))]
+    if len(set(valid)) > 1:
+        draft.note("conflict", f"{pid.where}-3/19", "two different ID card numbers")
+    for number in valid[:1]:
+        born = patient.get("birthDate") or ""
+        if born and not id_birth_date(number).startswith(born):
+            draft.note("conflict", f"{pid.where}-7", "not the birth date of the ID card number")
+        sex = "male" if int(number[16]) % 2 else "female"
+        if patient.get("gender") in {"male", "female"} and patient["gender"] != sex:
+            draft.note("conflict", f"{pid.where}-8", "not the sex of the ID card number")
+
+
+def _multiple_birth(pid: Segment) -> dict[str, Any]:
+    if (order := pid.value(25)).isdecimal() and int(order) > 0:
+        return {"multipleBirthInteger": int(order)}
+    return {"multipleBirthBoolean": pid.value(24) == "Y"} if pid.value(24) in {"Y", "N"} else {}
 
 
 # PID field → Patient element: an empty field says nothing, "" deletes the element
@@ -188,28 +239,42 @@ def patient_from_pid(draft: Draft, pid: Segment, key: tuple[str, ...]) -> Resour
     patient: Resource = {"resourceType": "Patient", "id": resource_id("Patient", *key)}
     patient["identifier"] = _identifiers(draft, pid)
     names = [name for n in range(1, pid.count(5) + 1) if (name := human_name(draft, pid, 5, n))]
+    aliases = [name for n in range(1, pid.count(9) + 1) if (name := human_name(draft, pid, 9, n))]
+    for alias in aliases:
+        if not pid.value(9, 7):
+            alias.pop("use")  # another name, of which nothing more is said
     if not names and not pid.deleted(5):
         draft.note("missing", f"{pid.where}-5", "no name", "information")
     homes = [home for n in range(1, pid.count(11) + 1) if (home := address(pid, 11, n))]
     phones = [
         phone
-        for field, use in ((13, ""), (14, "work"))
+        for field, use in ((13, ""), (14, "work"), (40, ""))
         for n in range(1, pid.count(field) + 1)
         if (phone := telecom(pid, field, n, use))
     ]
+    if homes and (county := pid.value(12)):
+        homes[0].setdefault("district", county)
+    language = codeable_concept(draft, pid, 15, "language")
     stated = {
-        "name": names,
+        "name": names and [*names, *aliases],
         "address": homes,
         "telecom": phones,
         "maritalStatus": _marital_status(draft, pid),
         "birthDate": draft.date(pid, 7),
+        "communication": [{"language": language, "preferred": True}] if language else None,
+        "generalPractitioner": general_practitioners(draft),
     }
-    patient |= {element: value for element, value in stated.items() if value}
+    patient |= {element: value for element, value in stated.items() if value} | _multiple_birth(pid)
     _gender(draft, pid, patient)
+    _check_id_card(draft, pid, patient)
     _deceased(draft, pid, patient)
+    if extensions := [*patient.get("extension", ()), *_extensions(draft, pid)]:
+        patient["extension"] = extensions
     patient["managingOrganization"] = draft.organization
     if draft.mode == "patch":
         patient |= {element: None for field, element in DELETABLE.items() if pid.deleted(field) and element not in patient}
+        if pid.deleted(14) and not pid.deleted(13):
+            patient["telecom"] = [*(phones or ()), {"use": "work"}]  # a use without a number: there is none
         if pid.deleted(19) and not _id_card_numbers(pid):
             patient["identifier"].append({"system": ID_CARD})  # a system without a number: there is none
     return patient
@@ -219,40 +284,8 @@ def state_patient(draft: Draft, pid: Segment) -> None:
     """Add the patient of the message; what follows refers to it."""
     key = identify(draft, pid)
     patient = patient_from_pid(draft, pid, key)
-    if draft.mode == "patch" and (contacts := _contacts(draft)):
-        patient["contact"] = contacts
     draft.patient_key = key
     draft.patient = {"reference": f"Patient/{patient['id']}"}
+    if people := contacts(draft):
+        patient["contact"] = people
     draft.state(patient, draft.mode)
-
-
-def state_merge(draft: Draft, pid: Segment, mrg: Segment) -> None:
-    """PID survives, MRG-1 is merged into it: inactive, replaced by the survivor. Raise CannotMap for a merge with itself."""
-    survivor = identify(draft, pid)
-    merged = _own_number(_numbers(mrg, 1))
-    if merged is None:
-        raise CannotMap("MRG-1 names no patient to merge")
-    merged_key = patient_key(draft, merged)
-    if merged_key == survivor:
-        raise CannotMap("MRG-1 and PID-3 name the same patient: a patient is not merged with itself")
-    merged_id, survivor_id = resource_id("Patient", *merged_key), resource_id("Patient", *survivor)
-    draft.state(
-        {
-            "resourceType": "Patient",
-            "id": survivor_id,
-            "link": [{"other": {"reference": f"Patient/{merged_id}"}, "type": "replaces"}],
-        },
-        "patch",
-    )
-    draft.state(
-        {
-            "resourceType": "Patient",
-            "id": merged_id,
-            "active": False,
-            "link": [{"other": {"reference": f"Patient/{survivor_id}"}, "type": "replaced-by"}],
-        },
-        "patch",
-    )
-    identifier = number_identifier(draft, merged.value, "patient", merged.kind or "MR", merged_key[0])
-    shell = {"resourceType": "Patient", "id": merged_id, "identifier": [identifier], "managingOrganization": draft.organization}
-    draft.state(shell, "fill")

@@ -36,6 +36,7 @@ CODE_SYSTEMS = {
     "C4": "http://www.ama-assn.org/go/cpt",
     "CPT": "http://www.ama-assn.org/go/cpt",
     "RXNORM": "http://www.nlm.nih.gov/research/umls/rxnorm",
+    "CDCREC": "urn:oid:2.16.840.1.113883.6.238",
     "MDC": "urn:iso:std:iso:11073:10101",
     "DCM": "http://dicom.nema.org/resources/ontology/DCM",
 }
@@ -160,14 +161,12 @@ def staff(draft: Draft, segment: Segment, field: int, repetition: int = 1) -> di
     """XCN → a reference by name and the facility's own staff number; also when both stand in one component (id^name escaped)."""
     if not segment.has(field):
         return None
-    parts = segment.components(field, repetition)
-    if len(parts) == 1 and "^" in parts[0]:
-        parts = parts[0].split("^")
-    elif parts and "&" in parts[0]:  # NDL: the whole person is the first component
-        parts = parts[0].split("&")
-    number, family, given = [*parts, "", "", ""][:3]
-    family, given = family.split("&")[0].strip(), given.strip()
-    number = number.strip()
+    number, family, given = (segment.value(field, place, 1, repetition) for place in (1, 2, 3))
+    if not family and "^" in number:
+        number, family, given = [*number.split("^"), "", ""][:3]
+    elif not family and (name := segment.value(field, 1, 2, repetition)):  # NDL: the whole person is the first component
+        family, given = name, segment.value(field, 1, 3, repetition)
+    number, family, given = number.strip(), family.split("&")[0].strip(), given.strip()
     if CJK.search(number) and not family:  # the name stands where the number should
         number, family = "", number
     name = f"{family}{given}" if CJK.search(family + given) else " ".join(part for part in (given, family) if part)
@@ -189,9 +188,9 @@ ADDRESS_USE = {"H": "home", "B": "work", "O": "work", "C": "temp", "BA": "old", 
 
 def address(segment: Segment, field: int, repetition: int = 1) -> dict[str, Any] | None:
     """XAD → Address; the whole is kept as text, for Chinese sources write it into one component."""
-    street, other, city, state, postal, country, kind = (segment.value(field, place, 1, repetition) for place in range(1, 8))
+    street, other, city, state, postal, country, kind, _, county = segment.parts(field, 9, repetition)
     chinese = CJK.search(street + other + city + state) is not None
-    parts = [state, city, street, other] if chinese else [street, other, city, state, postal, country]
+    parts = [state, city, county, street, other] if chinese else [street, other, city, state, postal, country]
     text = ("" if chinese else ", ").join(part for part in parts if part)
     if not text:
         return None
@@ -199,7 +198,7 @@ def address(segment: Segment, field: int, repetition: int = 1) -> dict[str, Any]
     result["text"] = text
     if city or state or postal or country:
         lines = [part for part in (street, other) if part]
-        stated = {"line": lines, "city": city, "state": state, "postalCode": postal, "country": country}
+        stated = {"line": lines, "city": city, "district": county, "state": state, "postalCode": postal, "country": country}
         result |= {key: value for key, value in stated.items() if value}
     return result
 
@@ -238,3 +237,8 @@ def number_identifier(draft: Draft, number: str, kind: str, code: str = "", spac
     if code:
         result["type"] = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": code}]}
     return result
+
+
+def terminology(system: str, code: str) -> dict[str, Any]:
+    """A CodeableConcept of one of FHIR's own code systems."""
+    return {"coding": [{"system": f"http://terminology.hl7.org/CodeSystem/{system}", "code": code}]}
