@@ -5,11 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from hub.web.ops.dead import router as dead
+from hub.web.ops.mapping import router as mapping
 from hub.web.ops.message import router as message
 from hub.web.ops.messages import router as messages
 from hub.web.ops.overview import router as overview
 from hub.web.ops.quality import router as quality
 
 router = APIRouter()
-for part in (overview, messages, message, dead, quality):
+for part in (overview, messages, message, dead, mapping, quality):
     router.include_router(part)

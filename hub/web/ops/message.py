@@ -49,10 +49,10 @@ async def _opened(view: View, session: Session, seq: int, *, reason: str = "") -
 
 
 def _page(view: View, opened: Opened, *, problem: str = "", status: int = 200) -> Response:
-    values: dict[str, Any] = {"here": "messages", "opened": opened, "one": opened.message, "problem": problem, "as_json": _json}
+    values: dict[str, Any] = {"here": "messages", "opened": opened, "one": opened.message, "problem": problem, "as_json": as_json}
     return view.page("ops/message.html", values, status=status)
 
 
-def _json(resource: object) -> str:
+def as_json(resource: object) -> str:
     """Indented; every number as it was written."""
     return msgspec.json.format(dump(resource), indent=2).decode()
