@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from hub.web.ops.codes import router as codes
+from hub.web.ops.connector import router as connector
 from hub.web.ops.dead import router as dead
 from hub.web.ops.mapping import router as mapping
 from hub.web.ops.message import router as message
@@ -12,5 +14,5 @@ from hub.web.ops.overview import router as overview
 from hub.web.ops.quality import router as quality
 
 router = APIRouter()
-for part in (overview, messages, message, dead, mapping, quality):
+for part in (overview, connector, messages, message, dead, codes, mapping, quality):
     router.include_router(part)
