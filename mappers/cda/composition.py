@@ -11,11 +11,14 @@ import hashlib
 from typing import Any
 
 from mappers.base import Attachment, Change, Resource
-from mappers.cda.codes import DOCUMENT_LOINC, DOCUMENT_NAMES, DOCUMENT_SYSTEM, LABEL_MEANS, LOINC_CODE, SECTION_TITLES
-from mappers.cda.entries import every, items_of, lines
-from mappers.cda.header import Document, authors, person, stated_time, type_key
+from mappers.cda.catalogue import section_labels
+from mappers.cda.codes import DOCUMENT_SYSTEM, TEMPLATE_ROOT
+from mappers.cda.document import Document
+from mappers.cda.entries import LOINC_CODE, Section, body_sections, lines, sections_of
+from mappers.cda.header import stated_time, type_key, version_of
 from mappers.cda.narrative import div_from_lines, div_from_text
-from mappers.cda.reader import Element, Id, attribute, child, children, id_of, text_of
+from mappers.cda.people import authors, custodian, person
+from mappers.cda.reader import Element, Id, attribute, child, children, id_of, ids, text_of
 from mappers.datatypes import fhir_instant
 from mappers.identity_keys import resource_id
 from profiles.names import LOINC
@@ -30,11 +33,11 @@ MEDIA_TYPES = frozenset(
 def document_type(document: Document) -> dict[str, Any]:
     code = child(document.root, "code")
     codings = []
-    if document.code in DOCUMENT_LOINC:
-        loinc, display = DOCUMENT_LOINC[document.code]
-        codings.append({"system": LOINC, "code": loinc, "display": display})
-    if document.code:
-        codings.append({"system": f"urn:oid:{DOCUMENT_SYSTEM}", "code": document.code, "display": DOCUMENT_NAMES[document.code]})
+    kind = document.kind
+    if kind is not None:
+        if kind.loinc:
+            codings.append({"system": LOINC, "code": kind.loinc[0], "display": kind.loinc[1]})
+        codings.append(_own_code(document.code, kind.name))
     elif stated := attribute(code, "code"):
         display = attribute(code, "displayName")
         system = document.uri(attribute(code, "codeSystem"))
@@ -42,9 +45,21 @@ def document_type(document: Document) -> dict[str, Any]:
     return {**({"coding": codings} if codings else {}), "text": title_of(document)}
 
 
+def _own_code(code: str, name: str) -> dict[str, str]:
+    """C00nn of WS/T 500; a document of WS/T 483 by the number of its template, for its code was not read."""
+    if code.startswith("C"):
+        return {"system": f"urn:oid:{DOCUMENT_SYSTEM}", "code": code, "display": name}
+    return {"system": f"urn:oid:{TEMPLATE_ROOT.rstrip('.')}", "code": str(int(code[1:])), "display": name}
+
+
 def title_of(document: Document) -> str:
     stated = text_of(child(document.root, "title"))
-    return stated or DOCUMENT_NAMES.get(document.code, "") or attribute(child(document.root, "code"), "displayName") or "临床文档"
+    return (
+        stated
+        or (document.kind.name if document.kind else "")
+        or attribute(child(document.root, "code"), "displayName")
+        or "临床文档"
+    )
 
 
 def identifier_of(document: Document, found: Id) -> dict[str, str]:
@@ -56,73 +71,42 @@ def identifier_of(document: Document, found: Id) -> dict[str, str]:
 # ---------------------------------------------------------------- sections
 
 
-def section_code(document: Document, section: Element) -> str:
-    """What a section means, as LOINC code: a label that says otherwise than its code is believed."""
-    code = child(section, "code")
-    stated, label = attribute(code, "code"), attribute(code, "displayName").upper()
-    means = LABEL_MEANS.get(label)
-    if means and stated and means != stated and LOINC_CODE.fullmatch(stated):
-        document.note("conflict", f"section {stated}", f"labelled as {means}; the label counts")
-        return means
-    return means or (stated if LOINC_CODE.fullmatch(stated) else "")
+def section_title(document: Document, section: Section) -> str:
+    named = section_labels().get(section.code, ("",))[0] if document.code else ""
+    return section.title or named or section.label or section.stated or "—"
 
 
-def section_title(document: Document, section: Element) -> str:
-    code = child(section, "code")
-    loinc = section_code(document, section) if document.code else attribute(code, "code")
-    title = text_of(child(section, "title"))
-    return title or (SECTION_TITLES.get(loinc, "") if document.code else "") or attribute(code, "displayName") or loinc or "—"
-
-
-def sections_of(holder: Element | None) -> list[Element]:
-    return [section for component in children(holder, "component") for section in children(component, "section")]
-
-
-def section_from(document: Document, section: Element) -> Resource:
-    items = items_of(section)
-    code = child(section, "code")
+def section_from(document: Document, section: Section, by_element: dict[Element, Section]) -> Resource:
+    code = child(section.element, "code")
     result: Resource = {"title": section_title(document, section)}
-    if stated := attribute(code, "code"):
-        display = attribute(code, "displayName")
-        system = LOINC if LOINC_CODE.fullmatch(stated) else document.uri(attribute(code, "codeSystem"))
-        result["code"] = {"coding": [{"system": system, "code": stated, **({"display": display} if display else {})}]}
-    elif display := attribute(code, "displayName"):
-        result["code"] = {"text": display}
-    inner = [section_from(document, below) for below in sections_of(section)]
-    written, made = div_from_text(child(section, "text")), div_from_lines(lines(items))
-    if written:
-        result["text"] = {"status": "additional", "div": written}
-    elif made:
-        result["text"] = {"status": "generated", "div": made}
-    elif not inner:
-        result["text"] = {"status": "empty", "div": EMPTY}
-    if section in document.entries:
-        result["entry"] = document.entries[section]
+    if section.stated:
+        system = LOINC if LOINC_CODE.fullmatch(section.stated) else document.uri(attribute(code, "codeSystem"))
+        own = {"system": system, "code": section.stated, **({"display": section.label} if section.label else {})}
+        result["code"] = {"coding": [own]}
+    elif section.label:
+        result["code"] = {"text": section.label}
+    inner = [section_from(document, by_element[below], by_element) for below in sections_of(section.element)]
+    if text := _narrative(document, section, empty=not inner):
+        result["text"] = text
+    if section.element in document.entries:
+        result["entry"] = document.entries[section.element]
     if inner:
         result["section"] = inner
     return result
 
 
-def count_sections(document: Document) -> dict[str, int]:
-    """The ledger: coded entries that became resources, what the narrative keeps, and what nothing maps."""
-    ledger = {"mapped": 0, "kept": 0, "unmapped": 0}
-    stack = sections_of(child(document.root, "component", "structuredBody"))
-    while stack:
-        section = stack.pop(0)
-        stack = sections_of(section) + stack
-        entries = len(list(children(section, "entry")))
-        observations = [item.element for item in every(items_of(section))]
-        used = sum(element in document.used for element in observations)
-        ledger["mapped"] += used
-        in_words = document.code != "" and bool(observations)  # WS/T 500 entries are words, and the narrative holds them all
-        ledger["kept"] += len(observations) - used if in_words else 1 if not entries else 0
-        if entries and not in_words:
-            ledger["unmapped"] += entries
-            name = attribute(child(section, "code"), "code") or attribute(child(section, "code"), "displayName") or "?"
-            document.note(
-                "not-mapped", f"section {name}", f"{entries} coded entries; its narrative is kept", severity="information"
-            )
-    return ledger
+def _narrative(document: Document, section: Section, *, empty: bool) -> dict[str, str] | None:
+    """The section's own text, and of a Chinese document what its entries say beyond it; else their words alone."""
+    text = child(section.element, "text")
+    written = "".join(text_of(text).split())
+    said = [line for line in lines(section.statements) if "".join(line[1].split()) not in written] if document.code else []
+    if written:
+        div = div_from_text(text, said)
+        return {"status": "additional", "div": div} if div else None
+    made = div_from_lines(said if document.code else lines(section.statements))
+    if made:
+        return {"status": "generated", "div": made}
+    return {"status": "empty", "div": EMPTY} if empty else None
 
 
 # ---------------------------------------------------------------- Composition
@@ -149,8 +133,24 @@ def _attesters(document: Document) -> list[dict[str, Any]]:
 
 
 def _version(document: Document) -> int:
-    text = attribute(child(document.root, "versionNumber"), "value")
-    return int(text) if text.isdecimal() and len(text) < 6 else 0
+    return version_of(document.root) or 0
+
+
+def _events(document: Document) -> list[dict[str, Any]]:
+    """documentationOf/serviceEvent: what was done, and when."""
+    found = []
+    for event in children(document.root, "documentationOf"):
+        service = child(event, "serviceEvent")
+        code, time = child(service, "code"), child(service, "effectiveTime")
+        start = document.time(attribute(child(time, "low"), "value") or attribute(time, "value"))
+        end = document.time(attribute(child(time, "high"), "value"))
+        name = attribute(code, "displayName")
+        coded = {"system": document.uri(attribute(code, "codeSystem")), "code": attribute(code, "code")}
+        kind = {"coding": [coded | ({"display": name} if name else {})]} if attribute(code, "code") else None
+        period = {**({"start": start} if start else {}), **({"end": end} if end else {})}
+        if kind or period:
+            found.append({**({"code": [kind]} if kind else {}), **({"period": period} if period else {})})
+    return found
 
 
 def state_composition(document: Document) -> None:
@@ -169,7 +169,7 @@ def state_composition(document: Document) -> None:
         "date": when,
         "author": authors(document),
         "title": title_of(document),
-        "custodian": document.organization,
+        "custodian": custodian(document),
     }
     if own:
         composition["identifier"] = identifier_of(document, own)
@@ -184,8 +184,10 @@ def state_composition(document: Document) -> None:
         composition["attester"] = attesters
     if parents := _parents(document):
         composition["relatesTo"] = [{"code": "replaces", "targetIdentifier": identifier_of(document, p)} for p in parents]
-    body = child(document.root, "component", "structuredBody")
-    if sections := [section_from(document, section) for section in sections_of(body)]:
+    if events := _events(document):
+        composition["event"] = events
+    by_element = {section.element: section for section in document.sections}
+    if sections := [section_from(document, by_element[element], by_element) for element in body_sections(document.root)]:
         composition["section"] = sections
     document.changes.append(Change(composition))
 
@@ -208,6 +210,7 @@ def _embedded(document: Document) -> Attachment | None:
     if attribute(text, "representation") != "B64":
         document.note("unsupported", "nonXMLBody", "a body by reference or as plain text; the document is kept as it came")
         return None
+    document.use("Binary", child(document.root, "component", "nonXMLBody"))
     media = attribute(text, "mediaType").lower()
     try:
         content = base64.b64decode("".join(str(part) for part in text.itertext()), validate=False)
@@ -243,7 +246,7 @@ def state_document_reference(document: Document) -> tuple[Attachment, ...]:
         "type": document_type(document),
         "subject": document.patient,
         "author": authors(document),
-        "custodian": document.organization,
+        "custodian": custodian(document),
         "description": title_of(document),
         "content": [_content(attachment, title_of(document), language, created) for attachment in attachments],
     }
@@ -253,8 +256,8 @@ def state_document_reference(document: Document) -> tuple[Attachment, ...]:
         reference["identifier"] = [identifier_of(document, own_set)]
     if when:
         reference["date"] = when
-    if document.encounter_reference:
-        reference["context"] = {"encounter": [document.encounter_reference]}
+    if context := _context(document):
+        reference["context"] = context
     code = attribute(child(document.root, "confidentialityCode"), "code")
     if code in ("U", "L", "M", "N", "R", "V"):
         reference["securityLabel"] = [{"coding": [{"system": CONFIDENTIALITY, "code": code}]}]
@@ -262,6 +265,14 @@ def state_document_reference(document: Document) -> tuple[Attachment, ...]:
         reference["relatesTo"] = [{"code": "replaces", "target": _replaced(document, parent)} for parent in parents]
     document.changes.append(Change(reference))
     return attachments
+
+
+def _context(document: Document) -> dict[str, Any]:
+    """The visit, and the orders that the document answers."""
+    orders = [number for e in children(document.root, "inFulfillmentOf") for number in ids(child(e, "order"))]
+    related = [{"identifier": identifier_of(document, number)} for number in orders]
+    encounter = document.encounter_reference
+    return {**({"encounter": [encounter]} if encounter else {}), **({"related": related} if related else {})}
 
 
 def _replaced(document: Document, parent: Id) -> dict[str, Any]:

@@ -60,12 +60,18 @@ def _div(markup: str) -> str | None:
     return str(etree.tostring(root, method="xml", encoding="unicode"))
 
 
-def div_from_text(text: Element | None) -> str | None:
+def div_from_text(text: Element | None, further: list[tuple[str, str]] | None = None) -> str | None:
+    """The text as XHTML; `further`: labels and values of entries that it leaves out, below it."""
     if text is None:
         return None
-    return _div(escape(text.text or "", quote=False) + "".join(_html(e) + escape(e.tail or "", quote=False) for e in text))
+    own = escape(text.text or "", quote=False) + "".join(_html(e) + escape(e.tail or "", quote=False) for e in text)
+    return _div(own + _paragraphs(further or []))
 
 
 def div_from_lines(lines: list[tuple[str, str]]) -> str | None:
     """Labels and values of coded entries as paragraphs."""
-    return _div("".join(f"<p>{f'<b>{escape(label)}</b>：' if label else ''}{escape(value)}</p>" for label, value in lines if value))
+    return _div(_paragraphs(lines))
+
+
+def _paragraphs(lines: list[tuple[str, str]]) -> str:
+    return "".join(f"<p>{f'<b>{escape(label)}</b>：' if label else ''}{escape(value)}</p>" for label, value in lines if value)

@@ -1,0 +1,121 @@
+"""HL7 V3 data types of C-CDA entries → FHIR data types. https://hl7.org/fhir/us/ccda/ ; https://hl7.org/fhir/R4/datatypes.html"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mappers.cda.document import Document
+from mappers.cda.reader import XSI_TYPE, Element, attribute, child, children, text_of
+from mappers.datatypes import parse_quantity, quantity
+from profiles.names import OBSERVATION_INTERPRETATION
+
+INTERPRETATIONS = frozenset(
+    ["N", "A", "AA", "H", "HH", "L", "LL", "U", "D", "B", "W", "R", "S", "I", "POS", "NEG", "IND", "DET", "ND", "HX", "LX"]
+)
+NOTHING = frozenset({"NI", "NA", "UNK", "ASKU", "NASK", "NAV", "OTH", "MSK"})
+
+
+def pointed_at(document: Document, element: Element | None) -> str:
+    """Own words, or those of the narrative that a reference names by ID."""
+    text = text_of(element)
+    reference = attribute(child(element, "reference"), "value")
+    if text or not reference.startswith("#"):
+        return text
+    return text_of(next((e for e in document.root.iter() if e.get("ID") == reference[1:]), None))
+
+
+def _coding(document: Document, element: Element) -> dict[str, str] | None:
+    code, system = attribute(element, "code"), attribute(element, "codeSystem")
+    if not code or not system or attribute(element, "nullFlavor"):
+        return None
+    display = attribute(element, "displayName")
+    return {"system": document.uri(system), "code": code, **({"display": display} if display else {})}
+
+
+def codeable(document: Document, element: Element | None) -> dict[str, Any] | None:
+    """CD or CE with its translations; its original text, else its display name, as text."""
+    if element is None:
+        return None
+    found = [own for e in (element, *children(element, "translation")) if (own := _coding(document, e))]
+    for own in list(found):
+        found += [dict(more) for more in document.context.translate(own["system"], own["code"])]
+    text = pointed_at(document, child(element, "originalText")) or attribute(element, "displayName")
+    text = text or next((own["display"] for own in found if "display" in own), "")
+    result: dict[str, Any] = {**({"coding": found} if found else {}), **({"text": text} if text else {})}
+    return result or None
+
+
+def amount(element: Element | None) -> dict[str, Any] | None:
+    """PQ; its unit is UCUM, and 1 is none."""
+    if element is None or attribute(element, "nullFlavor"):
+        return None
+    unit = attribute(element, "unit")
+    return parse_quantity(attribute(element, "value"), "" if unit == "1" else unit)
+
+
+def interval(element: Element | None) -> dict[str, Any]:
+    """IVL_PQ → low and high as far as stated."""
+    found = {name: amount(child(element, name)) for name in ("low", "high")}
+    return {name: value for name, value in found.items() if value}
+
+
+def value_x(document: Document, element: Element | None) -> dict[str, Any]:
+    """Observation.value[x]; {} for what has none."""
+    if element is None or attribute(element, "nullFlavor") in NOTHING:
+        return {}
+    kind = attribute(element, XSI_TYPE).rpartition(":")[2]
+    if kind in ("CD", "CE", "CO", "CV", "CS"):
+        stated = codeable(document, element)
+        return {"valueCodeableConcept": stated} if stated else {}
+    if kind in ("PQ", "REAL"):
+        found = amount(element)
+        return {"valueQuantity": found} if found else _words(document, element)
+    if kind == "IVL_PQ":
+        return _interval_value(interval(element))
+    if kind == "INT":
+        text = attribute(element, "value")
+        return {"valueInteger": int(text)} if text.removeprefix("-").isdecimal() and len(text) < 10 else {}
+    if kind == "BL":
+        return {"valueBoolean": attribute(element, "value") == "true"} if attribute(element, "value") else {}
+    if kind == "TS":
+        when = document.time(attribute(element, "value"))
+        return {"valueDateTime": when} if when else {}
+    return _words(document, element)
+
+
+def _interval_value(edges: dict[str, Any]) -> dict[str, Any]:
+    if len(edges) == 2:
+        return {"valueRange": edges}
+    for name, comparator in (("low", ">="), ("high", "<=")):
+        if name in edges:
+            known = edges[name]
+            return {"valueQuantity": quantity(known["value"], known.get("unit", ""), comparator)}
+    return {}
+
+
+def _words(document: Document, element: Element) -> dict[str, Any]:
+    text = pointed_at(document, element) or attribute(element, "value")
+    return {"valueString": text} if text else {}
+
+
+def times(document: Document, element: Element | None) -> tuple[str | None, str | None]:
+    """Start and end of effectiveTime; a point in time is a start."""
+    time = next((e for e in children(element, "effectiveTime") if attribute(e, XSI_TYPE) not in ("PIVL_TS", "EIVL_TS")), None)
+    start = attribute(child(time, "low"), "value") or attribute(child(time, "center"), "value") or attribute(time, "value")
+    return document.time(start), document.time(attribute(child(time, "high"), "value"))
+
+
+def interpretations(element: Element) -> list[dict[str, Any]]:
+    codes = [attribute(e, "code") for e in children(element, "interpretationCode")]
+    return [{"coding": [{"system": OBSERVATION_INTERPRETATION, "code": code}]} for code in codes if code in INTERPRETATIONS]
+
+
+def reference_ranges(document: Document, element: Element) -> list[dict[str, Any]]:
+    found = []
+    for reference in children(element, "referenceRange"):
+        observed = child(reference, "observationRange")
+        text = pointed_at(document, child(observed, "text"))
+        stated = {**interval(child(observed, "value")), **({"text": text} if text else {})}
+        if stated:
+            found.append(stated)
+    return found
