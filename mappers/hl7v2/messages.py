@@ -6,43 +6,16 @@ https://build.fhir.org/ig/HL7/v2-to-fhir/message_maps.html. A structure without 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 from connectors.base import SourceRecord
 from mappers.base import CannotMap, Change, Mapped, MappingContext
-from mappers.hl7v2.admission import ADMISSIONS, map_admission, map_deleted_person, map_link, map_merge, map_swap, state_subject
+from mappers.hl7v2.admission import ADMISSIONS, map_admission, map_deleted_person, map_link, map_merge, map_swap
+from mappers.hl7v2.clinical import CLINICAL_MAPS, USUAL_TRIGGER, Map
 from mappers.hl7v2.draft import Draft
-from mappers.hl7v2.groups import group_orders
 from mappers.hl7v2.ledger import close, lines
 from mappers.hl7v2.merge import MERGES
 from mappers.hl7v2.message import Message, parse, split_messages
-from mappers.hl7v2.order import state_orders
-from mappers.hl7v2.report import state_report
 from mappers.hl7v2.stated import stated_at
-
-QUALITY = {"1": "calibration results", "2": "quality control results"}  # MSH-16 of analyzers: 0 is a patient's
-
-
-def map_results(draft: Draft) -> None:
-    """ORU, OUL: a report a group."""
-    kind = draft.message.header.value(16)
-    if kind in QUALITY:
-        raise CannotMap(f"MSH-16 = {kind}: {QUALITY[kind]}, not a patient's")
-    state_subject(draft)
-    groups = [group for group in group_orders(draft) if group.obr is not None or group.results]
-    if not groups:
-        raise CannotMap("neither OBR nor OBX")
-    for group in groups:
-        state_report(draft, group)
-
-
-def map_orders(draft: Draft) -> None:
-    """ORM, OML, OMG, OMI: a ServiceRequest a group."""
-    state_subject(draft)
-    state_orders(draft, group_orders(draft))
-
-
-Map = Callable[[Draft], None]
 
 # (message code, trigger) → the map
 MAPS: dict[tuple[str, str], Map] = {
@@ -52,14 +25,8 @@ MAPS: dict[tuple[str, str], Map] = {
     ("ADT", "A24"): map_link,
     ("ADT", "A29"): map_deleted_person,
     ("ADT", "A37"): map_link,
-    ("ORU", "R01"): map_results,
-    **{("OUL", trigger): map_results for trigger in ("R21", "R22", "R23", "R24")},
-    ("ORM", "O01"): map_orders,
-    **{("OML", trigger): map_orders for trigger in ("O21", "O33", "O35")},
-    ("OMG", "O19"): map_orders,
-    ("OMI", "O23"): map_orders,
+    **CLINICAL_MAPS,
 }
-USUAL_TRIGGER = {"ORU": "R01", "ORM": "O01", "OML": "O21", "OMG": "O19", "OMI": "O23", "OUL": "R22"}  # where MSH-9.2 is empty
 
 # Structures (MSH-9.3) that only one trigger has: where the trigger is missing they name it
 ONE_TRIGGER = {f"ADT_A{number}" for number in ("02", "03", "12", "15", "16", "17", "18", "20", "24", "37", "52", "54", "60", "61")}

@@ -10,10 +10,12 @@ from typing import Any
 
 from mappers.base import Resource
 from mappers.datatypes import Mark, fold_unit, recognition_mark, reference_range, split_mark
+from mappers.hl7v2.attachments import is_document, state_enclosed
 from mappers.hl7v2.draft import Draft
-from mappers.hl7v2.groups import Result
+from mappers.hl7v2.groups import Group, Result
 from mappers.hl7v2.message import Segment
-from mappers.hl7v2.types import codings, concept, staff
+from mappers.hl7v2.performers import device_of, performers
+from mappers.hl7v2.types import codeable_concept, codings, concept, number_identifier
 from mappers.hl7v2.values import TEXT_KINDS, Value, read_values, unit_of
 from mappers.identity_keys import resource_id
 from profiles.names import LOINC, OBSERVATION_CATEGORY, OBSERVATION_INTERPRETATION
@@ -83,7 +85,7 @@ class Report:
     key: tuple[str, ...]
     effective: str | None
     issued: str | None
-    category: str
+    category: str  # "" when nothing says whose work it was
     specimen: dict[str, Any] | None
     status_code: str  # OBR-25, when an OBX states none
     seen: dict[tuple[str, str], int] = field(default_factory=dict)  # how often a code came with the same OBX-4
@@ -111,6 +113,8 @@ def flags_of(draft: Draft, obx: Segment) -> Flags:
 
 
 def status_of(draft: Draft, obx: Segment, code: str, report: Report) -> str:
+    if obx.value(31).upper() == "D":  # 2.9: action code
+        return "entered-in-error"
     if not code:
         draft.note("missing", f"{obx.where}-11", "no result status", "information")
         return "final" if report.status_code == "F" else "unknown"
@@ -170,13 +174,19 @@ def observation_key(result: Result, report: Report) -> tuple[str, ...]:
     return (*report.key, code, same[1] or "-", str(report.seen[same]))
 
 
+def _values(draft: Draft, result: Result, unit: str) -> list[Value]:
+    """The values of an OBX; the lines of a narrative are one text, blank lines among them."""
+    obx = result.obx
+    repeats = obx.count(5) > 1 and obx.value(2).upper() in TEXT_KINDS
+    if not result.more and not repeats:
+        return read_values(draft, obx, unit)
+    lines = [line.text(5, n) for line in (obx, *result.more) for n in range(1, max(line.count(5), 1) + 1)]
+    text = "\n".join(lines).strip("\n")
+    return [{"valueString": text}] if text.strip() else []
+
+
 def _put_value(draft: Draft, result: Result, observation: Resource, status_code: str, unit: str) -> None:
-    values = read_values(draft, result.obx, unit)
-    for more in result.more:
-        values += read_values(draft, more, "")
-    if result.more or (result.obx.value(2).upper() in TEXT_KINDS and len(values) > 1):
-        text = "\n".join(value["valueString"] for value in values if "valueString" in value)
-        values = [{"valueString": text}] if text else []
+    values = _values(draft, result, unit)
     if not values:
         absent = ABSENT.get(status_code, "unknown")
         system = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
@@ -201,8 +211,11 @@ def observation_from_obx(draft: Draft, result: Result, report: Report) -> Resour
     observation: Resource = {"resourceType": "Observation", "id": resource_id("Observation", *observation_key(result, report))}
     if mark:
         observation["extension"] = [recognition_mark(mark)]
+    if number := obx.value(21):
+        observation["identifier"] = [number_identifier(draft, number, "result")]
     observation["status"] = status_of(draft, obx, flags.status, report)
-    observation["category"] = [{"coding": [{"system": OBSERVATION_CATEGORY, "code": report.category}]}]
+    if report.category:
+        observation["category"] = [{"coding": [{"system": OBSERVATION_CATEGORY, "code": report.category}]}]
     observation["code"] = code or {"text": "unnamed"}
     observation["subject"] = draft.patient
     if draft.encounter:
@@ -211,22 +224,36 @@ def observation_from_obx(draft: Draft, result: Result, report: Report) -> Resour
         observation["effectiveDateTime"] = when
     if report.issued:
         observation["issued"] = report.issued
-    observer = staff(draft, obx, 16)
-    observation["performer"] = [draft.organization, observer] if observer else [draft.organization]
+    observation["performer"] = performers(draft, obx, result.people)
     unit = unit_of(draft, obx)
     _put_value(draft, result, observation, flags.status, unit)
     if unit and "valueQuantity" in observation and fold_unit(unit)[1] is None:
         draft.note("unmapped-code", f"{obx.where}-6", "unit is not one we fold to UCUM", system="unit", value=unit[:32])
-    if interpretation := interpretation_of(draft, obx, flags.flags):
-        observation["interpretation"] = interpretation
-    if text := note_text(result.notes):
-        observation["note"] = [{"text": text}]
-    if method := obx.value(17, 2) or obx.value(17):
-        observation["method"] = {"text": method}
-    if report.specimen:
-        observation["specimen"] = report.specimen
-    if instrument := obx.value(18):
-        observation["device"] = {"display": instrument}
-    if limits := reference_range(obx.text(7), unit):
-        observation["referenceRange"] = [limits]
-    return observation
+    text = note_text(result.notes)
+    limits = reference_range(obx.text(7), unit)
+    stated = {
+        "interpretation": interpretation_of(draft, obx, flags.flags),
+        "note": [{"text": text}] if text else None,
+        "bodySite": codeable_concept(draft, obx, 20, "body-site"),
+        "method": codeable_concept(draft, obx, 17, "method"),
+        "specimen": report.specimen,
+        "device": device_of(draft, obx, result.people),
+        "referenceRange": [limits] if limits else None,
+    }
+    return observation | {element: value for element, value in stated.items() if value}
+
+
+def state_observations(
+    draft: Draft, group: Group, key: tuple[str, ...], specimen: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Results that stand below an order, a dose or a charge: what was asked or measured beside it; → references."""
+    shared = Report((draft.facility, *key), effective=None, issued=None, category="survey", specimen=specimen, status_code="")
+    found: list[dict[str, Any]] = []
+    for result in group.results:
+        if is_document(result.obx):
+            found += state_enclosed(draft, result.obx, (draft.facility, *key))
+            continue
+        observation = observation_from_obx(draft, result, shared)
+        draft.state(observation)
+        found.append({"reference": f"Observation/{observation['id']}"})
+    return found

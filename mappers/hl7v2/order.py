@@ -1,105 +1,34 @@
-"""HL7 v2 ORC with OBR, TQ1 → ServiceRequest.
+"""HL7 v2 ORC with OBR, TQ1, IPC → ServiceRequest; a drug, a diet or a supply instead of the OBR → the request of that kind.
 
-https://build.fhir.org/ig/HL7/v2-to-fhir/ConceptMap-segment-orc-to-servicerequest.html; that map calls a cancelled order
-active, here it is revoked.
+https://build.fhir.org/ig/HL7/v2-to-fhir/ConceptMap-segment-orc-to-servicerequest.html; statuses as in `order_status`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from mappers.base import CannotMap, Resource
+from mappers.hl7v2.dispense import state_group
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Group
-from mappers.hl7v2.message import Segment
-from mappers.hl7v2.observation import Report, item_code, note_text, observation_from_obx
-from mappers.hl7v2.report import SERVICES, state_specimens
+from mappers.hl7v2.observation import item_code, note_text, state_observations
+from mappers.hl7v2.order_status import order_status, priority_of
+from mappers.hl7v2.performers import ORDERERS, persons_of
+from mappers.hl7v2.pharmacy import shared_numbers, state_medication_requests
+from mappers.hl7v2.report import IN_TABLE_0074, SECTION, SERVICES, UID
+from mappers.hl7v2.request_shell import item_of
+from mappers.hl7v2.specimen import concepts, state_specimens
+from mappers.hl7v2.supply import state_detail
 from mappers.hl7v2.types import codeable_concept, number_identifier, people
 from mappers.identity_keys import resource_id
-from profiles.names import DIAGNOSTIC_SERVICE
-
-# HL7 table 0038 (ORC-5) → ServiceRequest.status
-ORDER_STATUS = {
-    "A": "active",
-    "CA": "revoked",
-    "CM": "completed",
-    "DC": "revoked",
-    "ER": "unknown",
-    "HD": "on-hold",
-    "IP": "active",
-    "RP": "revoked",
-    "SC": "active",
-}
-# HL7 table 0119 (ORC-1) → ServiceRequest.status, where ORC-5 is empty
-ORDER_CONTROL = {
-    "NW": "active",
-    "OK": "active",
-    "CA": "revoked",
-    "OC": "revoked",
-    "CR": "revoked",
-    "DC": "revoked",
-    "OD": "revoked",
-    "DR": "revoked",
-    "UA": "revoked",
-    "HD": "on-hold",
-    "OH": "on-hold",
-    "HR": "on-hold",
-    "RL": "active",
-    "OE": "active",
-    "OR": "active",
-    "XO": "active",
-    "XX": "active",
-    "XR": "active",
-    "RP": "revoked",
-    "RU": "revoked",
-    "RO": "active",
-    "RE": "completed",
-    "RR": "active",
-    "SC": "active",
-    "SN": "active",
-    "NA": "active",
-    "SR": "active",
-    "SS": "active",
-    "PA": "active",
-    "CH": "active",
-    "DE": "unknown",
-}
-CANCELS = {"CA", "OC", "CR", "DC", "OD", "DR"}
-# HL7 tables 0485 and 0027 → request-priority
-PRIORITY = {"S": "stat", "A": "asap", "R": "routine", "P": "routine", "C": "asap", "T": "urgent", "U": "urgent"}
+from profiles.names import DCM, DIAGNOSTIC_SERVICE, DICOM_UID
 
 
 def order_number(group: Group) -> str:
     """ORC-2 or OBR-2, the placer's; else the filler's."""
     segments = [segment for segment in (group.orc, group.obr) if segment]
     return next((number for field in (2, 3) for segment in segments if (number := segment.value(field))), "")
-
-
-def order_status(draft: Draft, orc: Segment | None) -> str:
-    """ORC-5 first, else ORC-1; a cancellation is revoked whatever ORC-5 still says."""
-    if orc is None:
-        return "active"
-    control, stated = orc.value(1).upper(), orc.value(5).upper()
-    if control in CANCELS:
-        if stated and ORDER_STATUS.get(stated) != "revoked":
-            draft.note("conflict", f"{orc.where}-5", "ORC-1 cancels, ORC-5 says otherwise: revoked", "information")
-        return "revoked"
-    if stated:
-        status = draft.translate(ORDER_STATUS, stated, f"{orc.where}-5", "HL7 table 0038")
-    else:
-        status = draft.translate(ORDER_CONTROL, control, f"{orc.where}-1", "HL7 table 0119")
-    return status or "unknown"
-
-
-def _priority(group: Group) -> str | None:
-    places = [(tq1, 9, 1) for tq1 in group.timing]
-    places += [
-        (segment, field, part) for segment, field, part in ((group.obr, 5, 1), (group.obr, 27, 6), (group.orc, 7, 6)) if segment
-    ]
-    for segment, field, part in places:
-        if code := segment.value(field, part).upper():
-            return PRIORITY.get(code[:1]) if code[:2] not in {"PR", "TS"} else None
-    return None
 
 
 def _occurrence(draft: Draft, group: Group) -> str | None:
@@ -115,85 +44,125 @@ def _authored(draft: Draft, group: Group) -> str | None:
     return next((when for segment, field in places if (when := draft.datetime(segment, field))), None)
 
 
+def _reasons(draft: Draft, group: Group) -> list[dict[str, Any]]:
+    found = [reason for dg1 in group.diagnoses if (reason := codeable_concept(draft, dg1, 3, "diagnosis"))]
+    return found + (concepts(draft, group.obr, 31, "reason") if group.obr else [])
+
+
+def _identifiers(draft: Draft, group: Group) -> list[dict[str, Any]]:
+    segments = [segment for segment in (group.orc, group.obr) if segment]
+    placer, filler = (next((n for segment in segments if (n := segment.value(field))), "") for field in (2, 3))
+    found = [number_identifier(draft, placer, "order", "PLAC")] if placer else []
+    found += [number_identifier(draft, filler, "report", "FILL")] if filler else []
+    accession = next((number for ipc in group.detail("IPC") if (number := ipc.value(1))), "")
+    return found + ([number_identifier(draft, accession, "accession", "ACSN")] if accession else [])
+
+
+def _category(draft: Draft, group: Group) -> list[dict[str, Any]]:
+    """OBR-24; the modality of an imaging order (IPC-5)."""
+    found: list[dict[str, Any]] = []
+    service = group.obr.value(24).upper() if group.obr else ""
+    if service in IN_TABLE_0074:
+        found.append({"coding": [{"system": DIAGNOSTIC_SERVICE, "code": service}]})
+    elif service in SERVICES:
+        local = {"system": draft.local("service"), "code": service}
+        found.append({"coding": [{"system": DIAGNOSTIC_SERVICE, "code": SECTION[SERVICES[service]]}, local]})
+    elif service:
+        found.append({"coding": [{"system": draft.local("service"), "code": " ".join(service.split())}]})
+    for modality in dict.fromkeys(code for ipc in group.detail("IPC") if (code := ipc.value(5).upper())):
+        found.append({"coding": [{"system": DCM, "code": modality}]})
+    return found
+
+
+def _imaging(draft: Draft, group: Group) -> dict[str, Any]:
+    """IPC: the study to come, its station and place."""
+    found: dict[str, Any] = {}
+    for ipc in group.detail("IPC"):
+        if code := codeable_concept(draft, ipc, 6, "protocol"):
+            found.setdefault("orderDetail", []).append(code)
+        if station := ipc.value(7):
+            found["performer"] = [{"type": "Device", "display": station}]
+        if place := ipc.value(8, 2) or ipc.value(8):
+            found["locationCode"] = [{"text": place}]
+        if UID.fullmatch(ipc.value(3)):
+            study = {"type": "ImagingStudy", "identifier": {"system": DICOM_UID, "value": f"urn:oid:{ipc.value(3)}"}}
+            found["supportingInfo"] = [study]
+    return found
+
+
 def service_request_from_orc(draft: Draft, group: Group, key: tuple[str, ...]) -> Resource:
+    """Without a status where the message says nothing of it."""
+    obr = group.obr
     request: Resource = {"resourceType": "ServiceRequest", "id": resource_id("ServiceRequest", *key)}
-    placer = next((n for segment in (group.orc, group.obr) if segment and (n := segment.value(2))), "")
-    filler = next((n for segment in (group.orc, group.obr) if segment and (n := segment.value(3))), "")
-    identifiers = [number_identifier(draft, placer, "order", "PLAC")] if placer else []
-    if filler:
-        identifiers.append(number_identifier(draft, filler, "report", "FILL"))
-    request["identifier"] = identifiers
+    request["identifier"] = _identifiers(draft, group)
     if group.orc and (requisition := group.orc.value(4)):
         request["requisition"] = number_identifier(draft, requisition, "requisition", "PGN")
-    request |= {"status": order_status(draft, group.orc), "intent": "order"}
-    obr = group.obr
-    if obr and (service := obr.value(24).upper()) in SERVICES:
-        request["category"] = [{"coding": [{"system": DIAGNOSTIC_SERVICE, "code": service}]}]
-    if priority := _priority(group):
-        request["priority"] = priority
-    code = item_code(draft, obr, 4)[0] if obr else None
-    if code:
-        request["code"] = code
-    request["subject"] = draft.patient
-    if draft.encounter:
-        request["encounter"] = draft.encounter
-    stated = {"occurrenceDateTime": _occurrence(draft, group), "authoredOn": _authored(draft, group)}
-    request |= {element: value for element, value in stated.items() if value}
+    if status := order_status(draft, group.orc):
+        request["status"] = status
+    request["intent"] = "order"
     requesters = [person for segment, field in ((group.orc, 12), (obr, 16)) if segment for person in people(draft, segment, field)]
-    request["requester"] = requesters[0] if requesters else draft.organization
-    reasons = [reason for dg1 in group.diagnoses if (reason := codeable_concept(draft, dg1, 3, "diagnosis"))]
-    if obr and (reason := codeable_concept(draft, obr, 31, "reason")):
-        reasons.append(reason)
-    if reasons:
-        request["reasonCode"] = reasons
-    if text := note_text(group.notes):
-        request["note"] = [{"text": text}]
-    return request
+    requesters += persons_of(draft, group.people, ORDERERS)
+    text = note_text(group.notes)
+    stated: dict[str, Any] = {
+        "category": _category(draft, group),
+        "priority": priority_of(group.timing, (obr, 5, 1), (obr, 27, 6), (group.orc, 7, 6)),
+        "code": item_code(draft, obr, 4)[0] if obr else None,
+        "subject": draft.patient,
+        "encounter": draft.encounter,
+        "occurrenceDateTime": _occurrence(draft, group),
+        "authoredOn": _authored(draft, group),
+        "requester": requesters[0] if requesters else draft.organization,
+        "reasonCode": _reasons(draft, group),
+        "note": [{"text": text}] if text else None,
+        **_imaging(draft, group),
+    }
+    return request | {element: value for element, value in stated.items() if value}
 
 
 def state_orders(draft: Draft, groups: list[Group]) -> None:
-    """One ServiceRequest a group. Raise CannotMap when no order of the message can be told from others."""
-    orders = [group for group in groups if group.obr is not None or (group.orc is not None and _only_a_status(draft, group))]
-    if not orders:
+    """One request a group, of the kind that it orders. Raise CannotMap when no order of the message can be told from others."""
+    drugs = [group for group in groups if group.drug("RXO", "RXE")]
+    details = [group for group in groups if group.detail("ODS", "ODT", "RQD", "RQ1")]
+    services = [group for group in groups if group.obr is not None or _only_a_status(group)]
+    if not drugs and not details and not services:
         raise CannotMap("no map for an order without OBR")
-    shared = Counter(order_number(group) for group in orders)
+    before = len(draft.changes)
+    state_medication_requests(draft, drugs)
+    for group in drugs:  # an RDE may say what was dispensed with it
+        state_group(draft, group, shared_numbers(drugs), with_order=False)
+    for group in details:
+        state_detail(draft, group)
+    _state_services(draft, services)
+    if len(draft.changes) == before:
+        raise CannotMap("no order has a placer or filler number")
+
+
+def _only_a_status(group: Group) -> bool:
+    """An ORC alone is a status of an order we know."""
+    return group.orc is not None and not group.drugs and not group.details and order_number(group) != ""
+
+
+def _state_services(draft: Draft, groups: list[Group]) -> None:
+    shared = Counter(order_number(group) for group in groups)
     stated = 0
-    for group in orders:
+    for group in groups:
         number = order_number(group)
         if not number:
             draft.note("missing", f"{group.where}-2", "an order without placer or filler number is not mapped", "error")
             continue
-        item = (group.obr.value(4) or group.obr.value(4, 2)) if group.obr else ""
-        key = (draft.facility, number, item or str(stated)) if shared[number] > 1 else (draft.facility, number)
+        key = (draft.facility, number, item_of(group) or str(stated)) if shared[number] > 1 else (draft.facility, number)
         _state_order(draft, group, key)
         stated += 1
-    if not stated:
-        raise CannotMap("no order has a placer or filler number")
-
-
-def _only_a_status(draft: Draft, group: Group) -> bool:
-    """An ORC alone is a status of an order we know, unless it introduces a kind of order that has no map."""
-    return (
-        not any(draft.message.segments(name) for name in ("RXO", "RXE", "RXD", "ODS", "ODT", "RQD", "BLG", "BPO"))
-        and order_number(group) != ""
-    )
 
 
 def _state_order(draft: Draft, group: Group, key: tuple[str, ...]) -> None:
     request = service_request_from_orc(draft, group, key)
-    report_key = ("order", *key)
-    specimens = state_specimens(draft, group, report_key)
+    specimens = state_specimens(draft, group, ("order", *key))
     if specimens:
         request["specimen"] = specimens
-    first = specimens[0] if specimens else None
-    asked = Report(
-        key=(draft.facility, *report_key), effective=None, issued=None, category="survey", specimen=first, status_code=""
-    )
-    answers = []
-    for result in group.results:
-        observation = observation_from_obx(draft, result, asked)
-        draft.state(observation)
-        answers.append({"reference": f"Observation/{observation['id']}"})
+    answers = state_observations(draft, group, ("order", *key), specimens[0] if specimens else None)
     if answers:
-        request["supportingInfo"] = answers
+        request["supportingInfo"] = [*answers, *request.get("supportingInfo", [])]
+    if "status" not in request:
+        draft.state({**request, "status": "unknown"}, "fill")
     draft.state(request, "patch")

@@ -6,17 +6,23 @@ https://build.fhir.org/ig/HL7/v2-to-fhir/ConceptMap-segment-obr-to-diagnosticrep
 from __future__ import annotations
 
 import re
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 from mappers.base import CannotMap, Resource
 from mappers.datatypes import Mark, recognition_mark
+from mappers.hl7v2.attachments import attachments_of, is_document
 from mappers.hl7v2.draft import Draft
-from mappers.hl7v2.groups import Group, Result
+from mappers.hl7v2.groups import Group
 from mappers.hl7v2.message import Segment
+from mappers.hl7v2.microbiology import Placed, Reported, link_results
 from mappers.hl7v2.observation import Report, item_code, note_text, observation_from_obx
-from mappers.hl7v2.types import CJK, codeable_concept, number_identifier, people
-from mappers.hl7v2.values import enclosed_document
-from mappers.identity_keys import resource_id
+from mappers.hl7v2.performers import REPORTERS, once, organizations_of, persons_of, producer
+from mappers.hl7v2.request_shell import request_shell, shared_numbers
+from mappers.hl7v2.specimen import collected_at, state_specimens
+from mappers.hl7v2.types import number_identifier, people
+from mappers.identity_keys import reference, resource_id
 from profiles.names import CHARSET_REPAIRED, DIAGNOSTIC_SERVICE, LOINC
 
 # HL7 table 0123 (OBR-25) → DiagnosticReport.status
@@ -41,9 +47,16 @@ SERVICES = {
         ("LAB", "CH", "HM", "MB", "MCB", "MYC", "IMM", "SR", "TX", "UR", "VR", "BLB", "CP", "BG", "GE", "TOX"), "laboratory"
     ),
     **dict.fromkeys(("RAD", "CT", "NMR", "MRI", "RUS", "OUS", "VUS", "NMS", "RX", "CUS", "XRC", "EN", "IMG"), "imaging"),
+    **dict.fromkeys(
+        ("US", "DR", "DX", "CR", "MG", "MR", "XA", "PT", "RF", "NM", "ES"), "imaging"
+    ),  # DICOM modalities, as many write
     **dict.fromkeys(("EC", "EN", "PF", "NRS", "PHY", "OTH", "CTH", "VAS", "SP", "AU", "OSL"), "procedure"),
 }
-IN_TABLE_0074 = frozenset(SERVICES) - {"TOX", "BG", "GE", "UR", "MRI", "IMG", "EN"}
+NOT_IN_0074 = frozenset(
+    ["TOX", "BG", "GE", "UR", "MRI", "IMG", "EN", "US", "DR", "DX", "CR", "MG", "MR", "XA", "PT", "RF", "NM", "ES"]
+)
+IN_TABLE_0074 = frozenset(SERVICES) - NOT_IN_0074
+SECTION = {"laboratory": "LAB", "imaging": "RAD", "procedure": "OTH"}  # of a service that table 0074 lacks
 
 # What the statuses of its results say of a report whose OBR-25 is empty: first row that fits
 STATUS_OF_RESULTS = (
@@ -55,7 +68,12 @@ STATUS_OF_RESULTS = (
     ({"final", "corrected", "amended", "cancelled", "preliminary", "registered"}, "partial"),
 )
 CONCLUSION_CODES = {"IMP", "19005-8"}  # OBX-3.1.2 suffix or LOINC "impression"
-SPECIMEN_WORDS = re.compile("血|清|浆|尿|便|痰|液|拭子|组织|脓|髓|分泌|胆汁|标本|样本|洗|毛发|活检")
+CONCLUSION_NAMES = re.compile(
+    "(?:影像|检查|超声|病理|心电|报告)?(?:学)?(?:诊断|结论|提示|印象)(?:意见|印象|结论|提示|结果)?|IMPRESSION|CONCLUSION",
+    re.IGNORECASE,
+)
+STUDY_CODES = {"113014", "110180"}  # DCM: DICOM Study; Study Instance UID
+UID = re.compile(r"[0-2](?:\.\d{1,39}){2,20}")
 NOTE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-DiagnosticReport.note"  # R4 has no note on a report
 
 
@@ -81,9 +99,8 @@ def report_key(draft: Draft, group: Group) -> tuple[str, ...]:
 
 def _collected(draft: Draft, group: Group) -> str | None:
     """Collection: SPM-17, OBR-7; some sources shift it to OBR-6."""
-    for spm in group.specimens:
-        if when := draft.datetime(spm, 17):
-            return when
+    if when := collected_at(draft, group):
+        return when
     obr = group.obr
     if obr is None:
         return None
@@ -109,95 +126,10 @@ def _issued(draft: Draft, obr: Segment | None) -> str | None:
     return draft.instant(obr, 22) if obr and len(obr.value(22)) > 1 else None
 
 
-def state_specimens(draft: Draft, group: Group, key: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The specimens of a group, or the one of OBR-15; → references, the first is that of the results."""
-    specimens = [_specimen(draft, spm, key if n == 0 else (*key, str(spm.number))) for n, spm in enumerate(group.specimens)]
-    if not specimens and (source := _specimen_of_obr(draft, group.obr, key)):
-        specimens.append(source)
-    for specimen in specimens:
-        draft.state(specimen)
-    return [{"reference": f"Specimen/{specimen['id']}"} for specimen in specimens]
-
-
-def _specimen_of_obr(draft: Draft, obr: Segment | None, key: tuple[str, ...]) -> Resource | None:
-    """OBR-15, of versions before 2.5; the report is its business key."""
-    if obr is None or not obr.value(15):
-        return None
-    name = obr.value(15, 2)
-    if CJK.search(name) and not SPECIMEN_WORDS.search(name):
-        draft.note("moved", f"{obr.where}-15", "not a specimen: it seems to be the orderer of OBR-16", "information")
-        return None
-    kind = name if CJK.search(name) else obr.value(15, 1, 2) or obr.value(15)
-    specimen: Resource = {"resourceType": "Specimen", "id": resource_id("Specimen", *key), "subject": draft.patient}
-    specimen["type"] = {"text": kind, "coding": [{"system": draft.local("specimen"), "code": " ".join(obr.value(15).split())}]}
-    if when := draft.datetime(obr, 14):
-        specimen["receivedTime"] = when
-    return specimen
-
-
-def _specimen(draft: Draft, spm: Segment, key: tuple[str, ...]) -> Resource:
-    """A specimen number is the business key, else the report is."""
-    number = spm.value(2, 2) or spm.value(2, 1)
-    own_key = (draft.facility, number) if number else key
-    specimen: Resource = {"resourceType": "Specimen", "id": resource_id("Specimen", *own_key)}
-    if number:
-        specimen["identifier"] = [number_identifier(draft, number, "specimen")]
-    if kind := codeable_concept(draft, spm, 4, "specimen"):
-        specimen["type"] = kind
-    specimen["subject"] = draft.patient
-    if received := draft.datetime(spm, 18):
-        specimen["receivedTime"] = received
-    if collected := draft.datetime(spm, 17):
-        specimen["collection"] = {"collectedDateTime": collected}
-    return specimen
-
-
-def request_shell(draft: Draft, group: Group, code: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The order a report answers, as far as the report knows it; → reference. Orders and HIS rows outrank this."""
-    segments = [segment for segment in (group.obr, group.orc) if segment]
-    number = next((found for segment in segments if (found := segment.value(2))), "")
-    if not number:
-        return None
-    request: Resource = {
-        "resourceType": "ServiceRequest",
-        "id": resource_id("ServiceRequest", draft.facility, number),
-        "identifier": [number_identifier(draft, number, "order", "PLAC")],
-        "status": "unknown",
-        "intent": "order",
-        "subject": draft.patient,
-    }
-    if code:
-        request["code"] = code
-    if draft.encounter:
-        request["encounter"] = draft.encounter
-    fields = [(segment, field) for segment, field in ((group.obr, 16), (group.orc, 12)) if segment]
-    if orderers := [person for segment, field in fields for person in people(draft, segment, field)]:
-        request["requester"] = orderers[0]
-    draft.state(request, "fill")
-    return {"reference": f"ServiceRequest/{request['id']}"}
-
-
-def _presented_form(draft: Draft, result: Result) -> list[dict[str, Any]]:
-    """Documents in an OBX: ED as bytes behind a Binary, RP as the pointer it is."""
-    obx = result.obx
-    forms: list[dict[str, Any]] = []
-    for n in range(1, obx.count(5) + 1):
-        title = obx.value(3, 2) or obx.value(3)
-        if obx.value(2).upper() == "RP":
-            pointer = obx.value(5, 1, 1, n)
-            if pointer:
-                forms.append({"url": pointer.replace(" ", "%20"), "title": title})
-            continue
-        if document := enclosed_document(draft, obx, n):
-            url = draft.attach(document.content, document.content_type)
-            forms.append({"contentType": document.content_type, "url": url, "size": len(document.content), "title": title})
-    return forms
-
-
-def _derived_status(draft: Draft, group: Group, results: list[Resource], forms: list[dict[str, Any]]) -> str:
+def _derived_status(draft: Draft, group: Group, contents: Contents) -> str:
     draft.note("missing", f"{group.where}-25", "no report status: taken from its results", "information")
-    statuses = {result["status"] for result in results} - {"entered-in-error"}
-    if not statuses and forms:
+    statuses = {placed.observation["status"] for placed in contents.results} - {"entered-in-error"}
+    if not statuses and contents.forms:
         statuses = {_document_status(group)}
     return next((status for fits, status in STATUS_OF_RESULTS if statuses and statuses <= fits), "unknown")
 
@@ -214,8 +146,14 @@ def _times(draft: Draft, obr: Segment | None, effective: str | None) -> dict[str
     return {"effectiveDateTime": effective} if effective else {}
 
 
-def state_report(draft: Draft, group: Group) -> None:
-    """Report, results, specimen, documents and the shell of the order of one group."""
+def state_reports(draft: Draft, groups: list[Group]) -> None:
+    """All reports of one patient in a message, and which result belongs to which."""
+    shared = shared_numbers(groups)
+    link_results(draft, [Reported(group, state_report(draft, group, shared)) for group in groups])
+
+
+def state_report(draft: Draft, group: Group, shared_orders: Counter[str]) -> list[Placed]:
+    """Report, results, specimen, documents and the shell of the order of one group; → its results."""
     obr = group.obr
     if obr is None:
         draft.note("moved", group.where, "results without OBR: a report is built from them")
@@ -223,22 +161,27 @@ def state_report(draft: Draft, group: Group) -> None:
         draft.note("missing", group.where, "a report without results", "information")
     key = report_key(draft, group)
     effective, issued, status_code = _collected(draft, group), _issued(draft, obr), _status_code(draft, obr)
-    service = obr.value(24).upper() if obr else ""
     specimens = state_specimens(draft, group, key)
+    service = _service(group, obr)
     shared = Report(
         key=key,
         effective=effective,
         issued=issued,
-        category=SERVICES.get(service, "laboratory"),
+        category=SERVICES.get(service, "laboratory") if service else "",
         specimen=specimens[0] if specimens else None,
         status_code=status_code,
     )
     code, mark = item_code(draft, obr, 4) if obr else _code_of_results(draft, group)
-    report = _head(draft, group, key, code, mark)
-    results, forms, conclusion = _contents(draft, group, shared)
+    report = _head(draft, group, key, mark)
+    if request := request_shell(draft, group, code, shared_orders):
+        report["basedOn"] = [request]
+    contents = _contents(draft, group, shared)
     status = draft.translate(REPORT_STATUS, status_code, f"{group.where}-25", "HL7 table 0123") if status_code else None
-    report["status"] = status or ("unknown" if status_code else _derived_status(draft, group, results, forms))
-    report["category"] = [_category(draft, service)]
+    report["status"] = status or ("unknown" if status_code else _derived_status(draft, group, contents))
+    if obr and obr.value(55).upper() == "D":  # 2.9: action code
+        report["status"] = "entered-in-error"
+    if service:
+        report["category"] = [_category(draft, service)]
     report["code"] = code or {"text": "unnamed"}
     report["subject"] = draft.patient
     if draft.encounter:
@@ -246,21 +189,44 @@ def state_report(draft: Draft, group: Group) -> None:
     report |= _times(draft, obr, effective)
     if issued:
         report["issued"] = issued
-    report["performer"] = [draft.organization]
-    if obr and (readers := people(draft, obr, 32)):
-        report["resultsInterpreter"] = readers
-    if specimens:
-        report["specimen"] = specimens
-    if results:
-        report["result"] = [{"reference": f"Observation/{result['id']}"} for result in results]
-    if conclusion:
-        report["conclusion"] = conclusion
-    if forms:
-        report["presentedForm"] = forms
-    draft.state(report)
+    report["performer"] = [draft.organization, *_performers(draft, group)]
+    stated = {
+        "resultsInterpreter": _interpreters(draft, group),
+        "specimen": specimens,
+        "result": [{"reference": f"Observation/{placed.observation['id']}"} for placed in contents.results],
+        "imagingStudy": contents.studies,
+        "conclusion": "\n".join(contents.conclusions),
+        "presentedForm": contents.forms,
+    }
+    draft.state(report | {element: value for element, value in stated.items() if value})
+    return contents.results
 
 
-def _head(draft: Draft, group: Group, key: tuple[str, ...], code: dict[str, Any] | None, mark: Mark | None) -> Resource:
+def _performers(draft: Draft, group: Group) -> list[dict[str, Any]]:
+    """Laboratories of its results, technicians (OBR-34), and whom PRT names."""
+    found = [laboratory for result in group.results if (laboratory := producer(draft, result.obx))]
+    found += people(draft, group.obr, 34) if group.obr else []
+    found += [*organizations_of(draft, group.people), *persons_of(draft, group.people)]
+    return once(found)
+
+
+def _interpreters(draft: Draft, group: Group) -> list[dict[str, Any]]:
+    found = [person for field in (32, 33) for person in people(draft, group.obr, field)] if group.obr else []
+    found += persons_of(draft, group.people, REPORTERS)
+    return once(found)
+
+
+def _service(group: Group, obr: Segment | None) -> str:
+    """OBR-24. Where it is empty the results themselves must say it: a specimen or a measured value is the laboratory's."""
+    if obr and (stated := obr.value(24).upper()):
+        return stated
+    if any(is_study(result.obx) for result in group.results):
+        return "RAD"
+    measured = any(result.obx.has(7) or result.obx.value(2).upper() in {"NM", "SN"} for result in group.results)
+    return "LAB" if measured or group.specimens or (obr and obr.has(15)) else ""
+
+
+def _head(draft: Draft, group: Group, key: tuple[str, ...], mark: Mark | None) -> Resource:
     report: Resource = {"resourceType": "DiagnosticReport", "id": resource_id("DiagnosticReport", *key)}
     extensions: list[dict[str, Any]] = [recognition_mark(mark)] if mark else []
     if draft.message.repaired_charset:
@@ -271,26 +237,44 @@ def _head(draft: Draft, group: Group, key: tuple[str, ...], code: dict[str, Any]
         report["extension"] = extensions
     if number := report_number(group):
         report["identifier"] = [number_identifier(draft, number, "report", "FILL")]
-    if request := request_shell(draft, group, code):
-        report["basedOn"] = [request]
     return report
 
 
-def _contents(draft: Draft, group: Group, shared: Report) -> tuple[list[Resource], list[dict[str, Any]], str]:
-    results: list[Resource] = []
-    forms: list[dict[str, Any]] = []
-    conclusions: list[str] = []
+@dataclass(slots=True)
+class Contents:
+    """What the OBX of one report yield."""
+
+    results: list[Placed] = field(default_factory=list)
+    forms: list[dict[str, Any]] = field(default_factory=list)
+    conclusions: list[str] = field(default_factory=list)
+    studies: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _contents(draft: Draft, group: Group, shared: Report) -> Contents:
+    found = Contents()
     for result in group.results:
-        if result.obx.value(2).upper() in {"ED", "RP"}:
-            forms += _presented_form(draft, result)
+        obx = result.obx
+        if is_document(obx):
+            found.forms += attachments_of(draft, obx)
             continue
+        if is_study(obx):
+            found.studies.append(reference("ImagingStudy", draft.facility, obx.value(5)))
         observation = observation_from_obx(draft, result, shared)
         draft.state(observation)
-        results.append(observation)
-        impression = {result.obx.value(3, 1, 2).upper(), result.obx.value(3)} & CONCLUSION_CODES
-        if impression and "valueString" in observation:
-            conclusions.append(observation["valueString"])
-    return results, forms, "\n".join(conclusions)
+        found.results.append(Placed(obx, observation))
+        if _is_conclusion(obx) and "valueString" in observation:
+            found.conclusions.append(observation["valueString"])
+    return found
+
+
+def _is_conclusion(obx: Segment) -> bool:
+    codes = {obx.value(3, 1, 2).upper(), obx.value(3).upper()} & CONCLUSION_CODES
+    return bool(codes) or CONCLUSION_NAMES.fullmatch(obx.value(3, 2) or obx.value(3)) is not None
+
+
+def is_study(obx: Segment) -> bool:
+    """An OBX that names the images: DICOM Study or Study Instance UID of DCM, with a UID as its value."""
+    return obx.value(3) in STUDY_CODES and UID.fullmatch(obx.value(5)) is not None
 
 
 def _code_of_results(draft: Draft, group: Group) -> tuple[dict[str, Any] | None, Mark | None]:
@@ -301,7 +285,8 @@ def _code_of_results(draft: Draft, group: Group) -> tuple[dict[str, Any] | None,
 
 
 def _category(draft: Draft, service: str) -> dict[str, Any]:
-    coding = [{"system": DIAGNOSTIC_SERVICE, "code": service if service in IN_TABLE_0074 else "LAB"}]
-    if service and service not in IN_TABLE_0074:
-        coding.append({"system": draft.local("service"), "code": service})
+    known = service if service in IN_TABLE_0074 else SECTION[SERVICES.get(service, "laboratory")]
+    coding = [{"system": DIAGNOSTIC_SERVICE, "code": known}]
+    if service not in IN_TABLE_0074:
+        coding.append({"system": draft.local("service"), "code": " ".join(service.split())})
     return {"coding": coding}

@@ -1,4 +1,4 @@
-"""OBX-5 by OBX-2 → Observation.value[x], component, or an attachment; never a made-up number.
+"""OBX-5 by OBX-2 → Observation.value[x], component; never a made-up number.
 
 https://build.fhir.org/ig/HL7/v2-to-fhir/ConceptMap-segment-obx-to-observation.html; HL7 v2.5.1 table 0125
 """
@@ -7,11 +7,8 @@ https://build.fhir.org/ig/HL7/v2-to-fhir/ConceptMap-segment-obx-to-observation.h
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from mappers.datatypes import COMPARATOR, decimal_of, fhir_datetime, parse_quantity, quantity, read_moment, read_number
@@ -189,66 +186,3 @@ def read_values(draft: Draft, obx: Segment, unit: str) -> list[Value]:
     if kind in TEXT_KINDS and len(found) > 1:
         return [{"valueString": "\n".join(value["valueString"] for value in found)}]
     return found
-
-
-# ---------------------------------------------------------------- ED and RP
-
-# ED.2 and ED.3 (tables 0834, 0291 and what sources write) → media type, when the bytes do not say it themselves
-MEDIA_TYPES = {
-    "PDF": "application/pdf",
-    "JPEG": "image/jpeg",
-    "JPG": "image/jpeg",
-    "PNG": "image/png",
-    "GIF": "image/gif",
-    "TIFF": "image/tiff",
-    "XML": "application/xml",
-    "HTML": "text/html",
-    "RTF": "application/rtf",
-    "X-HL7-CDA-LEVEL-ONE": "application/xml",
-    "X-HL7-CDA-LEVEL-ONE_MULTIPART": "multipart/related",
-    "DICOM": "application/dicom",
-    "PLAIN": "text/plain",
-    "TEXT": "text/plain",
-    "TXT": "text/plain",
-}
-MAGIC = (
-    (b"%PDF-", "application/pdf"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"GIF8", "image/gif"),
-    (b"<?xml", "application/xml"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Enclosed:
-    content: bytes
-    content_type: str
-
-
-def enclosed_document(draft: Draft, obx: Segment, repetition: int = 1) -> Enclosed | None:
-    """ED (source ^ type ^ subtype ^ encoding ^ data) → bytes. None, with an issue, when they cannot be decoded."""
-    parts = obx.components(5, repetition)
-    if len(parts) < 5:
-        draft.note("invalid-value", f"{obx.where}-5", "ED without data")
-        return None
-    kind, subtype, encoding = (part.strip().upper() for part in parts[1:4])
-    content = _decoded("".join(parts[4:]), encoding, draft.message.charset)
-    if not content:
-        draft.note("invalid-value", f"{obx.where}-5", f"ED data is not {encoding[:16] or 'base64'}")
-        return None
-    by_magic = next((media for magic, media in MAGIC if content.startswith(magic)), None)
-    named = MEDIA_TYPES.get(subtype) or MEDIA_TYPES.get(kind)
-    return Enclosed(content, by_magic or named or "application/octet-stream")
-
-
-def _decoded(data: str, encoding: str, charset: str) -> bytes:
-    if encoding == "A":
-        return data.encode(charset if charset != "ascii" else "utf-8")
-    compact = "".join(data.split())
-    try:
-        if encoding == "HEX":
-            return bytes.fromhex(compact)
-        return base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        return b""

@@ -299,9 +299,9 @@ def test_a_structure_without_a_map_is_never_half_mapped() -> None:
     with pytest.raises(CannotMap, match=r"no map for this structure BAR\^P01"):
         mapped(adt("A01").replace("ADT^A01", "BAR^P01"))
     with pytest.raises(CannotMap, match="several PID"):
-        mapped(oru(OBR, "OBX|1|NM|K||4.1||||||F", "PID|2||8||李四", "OBR|2||L2|X"))
+        mapped(oru("ORC|NW|P1", OBR, "PID|2||8||李四", OBR).replace("ORU^R01", "ORM^O01"))
     with pytest.raises(CannotMap, match="order without OBR"):
-        mapped(oru("ORC|NW|P1", "RXO|x").replace("ORU^R01", "ORM^O01"))
+        mapped(oru("ORC|NW", "BLG|D").replace("ORU^R01", "ORM^O01"))
 
 
 def test_when_the_source_said_it() -> None:
