@@ -8,6 +8,7 @@ from typing import Any
 from hub.fhir_json import load
 from hub.ingest.journal import Entry
 from hub.ingest.mapping import Attempt, invalid
+from hub.ingest.provenance import patient_of_all, provenance_key, provenance_of, says_the_same
 from hub.ingest.settle import Origin, settle, union_stamp
 from hub.ingest.unions import key_of, unions
 from hub.keep import keep
@@ -15,7 +16,8 @@ from hub.security.access import PIPELINE
 from hub.security.audit import FAILED, SUCCESS, audit_event
 from hub.security.trail import save_event
 from hub.settings import County
-from hub.store.port import Key, Outcome, Resource, Saved, Transaction, Version
+from hub.store.port import Addition, Key, Outcome, Resource, Saved, Transaction, Version
+from hub.subscriptions.watch import watched_in
 from mappers.base import Change, Issue, Mapped
 from mappers.identity_keys import organization_id
 from profiles.names import FACILITY_TAG
@@ -44,7 +46,7 @@ class Effect:
             return self.bury(transaction, entry, attempt.reason, tries)
         self._organization(transaction, entry.record.facility, now)
         there = set() if again else _already_there(transaction, attempt)
-        changed, found, issues = self._changes(transaction, entry, attempt.mapped, now, there)
+        changed, found, issues, versions = self._changes(transaction, entry, attempt.mapped, now, there)
         outcome = self._outcome(
             entry,
             state="done",
@@ -53,6 +55,8 @@ class Effect:
             issues=tuple(_issue(issue) for issue in (*attempt.mapped.issues, *issues)),
             ledger=dict(attempt.mapped.ledger),
         )
+        if versions:
+            self._provenance(transaction, entry, attempt, versions, now, first=former is None)
         self._audit(transaction, entry, SUCCESS, changed or found)
         transaction.record_outcome(outcome)
         return outcome
@@ -83,40 +87,59 @@ class Effect:
 
     def _changes(
         self, transaction: Transaction, entry: Entry, mapped: Mapped, now: int, there: Container[Key]
-    ) -> tuple[list[Key], list[Key], list[Issue]]:
+    ) -> tuple[list[Key], list[Key], list[Issue], dict[Key, Version]]:
+        """What was changed, what was there already, what could not be; and all that the record itself states, as it now is."""
         origin = Origin.of(mapped.changed_at or entry.record.changed_at, entry.record.received_at, entry.sha256)
         changed: list[Key] = []
         found: list[Key] = []
         issues: list[Issue] = []
+        versions: dict[Key, Version] = {}
         transaction.expect(map(key_of, mapped.changes))
         for change in mapped.changes:
             key = key_of(change)
             if change.mode == "union" and key in there:
                 found.append(key)
                 continue
-            problem, saved = self._change(transaction, key, change, origin, entry.record.facility, now)
+            problem, saved, version = self._change(transaction, key, change, origin, entry.record.facility, now)
             if problem:
                 issues.append(problem)
-            else:
-                (changed if saved and saved.changed else found).append(key)
-        return list(dict.fromkeys(changed)), [key for key in dict.fromkeys(found) if key not in changed], issues
+                continue
+            (changed if saved and saved.changed else found).append(key)
+            if version is not None and not version.deleted:
+                versions[key] = version
+        return list(dict.fromkeys(changed)), [key for key in dict.fromkeys(found) if key not in changed], issues, versions
 
     def _change(
         self, transaction: Transaction, key: Key, change: Change, origin: Origin, facility: str, now: int
-    ) -> tuple[Issue | None, Saved | None]:
+    ) -> tuple[Issue | None, Saved | None, Version | None]:
+        """The last is the resource as it is afterwards."""
         current = transaction.current(key)
         stamps = transaction.stamps(key) if current else {}
         settled, marks = _settled(key, change, current, stamps, origin)
         if current and marks == stamps and (settled is None or current.deleted):
-            return None, None
+            return None, None, current
         if settled is not None:
             problem = invalid(Change(settled)) if change.mode != "replace" else None
             if problem:
-                return problem, None
+                return problem, None, current
         transaction.set_stamps(key, marks)
         if settled is None:
-            return None, None
-        return None, keep(transaction, settled, id=key.id, facility=facility, now=now, policy=self._county.policy)
+            return None, None, current
+        saved = keep(transaction, settled, id=key.id, facility=facility, now=now, policy=self._county.policy)
+        return None, saved, saved.version
+
+    def _provenance(
+        self, transaction: Transaction, entry: Entry, attempt: Attempt, versions: dict[Key, Version], now: int, *, first: bool
+    ) -> None:
+        """Of all that the record states, whether it changed anything or not: so the order of arrival makes no difference."""
+        assert attempt.mapped is not None  # noqa: S101
+        key = provenance_key(entry)
+        patient = patient_of_all(versions.values(), attempt.mapped.resources)
+        stated = provenance_of(entry, attempt.mapped, list(versions), patient, attempt.mapper, now)
+        if first and key.type not in watched_in(transaction):
+            transaction.add([Addition(stated, key.id, entry.record.facility)])  # written together with those of other records
+        elif not says_the_same(transaction.current(key), stated):
+            keep(transaction, stated, id=key.id, facility=entry.record.facility, now=now, policy=self._county.policy)
 
     def _audit(self, transaction: Transaction, entry: Entry, outcome: str, keys: Iterable[Key]) -> None:
         touched = list(keys)

@@ -24,6 +24,7 @@ from hub.ingest.journal import Blobs, Entry
 from hub.store.port import Key
 from mappers.base import CannotMap, Change, Issue, Mapped, MappingContext
 from mappers.registry import map_record
+from mappers.versions import version_of
 from profiles.validation import ValidationIssue, refusing, validate
 
 TRIES = 2
@@ -44,6 +45,7 @@ class Attempt:
     reason: str = ""
     tries: int = 1
     unavailable: bool = False  # the blobs could not be read or written: not dead, to be tried again
+    mapper: str = ""  # mapper, its version and its maps: mappers.versions.version_of
     held: str = ""  # why nothing becomes of it, whatever the mapper says, until a person has looked
     stated_by: Mapping[Key, int] = field(default_factory=dict)  # whole of which this states a part → the record that brings it in
 
@@ -65,7 +67,7 @@ def attempt(entry: Entry, context: MappingContext, blobs: Blobs) -> Attempt:
         if entry.in_blobs:
             record = replace(record, content=blobs.read(entry.sha256))
         mapped = _checked(map_record(record, context), strict=context.strict)
-        return Attempt(entry.seq, _attached(mapped, entry, blobs))
+        return Attempt(entry.seq, _attached(mapped, entry, blobs), mapper=version_of(record.kind, context))
     except CannotMap as error:
         return Attempt(entry.seq, None, str(error))
     except OSError as error:  # a mapper touches no file: it is the blobs' disk, and not the record's fault

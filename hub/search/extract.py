@@ -21,6 +21,8 @@ from hub.search.parameters import STORED, Registry, SearchParameter, patient_com
 from hub.search.quantities import part_matches
 from hub.search.query import CompositeValue
 
+PROVENANCE_PATIENT = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Provenance.patient"  # R5's element, in R4
+
 Resource = dict[str, Any]
 Found = dict[Entry, None]  # an ordered set
 
@@ -244,11 +246,25 @@ def patient_of(resource: Resource) -> str:
     resource_type = resource.get("resourceType", "")
     if resource_type == "Patient":
         return str(resource.get("id", ""))
+    if resource_type == "Provenance" and (stated := _patient_of_provenance(resource)):
+        return stated
     if resource_type == "Binary":
         return _only(_patients((Path("Reference", (Step("securityContext"),)),), resource))
     subject, others = _owners(resource_type)
     explicit = _patients(subject, resource)
     return _only(explicit or _patients(others, resource))
+
+
+def _patient_of_provenance(resource: Resource) -> str:
+    """Where none of its targets is a Patient, the extension says whom they are about."""
+    extensions = resource.get("extension")
+    for extension in extensions if isinstance(extensions, list) else ():
+        if isinstance(extension, dict) and extension.get("url") == PROVENANCE_PATIENT:
+            value = extension.get("valueReference")
+            text = value.get("reference") if isinstance(value, dict) else None
+            found = reference({"reference": text}, "") if isinstance(text, str) else []
+            return _only({each.id for each in found if each.type == "Patient"})
+    return ""
 
 
 def _only(patients: set[str]) -> str:
