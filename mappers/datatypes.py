@@ -40,10 +40,10 @@ def remembered(function: Callable[Concatenate[str, Rest], Result]) -> Callable[C
 
 # ---------------------------------------------------------------- dates and times
 
-# 20240501, 2024-05-01T08:00:00.123+08:00, 2024/5/1 8:00, 202405011530-0500, 20240501T083000
+# 20240501, 2024-05-01T08:00:00.123+08:00, 2024/5/1 8:00, 202405011530-0500, 20240501T083000, 20240501083000123, Aug 15, 1942
 _COMPACT = re.compile(
     r"(?P<year>\d{4})(?:(?P<month>\d{2})(?:(?P<day>\d{2})(?:[T ]?(?P<hour>\d{2})(?:(?P<minute>\d{2})(?:(?P<second>\d{2})"
-    r"(?:\.(?P<fraction>\d{1,9}))?)?)?)?)?)? ?(?P<offset>Z|[+-](?:0\d|1[0-4]):?[0-5]\d)?",
+    r"(?:\.(?P<fraction>\d{1,9})|(?P<millis>\d{3}))?)?)?)?)?)? ?(?P<offset>Z|[+-](?:0\d|1[0-4]):?[0-5]\d)?",
     re.ASCII,
 )
 _SPACED = re.compile(
@@ -53,6 +53,9 @@ _SPACED = re.compile(
     re.ASCII,
 )
 
+
+_MONTHS = {"JAN": 1, "FEB": 2, "MAR": 3, "APR": 4, "MAY": 5, "JUN": 6, "JUL": 7, "AUG": 8, "SEP": 9, "OCT": 10, "NOV": 11, "DEC": 12}
+_NAMED = re.compile(r"(?P<month>[A-Za-z]{3})[a-z]{0,6}\.? (?P<day>\d{1,2}),? (?P<year>\d{4})", re.ASCII)
 
 EARLIEST_YEAR = 1800  # 0001-01-01 is what a database writes for "none", nobody's birthday
 
@@ -70,7 +73,7 @@ class Moment:
 def read_moment(text: str) -> Moment | None:
     """Read HL7 v2 (YYYY[MM[DD[HH[MM[SS[.S…]]]]]][±ZZZZ]), ISO 8601 and what databases write. None: not a date."""
     text = text.strip()
-    match = _COMPACT.fullmatch(text) or _SPACED.fullmatch(text)
+    match = _COMPACT.fullmatch(text) or _SPACED.fullmatch(_without_month_name(text))
     if match is None:
         return None
     stated = match.groupdict()
@@ -87,7 +90,14 @@ def read_moment(text: str) -> Moment | None:
     offset = stated["offset"] or ""
     if len(offset) == 5:
         offset = f"{offset[:3]}:{offset[3:]}"
-    return Moment(parts, stated["fraction"] or "", offset)
+    return Moment(parts, stated["fraction"] or stated.get("millis") or "", offset)
+
+
+def _without_month_name(text: str) -> str:
+    """ "Aug 15, 1942" → "1942-8-15": a month by name is nothing else."""
+    named = _NAMED.fullmatch(text)
+    month = _MONTHS.get(named["month"].upper()) if named else None
+    return f"{named['year']}-{month}-{named['day']}" if named and month else text
 
 
 @lru_cache(maxsize=64)

@@ -144,7 +144,7 @@ def change_visit_identifier(draft: Draft, pid: Segment, mrg: Segment) -> None:  
     if draft.encounter is None or not former.value:
         raise CannotMap("MRG-6 or PV1-19 names no visit")
     old = number_identifier(draft, former.value, "visit-alternate", "VN", namespace(draft, former.authority))
-    stated = next(c.resource for c in draft.changes if c.resource["resourceType"] == "Encounter")
+    stated = [c.resource for c in draft.changes if c.resource["resourceType"] == "Encounter"][-1]
     stated["identifier"] = [*stated.get("identifier", ()), {"use": "old", **old}]
 
 

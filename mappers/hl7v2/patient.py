@@ -69,15 +69,15 @@ NOT_STATED = {"90", "UNK", "U", "T"}
 # CX.5 (table 0203 and local): the number of an ID card; numbers that are a card's or an insurer's, not the facility's own
 ID_CARD_KINDS = {"NI", "NNCHN", "NNCN", "ID", "IDCARD", "SFZ", "身份证", "居民身份证", "01"}
 HEALTH_CARD_KINDS = {"JKK", "HC", "健康卡"}
-FOREIGN_KINDS = {"SS", "DL", "PPN", "PRC", "JHN", "SB", "TAX", "MA", "MC", "CZ", *HEALTH_CARD_KINDS}
+FOREIGN_KINDS = {"SS", "SSN", "DL", "PPN", "PRC", "JHN", "SB", "TAX", "MA", "MC", "CZ", *HEALTH_CARD_KINDS}
 # Which of several local numbers is the business key, best first
-LOCAL_KINDS = ("MR", "PI", "PT", "PN", "U", "")
+LOCAL_KINDS = ("MR", "MRN", "PI", "PT", "PN", "U", "")
 
 
 def is_id_card(number: LocalId) -> bool:
     if number.kind in ID_CARD_KINDS or (number.authority == "CN" and looks_like_id_number(number.value)):
         return True
-    return number.kind not in LOCAL_KINDS[:4] and len(number.value) == 18 and valid_id_number(number.value) is not None
+    return number.kind not in LOCAL_KINDS[:5] and len(number.value) == 18 and valid_id_number(number.value) is not None
 
 
 def numbers_of(segment: Segment, field: int) -> list[LocalId]:

@@ -57,7 +57,7 @@ def test_over_the_whole_corpus_nothing_is_lost(samples: Path) -> None:
 MESSAGE = "\r".join(
     [
         r"MSH|^~\&|HIS|CTY|HUB|HUB|20240501103000||ADT^A08|1|P|2.5",
-        "PID|1||7^^^CTY^MR^^20240101||张三||Aug 15, 1942|?||x",
+        "PID|1||7^^^CTY^MR^^20240101||张三||Aux 15, 1942|?||x",
         "ZZZ|1|x",
         "PV1|1|I|||||||||||||||||V1",
         "ZZZ||y",
