@@ -15,6 +15,7 @@ MAPPERS = {
     "cda": "mappers.cda:map_document",
     "dicom": "mappers.dicom.mapper:map_instance",
     "ecg": "mappers.ecg.mapper:map_ecg",
+    "document": "mappers.document:map_document_file",
 }
 
 

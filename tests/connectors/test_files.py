@@ -12,6 +12,8 @@ from connectors.base import Page, SourceDenied, SourceRecord, SourceUnavailable
 from connectors.files.config import FilesConfig
 from connectors.files.connector import FilesConnector
 
+BY_NAME = {"*.xml": "cda", "*.hl7": "hl7v2", "*.dcm": "dicom"}
+
 
 class Clock:
     def __init__(self) -> None:
@@ -27,7 +29,7 @@ def clock() -> Clock:
 
 
 def connector(folder: Path, clock: Clock, **options: object) -> FilesConnector:
-    config = FilesConfig.model_validate({"folder": folder, "settle_seconds": 2, **options})
+    config = FilesConfig.model_validate({"folder": folder, "settle_seconds": 2, "patterns": BY_NAME, **options})
     split = {"hl7v2": lambda content: [b"MSH" + part for part in content.split(b"MSH") if part]}
     return FilesConnector(config, source="emr", facility="CTY", hints={"zone": "+08:00"}, clock=clock, splitters=split)
 
