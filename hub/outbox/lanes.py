@@ -51,6 +51,7 @@ class Verdict:
     kind: Literal["acknowledged", "unreachable", "failed", "refused", "nothing"]
     problem: str = ""
     wait: float = 0.0  # seconds, as the receiver asks
+    left_out: str = ""  # elements that could not be said there
     objects: tuple[str, ...] = ()  # blobs that the destination has now, also where the rest of the call failed
 
 
@@ -126,7 +127,7 @@ class DestinationLanes:
         if state is None:
             put_progress(transaction, attempt.lane, self._later(attempt.lane, former, verdict, now))
             return
-        letter = Letter(attempt.event, state, attempt.control_id, verdict.problem, former.failures + 1, now)
+        letter = Letter(attempt.event, state, attempt.control_id, verdict.problem, former.failures + 1, now, verdict.left_out)
         conclude(transaction, attempt.lane, attempt.number, letter, former)
         if state == "sent":
             self._audit(transaction, attempt, now)

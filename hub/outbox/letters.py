@@ -30,6 +30,7 @@ class Letter(msgspec.Struct, frozen=True):
     problem: str = ""  # why it is dead or was skipped: codes and kinds, nobody's data
     attempts: int = 1
     at: int = 0  # UTC ms
+    left_out: str = ""  # elements of the record that could not be said there
 
 
 def lane_of(name: str) -> str:

@@ -9,10 +9,10 @@ from hub.outbox.lanes import Consignment
 from hub.outbox.parcels import Parcel
 from hub.settings import CHINA, Destination
 from mappers.datatypes import zone_of
-from mappers.hl7v2_out.report import Envelope, Told, oru_from_report
+from mappers.hl7v2_out.report import Envelope, Outgoing, Told, oru_from_report
 
 
-def oru_of(consignment: Consignment, parcel: Parcel, options: MessageOptions, destination: Destination) -> bytes:
+def oru_of(consignment: Consignment, parcel: Parcel, options: MessageOptions, destination: Destination) -> Outgoing:
     """Raise CannotMap for a record that an ORU^R01 does not tell of."""
     sent_at = datetime.fromtimestamp(consignment.event.at / 1000, zone_of(CHINA))
     told = Told(
@@ -29,4 +29,9 @@ def oru_of(consignment: Consignment, parcel: Parcel, options: MessageOptions, de
         receiving_application=options.receiving_application,
         receiving_facility=options.receiving_facility or own,
     )
-    return oru_from_report(told, envelope).content
+    return oru_from_report(told, envelope)
+
+
+def left_out(outgoing: Outgoing) -> str:
+    """What the message could not say."""
+    return ", ".join(dict.fromkeys(issue.where for issue in outgoing.issues))

@@ -37,6 +37,7 @@ class Item:
     control_id: str = ""
     attempts: int = 0
     problem: str = ""
+    left_out: str = ""  # elements of the record that could not be said there
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,7 @@ def _item(id: str, number: int, letter: Letter) -> Item:
         letter.control_id,
         letter.attempts,
         letter.problem,
+        letter.left_out,
     )
 
 

@@ -57,7 +57,7 @@ class FolderSender:
         name = f"{consignment.number:012}-{consignment.control_id}"  # names sort as they were sent
         match self._options.content:
             case "hl7v2":
-                yield f"{name}.hl7", oru_of(consignment, parcel, self._options, self._destination)
+                yield f"{name}.hl7", oru_of(consignment, parcel, self._options, self._destination).content
             case "fhir":
                 bundle = transaction_of(parcel.focus, parcel.around, parcel.documents, withdrawn=parcel.withdrawn)
                 yield f"{name}.json", fhir_json.dump(bundle)

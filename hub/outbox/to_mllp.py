@@ -10,7 +10,7 @@ from connectors.hl7v2_mllp.client import MllpClient
 from connectors.hl7v2_mllp.tls import calling
 from hub.outbox.config import MllpOptions
 from hub.outbox.lanes import Consignment, Verdict
-from hub.outbox.messages import oru_of
+from hub.outbox.messages import left_out, oru_of
 from hub.outbox.parcels import Parcel
 from hub.settings import Destination
 from hub.store.blobs import BlobStore
@@ -53,12 +53,12 @@ class MllpSender:
         if time.monotonic() - self._used > IDLE_SECONDS:
             self._client.close()
         try:
-            told = self._client.deliver(message)
+            told = self._client.deliver(message.content)
         except SourceUnavailable as error:
             return Verdict("unreachable", str(error))
         self._used = time.monotonic()
         if told.accepted:
-            return Verdict("acknowledged")
+            return Verdict("acknowledged", left_out=left_out(message))
         code = told.code if told.code.isalnum() and len(told.code) <= 8 else "no code"  # its text may name a patient
         return Verdict("failed" if told.worth_repeating else "refused", f"answered {code}")
 

@@ -41,7 +41,8 @@ RESULT_STATUS = {
 GENDER = {"male": "M", "female": "F", "other": "O", "unknown": "U"}  # HL7 table 0001
 CLASS = {"AMB": "O", "IMP": "I", "ACUTE": "I", "NONAC": "I", "EMER": "E", "PRENC": "P"}  # v3-ActCode → HL7 table 0004
 CHARSETS = {"UTF-8": ("utf-8", "UNICODE UTF-8"), "GB18030": ("gb18030", "GB 18030-2000")}  # HL7 table 0211
-OBSERVATIONS_TYPED = "2.5.1"  # from here on codes are CWE and messages name their structure
+CODES_WITH_EXCEPTIONS = "2.5.1"  # from here on codes are CWE
+SPECIMENS_APART = "2.5"  # from here on there is SPM
 IMPRESSION = "19005-8^Radiology Imaging study [Impression] (narrative)^LN"
 LABORATORY, REPORT = "LAB", "11502-2^Laboratory report^LN"
 
@@ -101,8 +102,9 @@ def oru_from_report(told: Told, envelope: Envelope) -> Outgoing:
         _msh(told, envelope),
         _pid(told, patient),
         *_pv1(told),
-        *_order(told, issues),
+        *_order(told, envelope, issues),
         *_results(told, results, envelope, issues),
+        *(_specimens(told) if envelope.version >= SPECIMENS_APART else ()),
     ]
     codec = CHARSETS[envelope.charset][0]
     return Outgoing(("\r".join(lines) + "\r").encode(codec, "strict"), tuple(issues))
@@ -204,7 +206,7 @@ def _pv1(told: Told) -> Iterator[str]:
 # ---------------------------------------------------------------- which report
 
 
-def _order(told: Told, issues: list[Issue]) -> Iterator[str]:
+def _order(told: Told, envelope: Envelope, issues: list[Issue]) -> Iterator[str]:
     report = told.focus
     request = first(told.all(report.get("basedOn")))
     placer = _numbered(request, "PLAC") if request else ""
@@ -225,6 +227,7 @@ def _order(told: Told, issues: list[Issue]) -> Iterator[str]:
             4: code or REPORT,
             7: timestamp(report.get("effectiveDateTime") or period.get("start")),
             8: timestamp(period.get("end")),
+            15: "" if envelope.version >= SPECIMENS_APART else _specimen_source(told),
             16: orderer,
             22: issued,
             24: _service(report),
@@ -232,7 +235,6 @@ def _order(told: Told, issues: list[Issue]) -> Iterator[str]:
             32: repetitions(readers),
         },
     )
-    yield from _specimens(told)
 
 
 def status_of(told: Told, table: Mapping[str, str], issues: list[Issue]) -> str:
@@ -258,10 +260,18 @@ def _service(report: Resource) -> str:
     return text(named or LABORATORY if report["resourceType"] == "DiagnosticReport" else "")
 
 
-def _specimens(told: Told) -> Iterator[str]:
+def _of_specimens(told: Told) -> list[Resource]:
     stated = told.focus.get("specimen")
-    specimens = told.all(stated if isinstance(stated, list) else [stated] if stated else [])
-    for number, specimen in enumerate(specimens, 1):
+    return told.all(stated if isinstance(stated, list) else [stated] if stated else [])
+
+
+def _specimen_source(told: Told) -> str:
+    """OBR-15 of versions before 2.5: a code within a component."""
+    return code_of(first(_of_specimens(told)).get("type")).replace("^", "&")
+
+
+def _specimens(told: Told) -> Iterator[str]:
+    for number, specimen in enumerate(_of_specimens(told), 1):
         fields = {
             1: str(number),
             2: components(None, _numbered(specimen, "")) if specimen.get("identifier") else "",
@@ -278,7 +288,7 @@ def _specimens(told: Told) -> Iterator[str]:
 def _results(told: Told, results: list[Resource], envelope: Envelope, issues: list[Issue]) -> Iterator[str]:
     number = 0
     for result in results:
-        for fields in result_fields(result, issues, coded="CWE" if envelope.version >= OBSERVATIONS_TYPED else "CE"):
+        for fields in result_fields(result, issues, coded="CWE" if envelope.version >= CODES_WITH_EXCEPTIONS else "CE"):
             number += 1
             status = "X" if told.withdrawn else RESULT_STATUS.get(str(result.get("status", "")), "")
             yield segment("OBX", {1: str(number), **fields, 11: status, 16: _observer(told, result)})
