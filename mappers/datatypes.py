@@ -54,7 +54,7 @@ _SPACED = re.compile(
 )
 
 
-_MONTHS = {"JAN": 1, "FEB": 2, "MAR": 3, "APR": 4, "MAY": 5, "JUN": 6, "JUL": 7, "AUG": 8, "SEP": 9, "OCT": 10, "NOV": 11, "DEC": 12}
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _NAMED = re.compile(r"(?P<month>[A-Za-z]{3})[a-z]{0,6}\.? (?P<day>\d{1,2}),? (?P<year>\d{4})", re.ASCII)
 
 EARLIEST_YEAR = 1800  # 0001-01-01 is what a database writes for "none", nobody's birthday
@@ -96,8 +96,9 @@ def read_moment(text: str) -> Moment | None:
 def _without_month_name(text: str) -> str:
     """ "Aug 15, 1942" → "1942-8-15": a month by name is nothing else."""
     named = _NAMED.fullmatch(text)
-    month = _MONTHS.get(named["month"].upper()) if named else None
-    return f"{named['year']}-{month}-{named['day']}" if named and month else text
+    if named is None or (name := named["month"].upper()) not in _MONTHS:
+        return text
+    return f"{named['year']}-{_MONTHS.index(name) + 1}-{named['day']}"
 
 
 @lru_cache(maxsize=64)
@@ -198,7 +199,8 @@ _UNITS = {
         "mg/L": "mg/L",
         "ug/L": "ug/L",
         "ng/L": "ng/L",
-        "g/dL": "g/dL",
+        "g/dL": "g/dL gm/dL",
+        "meq/L": "mEq/L meq/L",
         "mg/dL": "mg/dL",
         "ug/dL": "ug/dL",
         "mg/mL": "mg/mL",
@@ -234,6 +236,7 @@ _UNITS = {
         "10*12/L": "10*12/L",
         "10*6/L": "10*6/L",
         "10*3/uL": "10*3/uL",
+        "10*4/uL": "10*4/uL",
         "10*6/uL": "10*6/uL",
         "10*3/mL": "10*3/mL",
         "/uL": "/uL 个/uL",
