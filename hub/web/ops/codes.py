@@ -1,4 +1,4 @@
-"""`/ops/codes`: local codes that nothing maps, the commonest first, with what they may mean; a confirmed one is taken up at once."""
+"""`/ops/codes`: local codes that nothing maps, the commonest first, with what they may mean; a person confirms."""
 
 from __future__ import annotations
 

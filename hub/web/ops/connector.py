@@ -1,4 +1,4 @@
-"""`/ops/connectors/{name}`: one channel: its state and cause, its settings, how far it has read, and a check of its source on demand."""
+"""`/ops/connectors/{name}`: one channel: its state and cause, its settings, its newest messages, and a check of its source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hub.web.session import Session
 from hub.web.view import View
 
 NEWEST = 10
-SECRET = re.compile(r"password|secret|token|credential|private", re.IGNORECASE)
+SECRET = re.compile(r"passw|pwd|secret|token|credential|private", re.IGNORECASE)
 HIDDEN = "••••"
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -101,9 +101,12 @@ def settings_of(channel: Channel) -> list[tuple[str, str]]:
 
 
 def _shown(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, dict):
+        return str(value.get("name") or ", ".join(f"{name} = {_shown(each)}" for name, each in value.items()))
+    return ", ".join(map(_shown, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def without_password(text: str) -> str:
-    """mariadb://reader:secret@his → mariadb://reader:••••@his"""
-    return re.sub(r"(?<=://)([^/@:\s]*):[^/@\s]*@", rf"\1:{HIDDEN}@", text)
+    """mariadb://reader:secret@his?password=secret → mariadb://reader:••••@his?password=••••"""
+    text = re.sub(r"(?<=://)([^/@:\s]*):[^/@\s]*@", rf"\1:{HIDDEN}@", text)
+    return re.sub(rf"((?:{SECRET.pattern})\w*=)[^&;,\s]*", rf"\1{HIDDEN}", text, flags=re.IGNORECASE)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -14,6 +16,7 @@ import uvicorn
 from hub.recognition.router import router as recognition_router
 from hub.web.router import install
 from tests.hub.web.county import Site, build
+from tests.hub.web.workbench import Bench
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -33,7 +36,7 @@ def site(tmp_path_factory):
 class Visitor:
     """A browser without script: it keeps cookies and fills in the forms that it is shown."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site | Bench) -> None:
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(site.app), base_url="http://hub.test")
         self.site = site
         self.csrf = ""
@@ -64,19 +67,25 @@ def visitor(site):
     return Visitor(site)
 
 
-@pytest.fixture(scope="session")
-def address(site):
-    """The application over HTTP on a free port."""
+@contextmanager
+def served(app) -> Iterator[str]:
+    """The application over HTTP on a free port; its address."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
-    server = uvicorn.Server(uvicorn.Config(site.app, log_level="warning", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = True
     thread.join(10)
     listener.close()
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    with served(site.app) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")  # its event loop must end before tests that run their own

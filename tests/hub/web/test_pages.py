@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 from functools import wraps
-from pathlib import Path
 
 import pytest
 
