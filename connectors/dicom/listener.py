@@ -2,26 +2,34 @@
 
 Statuses: https://dicom.nema.org/medical/dicom/current/output/chtml/part04/sect_GG.4.html and part07/chapter_C.html
 
-The bytes are kept as the sender encoded them: only a preamble and the file meta information are put before them, and only
-the header is looked at. What no reader can make sense of is refused, so the sender's own queue shows it.
+The bytes are kept as the sender encoded them: only a preamble and the file meta information are put before them, and only the
+header is looked at. What no reader can make sense of is refused, so the sender's own queue shows it. The upper layer is our own
+(association.py): a general library's reactor polls, which was most of the time that an instance took.
 """
 
 from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
-from pynetdicom.presentation import AllStoragePresentationContexts
-from pynetdicom.sop_class import Verification
+from pydicom._uid_dict import UID_dictionary
 
 from connectors.base import Intake, JournalUnavailable, SourceRecord, SourceUnavailable
+from connectors.dicom import command as dimse
+from connectors.dicom import pdu
+from connectors.dicom.association import Answer, Association, Limits, Message, Peer, reset, without_delay
+from connectors.dicom.command import file_head
 from connectors.dicom.config import DicomConfig
+from connectors.dicom.pdu import AssociateRequest, Proposed
+from connectors.hl7v2_mllp import tls
 from mappers.dicom.header import UID, HeaderError, read_header
 
 log = logging.getLogger(__name__)
@@ -31,16 +39,17 @@ OUT_OF_RESOURCES: Final = 0xA700
 CLASS_MISMATCH: Final = 0xA900
 CANNOT_UNDERSTAND: Final = 0xC000
 
+VERIFICATION: Final = "1.2.840.10008.1.1"
+_NO_STORAGE = ("Storage Commitment", "Media Storage")
+STORAGE_CLASSES: Final = frozenset(
+    uid
+    for uid, (name, kind, *_) in UID_dictionary.items()
+    if kind == "SOP Class" and "Storage" in name and not name.startswith(_NO_STORAGE)
+)
+"""Every storage class of the standard, retired ones too."""
+_KNOWN_SYNTAXES = frozenset(uid for uid, (_, kind, *_) in UID_dictionary.items() if kind == "Transfer Syntax")
+
 _SOP_CLASS_UID, _SOP_INSTANCE_UID, _SERIES_INSTANCE_UID = 0x00080016, 0x00080018, 0x0020000E
-
-
-class _Contexts(list[Any]):
-    """Every storage class in every transfer syntax. Negotiation only reads them, so associations share one list: the library's
-    deep copy for each of them took 150 ms.
-    """
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Contexts:
-        return self
 
 
 class DicomListener:
@@ -58,140 +67,213 @@ class DicomListener:
     ) -> None:
         self.source = source
         self.port = config.port
-        self.counts: Counter[str] = Counter()  # "stored", "refused", "unavailable", "too-large"
+        self.counts: Counter[str] = Counter()  # "stored", "refused", "unavailable", "too-large", "rejected"
         self._config = config
         self._intake = intake
         self._facility = facility
         self._hints = dict(hints)
         self._clock = clock
-        self._server: Any = None
-        self._received: dict[int, int] = {}  # bytes of the message that an association is sending
+        self._server: socket.socket | None = None
+        self._context: ssl.SSLContext | None = None
+        self._accepting: threading.Thread | None = None
+        self._executor: ThreadPoolExecutor | None = None
+        self._open: dict[socket.socket, str] = {}  # connection → the address it came from
+        self._associated: Counter[str] = Counter()  # address → admitted associations
         self._in_flight = 0
         self._idle = threading.Condition()
 
+    # -- as a listening connector
+
     def check(self) -> None:
-        """Raise SourceUnavailable if the port cannot be bound."""
+        """Raise SourceUnavailable if the port cannot be bound or the TLS files cannot be used."""
         if self._server is not None:
             return
+        self._tls()
+        self._bound().close()
+
+    def _tls(self) -> ssl.SSLContext | None:
+        return tls.listening(self._config.tls) if self._config.tls else None
+
+    def _bound(self) -> socket.socket:
+        address = (self._config.host, self._config.port)
+        family = socket.AF_INET6 if ":" in self._config.host else socket.AF_INET
         try:
-            with socket.create_server((self._config.host, self._config.port)):
-                pass
+            return socket.create_server(address, family=family, backlog=max(128, self._config.max_associations))
         except OSError as error:
             raise SourceUnavailable(f"{self.source}: port {self._config.port} cannot be bound: {error.strerror}") from None
 
     def start(self) -> None:
-        entity = self._application_entity()
-        handlers = [
-            (evt.EVT_CONN_OPEN, self._opened),
-            (evt.EVT_CONN_CLOSE, self._closed),
-            (evt.EVT_PDU_RECV, self._measure),
-            (evt.EVT_C_ECHO, lambda _event: SUCCESS),
-            (evt.EVT_C_STORE, self._store),
-        ]
-        try:
-            self._server = entity.start_server((self._config.host, self._config.port), block=False, evt_handlers=handlers)
-        except OSError as error:
-            raise SourceUnavailable(f"{self.source}: port {self._config.port} cannot be bound: {error.strerror}") from None
-        self._server.contexts = _Contexts(self._server.contexts)
-        self._server.socket.listen(self._config.max_associations)
-        self.port = self._server.socket.getsockname()[1]
+        self._context = self._tls()
+        self._server = self._bound()
+        self.port = self._server.getsockname()[1]
+        self._executor = ThreadPoolExecutor(max_workers=max(8, self._config.window), thread_name_prefix=f"{self.source}-keep")
+        self._accepting = threading.Thread(target=self._accept, args=(self._server,), name=f"{self.source}-accept", daemon=True)
+        self._accepting.start()
 
     def stop(self) -> None:
         """Accept no more, let stores in flight be answered, then end the associations."""
         if self._server is None:
             return
-        active = self._server.active_associations
-        self._server.shutdown()  # nobody new from here on
+        server, self._server = self._server, None
+        with suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept()
+        server.close()
+        if self._accepting:
+            self._accepting.join(self._config.stop_timeout + 1)
         with self._idle:
             self._idle.wait_for(lambda: self._in_flight == 0, timeout=self._config.stop_timeout)
-        for association in active:
-            association.abort()
-        self._server = None
+            left = list(self._open)
+        for connection in left:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        if self._executor:
+            self._executor.shutdown(wait=False)
 
-    def _application_entity(self) -> Any:
+    def _accept(self, server: socket.socket) -> None:
+        while self._server is server:
+            try:
+                connection, address = server.accept()
+            except OSError:
+                return  # closed by stop
+            if self._server is not server or not self._has_room(str(address[0])):
+                reset(connection)
+                continue
+            with self._idle:
+                self._open[connection] = str(address[0])
+            threading.Thread(target=self._serve, args=(connection, str(address[0])), name=self.source, daemon=True).start()
+
+    def _has_room(self, address: str) -> bool:
+        """Some more than associations are let in: those too many are told so by a rejection, not by a reset."""
+        with self._idle:
+            of_peer = sum(one == address for one in self._open.values())
+            return len(self._open) < self._config.max_associations + 16 and of_peer < self._config.max_associations_per_peer + 8
+
+    def _serve(self, connection: socket.socket, address: str) -> None:
+        raw = connection
+        try:
+            without_delay(connection)
+            certified = ""
+            if self._context is not None:
+                connection.settimeout(self._config.artim_timeout)
+                connection = self._context.wrap_socket(connection, server_side=True)
+                certified = self._certified(connection)
+            config, executor = self._config, self._executor
+            if executor is None:
+                return
+            limits = Limits(
+                config.max_pdu, config.max_instance_bytes, config.window,
+                config.artim_timeout, config.network_timeout, config.dimse_timeout,
+            )  # fmt: skip
+            Association(connection, Peer("", "", address, certified), self, limits, executor).run()
+        except (OSError, ssl.SSLError) as error:
+            log.info("%s: a connection ended: %s", self.source, type(error).__name__)
+        except Exception:
+            log.exception("%s: an association failed", self.source)
+        finally:
+            with self._idle:
+                self._open.pop(raw, None)
+                self._idle.notify_all()
+            connection.close()
+
+    def _certified(self, connection: ssl.SSLSocket) -> str:
+        """The facility that the sender's certificate is bound to."""
+        if not self._config.certificates:
+            return ""
+        return tls.facility_of(connection.getpeercert() or {}, connection.getpeercert(True) or b"", self._config.certificates)
+
+    # -- as the service of an association
+
+    def admit(self, request: AssociateRequest, peer: Peer) -> tuple[int, int, int] | None:
+        with self._idle:
+            refused = self._refused(request, peer)
+            self._associated[peer.address] += refused is None
+        if refused:
+            self.counts["rejected"] += 1
+            log.warning("%s: association of %r rejected: %s", self.source, request.calling, refused)
+        return refused
+
+    def _refused(self, request: AssociateRequest, peer: Peer) -> tuple[int, int, int] | None:
         config = self._config
-        entity = AE(ae_title=config.ae_title)
-        entity.maximum_pdu_size = config.max_pdu
-        entity.maximum_associations = config.max_associations
-        entity.network_timeout = config.network_timeout
-        entity.acse_timeout = config.artim_timeout
-        entity.dimse_timeout = config.dimse_timeout
-        for context in AllStoragePresentationContexts:
-            entity.add_supported_context(context.abstract_syntax, ALL_TRANSFER_SYNTAXES)
-        entity.add_supported_context(Verification)
-        if config.known_only:
-            entity.require_calling_aet = list(config.ae_titles)
-        return entity
+        if config.called_only and request.called not in (config.ae_title, *config.called_ae_titles):
+            return pdu.REJECT_CALLED
+        if (config.known_only and request.calling not in config.ae_titles) or (config.certificates and not peer.certified):
+            return pdu.REJECT_CALLING
+        full = self._associated.total() >= config.max_associations
+        crowded = self._associated[peer.address] >= config.max_associations_per_peer
+        return pdu.REJECT_CONGESTION if full or crowded else None
 
-    def _opened(self, event: Any) -> None:
-        """Nagle's algorithm against delayed acknowledgements costs 40 ms an instance."""
-        connection = event.assoc.dul.socket.socket
-        if connection is not None:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def ended(self, peer: Peer) -> None:
+        with self._idle:
+            self._associated[peer.address] -= 1
+            self._associated += Counter()  # forgets addresses that have none left
 
-    def _closed(self, event: Any) -> None:
-        self._received.pop(id(event.assoc), None)
+    def transfer_syntax(self, proposed: Proposed) -> str | None:
+        """The first that the standard names, for the sender knows best; a private one where it proposes nothing else."""
+        if not self._serves(proposed.abstract_syntax):
+            return ""
+        usable = [syntax for syntax in proposed.transfer_syntaxes if UID.fullmatch(syntax)]
+        return next((syntax for syntax in usable if syntax in _KNOWN_SYNTAXES), next(iter(usable), None))
 
-    def _measure(self, event: Any) -> None:
-        """A message larger than the limit loses its connection before it fills the memory."""
-        values = getattr(event.pdu, "presentation_data_value_items", None)
-        if values is None:
-            return
-        size = self._received.get(id(event.assoc), 0) + sum(len(item.presentation_data_value) for item in values)
-        self._received[id(event.assoc)] = size
-        if size > self._config.max_instance_bytes:
-            self.counts["too-large"] += 1
-            log.warning("%s: an instance of more than %d bytes, connection closed", self.source, self._config.max_instance_bytes)
-            event.assoc.dul.socket.close()
+    def _serves(self, abstract_syntax: str) -> bool:
+        if abstract_syntax == VERIFICATION or abstract_syntax in STORAGE_CLASSES:
+            return True
+        return bool(UID.fullmatch(abstract_syntax)) and (abstract_syntax in self._config.sop_classes or self._config.any_sop_class)
 
-    def _store(self, event: Any) -> int:
+    def too_large(self) -> None:
+        self.counts["too-large"] += 1
+        log.warning("%s: an instance of more than %d bytes, association aborted", self.source, self._config.max_instance_bytes)
+
+    def store(self, message: Message, peer: Peer) -> Answer:
         with self._idle:
             self._in_flight += 1
-        self._received.pop(id(event.assoc), None)
         try:
-            return self._keep(event)
+            return self._keep(message, peer)
         finally:
             with self._idle:
                 self._in_flight -= 1
                 self._idle.notify_all()
 
-    def _keep(self, event: Any) -> int:
-        content: bytes = event.encoded_dataset()
-        status, reason = _sense(content, event.request)
+    def _keep(self, message: Message, peer: Peer) -> Answer:
+        announced = message.command.text(dimse.AFFECTED_INSTANCE)
+        sop_class = message.command.text(dimse.AFFECTED_CLASS)
+        content = b"".join((file_head(sop_class, announced, message.transfer_syntax), message.body))
+        message.body.clear()
+        status, reason = _sense(content, announced, sop_class)
         if status != SUCCESS:
-            return self._refuse(status, reason)
-        calling = _title(event.assoc.requestor.ae_title)
+            self.counts["refused"] += 1
+            log.warning("%s: refused with %04X: %s", self.source, status, reason)
+            return status, reason
         record = SourceRecord(
             source=self.source,
-            facility=self._facility or self._config.ae_titles.get(calling, calling),
+            facility=self._facility_of(peer),
             kind="dicom",
-            key=str(event.request.AffectedSOPInstanceUID),
+            key=announced,
             content=content,
             received_at=self._clock(),
-            hints={**self._hints, "peer": calling, "transfer_syntax": str(event.context.transfer_syntax)},
+            hints={**self._hints, "peer": peer.calling, "transfer_syntax": message.transfer_syntax},
         )
         try:
             self._intake(record)
         except JournalUnavailable:
             self.counts["unavailable"] += 1
             log.warning("%s: the journal takes nothing; the sender is told to try again", self.source)
-            return OUT_OF_RESOURCES
+            return OUT_OF_RESOURCES, "nothing can be kept now, try again"
+        except Exception:
+            self.counts["unavailable"] += 1
+            log.exception("%s: an instance could not be handed over", self.source)
+            return OUT_OF_RESOURCES, "nothing can be kept now, try again"
         self.counts["stored"] += 1
-        return SUCCESS
+        return SUCCESS, ""
 
-    def _refuse(self, status: int, reason: str) -> int:
-        self.counts["refused"] += 1
-        log.warning("%s: refused with %04X: %s", self.source, status, reason)
-        return status
-
-
-def _title(value: Any) -> str:
-    return (value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)).strip()
+    def _facility_of(self, peer: Peer) -> str:
+        """What is proved goes before what is configured, and that before what a sender says of itself."""
+        config = self._config
+        named = config.ae_titles.get(peer.calling) or config.called_ae_titles.get(peer.called) or peer.calling
+        return peer.certified or self._facility or named
 
 
-def _sense(content: bytes, request: Any) -> tuple[int, str]:
+def _sense(content: bytes, announced: str, sop_class: str) -> Answer:
     """Whether the data set is one, and the one that the command announces."""
-    announced = str(request.AffectedSOPInstanceUID or "")
     if not UID.fullmatch(announced):
         return CANNOT_UNDERSTAND, "Affected SOP Instance UID is no UID"
     try:
@@ -202,6 +284,6 @@ def _sense(content: bytes, request: Any) -> tuple[int, str]:
         return CANNOT_UNDERSTAND, "no element can be read"
     if header.uid(_SOP_INSTANCE_UID) != announced:
         return CANNOT_UNDERSTAND, "SOP Instance UID is not the one that the command names"
-    if header.uid(_SOP_CLASS_UID) != str(request.AffectedSOPClassUID or ""):
+    if header.uid(_SOP_CLASS_UID) != sop_class:
         return CLASS_MISMATCH, "SOP Class UID is not the one that the command names"
     return SUCCESS, ""
