@@ -12,7 +12,7 @@ from mappers.datatypes import fhir_date, fhir_datetime, fhir_instant
 from mappers.hl7v2.message import Message, Segment
 from mappers.identity_keys import local_system, organization_id
 
-Mode = Literal["replace", "patch", "fill", "union"]
+Mode = Literal["replace", "patch", "fill", "union", "delete"]
 _FIELD = re.compile(r"(?P<name>\w{3})\[(?P<number>\d{1,6})\]-(?P<field>\d{1,3})")  # PID[1]-8
 
 
@@ -31,6 +31,7 @@ class Draft:
     encounter: dict[str, Any] | None = None
     visit_key: tuple[str, ...] = ()
     account: dict[str, Any] | None = None
+    declared: dict[tuple[str, int], str] = field(default_factory=dict)  # where a declared table took a segment's field
 
     def turn_to(self, message: Message) -> None:
         """From here on speak of the patient of a part of the message (`Message.part`)."""

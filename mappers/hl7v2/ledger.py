@@ -31,15 +31,16 @@ COUNTED = frozenset(
 
 
 def _states(segment: Segment) -> Iterator[tuple[int, State]]:
-    kept = segment.name in TRANSPORT
+    transport, counted = segment.name in TRANSPORT, segment.name in COUNTED
     used = segment.read & ~segment.refused
-    counted = segment.name in COUNTED
     for number in segment.stated():
-        read = used >> number & 1
-        if (kept and not (read and (segment.name, number) in CARRIES)) or (counted and number == 1):
+        speaks = not transport or (segment.name, number) in CARRIES
+        if number == 1 and counted:
             yield number, "kept"
+        elif speaks and used >> number & 1:
+            yield number, "mapped"
         else:
-            yield number, "mapped" if read else "unmapped"
+            yield number, "kept" if transport or segment.ignored >> number & 1 else "unmapped"
 
 
 def close(draft: Draft) -> dict[str, int]:
@@ -67,6 +68,6 @@ def lines(draft: Draft) -> Iterator[Line]:
 
 def _where_to(draft: Draft, segment: Segment, number: int) -> str:
     """The element, and what of a field that is read by components nobody read."""
-    to = destination(draft.message.code, segment.name, number)
+    to = draft.declared.get((segment.name, number)) or destination(draft.message.code, segment.name, number)
     unread = segment.unread_parts(number)
     return f"{to}; not read: {', '.join(f'{segment.name}-{number}.{part}' for part in unread)}" if unread else to

@@ -116,7 +116,7 @@ class Segment:
     Fields, components, subcomponents and repetitions count from 1, as the standard counts them.
     """
 
-    __slots__ = ("_line", "_message", "_split", "fields", "name", "number", "read", "refused")
+    __slots__ = ("_line", "_message", "_split", "fields", "ignored", "name", "number", "read", "refused")
     fields: list[str]  # fields[0] is the name; made when first asked for
 
     def __init__(self, message: Message, line: str, name: str, number: int) -> None:
@@ -127,6 +127,7 @@ class Segment:
         self.number = number  # among the segments of its name, from 1
         self.read = 0  # bit n: someone asked for field n
         self.refused = 0  # bit n: what field n holds could not be used, and an issue says so
+        self.ignored = 0  # bit n: a declared table says that field n means nothing to FHIR
 
     def __getattr__(self, name: str) -> list[str]:
         if name != "fields":
@@ -231,6 +232,16 @@ class Segment:
         """Numbers of the fields that are not empty; MSH-1 and MSH-2 say how, not what."""
         first = 3 if self.name in _DELIMITED else 1
         return (number for number in range(first, len(self.fields)) if self.fields[number].strip())
+
+    def cells(self) -> dict[str, str]:
+        """What the first repetition of each field states: "3" its first component, "3.2" its second. Not counted as reading."""
+        delimiters, cells = self._message.delimiters, dict[str, str]()
+        for field in self.stated():
+            parts = self.fields[field].split(delimiters.repetition, 1)[0].split(delimiters.component)
+            values = [self.plain(part.split(delimiters.subcomponent, 1)[0]) for part in parts]
+            cells |= {f"{field}.{place}": value for place, value in enumerate(values, 1) if value}
+            cells |= {str(field): values[0]} if values[0] else {}
+        return cells
 
     def _repetition(self, field: int, repetition: int) -> str:
         raw = self._raw(field)

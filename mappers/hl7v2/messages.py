@@ -11,6 +11,7 @@ from connectors.base import SourceRecord
 from mappers.base import CannotMap, Change, Mapped, MappingContext
 from mappers.hl7v2.admission import ADMISSIONS, map_admission, map_deleted_person, map_link, map_merge, map_swap
 from mappers.hl7v2.clinical import CLINICAL_MAPS, USUAL_TRIGGER, Map
+from mappers.hl7v2.declared import state_declared
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.ledger import close, lines
 from mappers.hl7v2.merge import MERGES
@@ -86,6 +87,7 @@ def _map_one(content: bytes, record: SourceRecord, context: MappingContext) -> M
     draft = Draft(message, record.facility, context, trigger, mode="patch" if code == "ADT" else "fill")
     _check_header(draft)
     map_structure(draft)
+    state_declared(draft)
     return Mapped(
         changes=_gathered(draft.changes),
         ledger=close(draft),

@@ -49,7 +49,7 @@ def map_row(record: SourceRecord, context: MappingContext) -> Mapped:
     if not record.facility:
         row.used = dict.fromkeys(row.filled(table.facility)[:1], "meta.tag")
     deleted = record.hints.get("deleted") == "1"
-    changes = tuple(change for make in table.make if (change := _change(row, make, deleted=deleted)))
+    changes = changes_of(row, table, deleted=deleted)
     if not changes:
         missing = "; ".join(issue.detail for issue in row.issues if issue.code == "missing")
         raise CannotMap(f"{view}: nothing can be made of the row{': ' + missing if missing else ''}")
@@ -57,6 +57,11 @@ def map_row(record: SourceRecord, context: MappingContext) -> Mapped:
     ledger = {state: sum(line.state == state for line in lines) for state in ("mapped", "kept", "unmapped")}
     told = lines if context.explain else ()
     return Mapped(changes, tuple(row.issues), changed_at=record.changed_at, ledger=ledger, lines=told)
+
+
+def changes_of(row: Row, table: RowTable, *, deleted: bool = False) -> tuple[Change, ...]:
+    """What the blocks of a table make of a row; of a segment of HL7 v2 too, whose fields are the columns."""
+    return tuple(change for make in table.make if (change := _change(row, make, deleted=deleted)))
 
 
 def _values(content: bytes) -> dict[str, Any]:
