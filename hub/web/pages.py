@@ -114,6 +114,8 @@ def _error_page(view: View, error: HubError) -> Response:
     if isinstance(error, NotAllowed):
         text = view.t("error.form") if "form token" in error.message else view.t("error.forbidden")
         return view.message("error", status=403, text=text)
+    if status < 500:
+        return view.message("error", status=status, text=error.message)
     return _failure_page(view, error, status)
 
 

@@ -10,9 +10,11 @@ from hub.web.ops.dead import router as dead
 from hub.web.ops.mapping import router as mapping
 from hub.web.ops.message import router as message
 from hub.web.ops.messages import router as messages
+from hub.web.ops.outbox import router as outbox
 from hub.web.ops.overview import router as overview
 from hub.web.ops.quality import router as quality
+from hub.web.ops.replays import router as replays
 
 router = APIRouter()
-for part in (overview, connector, messages, message, dead, codes, mapping, quality):
+for part in (overview, connector, messages, message, dead, codes, mapping, outbox, quality, replays):
     router.include_router(part)

@@ -13,6 +13,7 @@ from connectors.base import SourceDenied, SourceUnavailable
 from connectors.registry import UnknownChannel, build, listens
 from hub.errors import NotFound
 from hub.ingest.messages import Message, Query, search
+from hub.security.outward import HttpOutward
 from hub.settings import Channel
 from hub.web.ops.intake import intake_of
 from hub.web.ops.overview import Card, line_of, overview_of, visible
@@ -52,7 +53,7 @@ async def check(request: Request, name: str, csrf: Annotated[str, Form()] = "") 
 
 def _checked(view: View, channel: Channel) -> Checked:
     try:
-        build(channel, lambda *_: ()).check()
+        build(channel, lambda *_: (), outward=HttpOutward).check()
     except (SourceDenied, SourceUnavailable, UnknownChannel) as error:
         return Checked(False, str(error))
     return Checked(True, view.t("ops.check.well"))

@@ -17,7 +17,18 @@ from tests.hub.web.test_browser import Screen
 from tests.hub.web.test_pages import events, in_loop
 from tests.hub.web.workbench import GOOD, build
 
-PAGES = ("/ops", "/ops/messages", "/ops/dead", "/ops/codes", "/ops/quality", "/ops/mappings", "/ops/connectors/cty-lis")
+PAGES = (
+    "/ops",
+    "/ops/messages",
+    "/ops/dead",
+    "/ops/codes",
+    "/ops/quality",
+    "/ops/mappings",
+    "/ops/connectors/cty-lis",
+    "/ops/outbox",
+    "/ops/replay",
+    "/ops/replays",
+)
 
 
 @pytest.fixture(scope="module")
@@ -149,21 +160,20 @@ async def test_a_confirmed_code_is_taken_up_by_what_is_stored(bench):
     answer = await it.post("/ops/codes", **choice, target_system="http://loinc.org", target_code="2951-2")
     assert answer.status_code == 303
     assert "已确认 1 个代码" in (await it.get(answer.headers["location"])).text
-    await_remapped(bench, "2951-2", GOOD)
+    wait_for(lambda: codings(bench).count("2951-2") == GOOD)  # the job finds the records, the replay maps them
     ours = await visit(bench, "it-TWP")
     assert (await ours.post("/ops/codes", **choice, target_system="http://loinc.org", target_code="2951-2")).status_code == 403
 
 
-def await_remapped(bench, code, number):
-    """The job finds the records, the replay maps them."""
+def wait_for(condition):
     end = time.monotonic() + 60
-    while True:
-        assert bench.intake.pipeline.wait_until_idle(60)
-        codings = [coding["code"] for one in observations(bench) for coding in one["code"].get("coding", ())]
-        if codings.count(code) == number:
-            return
-        assert time.monotonic() < end, codings
-        time.sleep(0.1)
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def codings(bench):
+    return [coding["code"] for one in observations(bench) for coding in one["code"].get("coding", ())]
 
 
 @in_loop
@@ -174,6 +184,26 @@ async def test_a_channels_page_tells_its_cause_and_hides_its_secrets(bench):
     assert "v_patient" in page
     assert "✕" in (await it.post("/ops/connectors/twp-his")).text
     assert (await it.get("/ops/connectors/nothing")).status_code == 404
+
+
+@in_loop
+async def test_records_are_replayed_after_a_count_and_a_reason(bench):
+    it = await visit(bench, "it")
+    page = (await it.get("/ops/replay?state=dead&source=cty-lis")).text
+    assert ">2</b>" in page
+    assert (await it.post("/ops/replay", state="dead", source="cty-lis")).status_code == 400
+    held = await it.post("/ops/replay", state="dead", source="cty-lis", reason="代码表已修正", paused="1", rate="10")
+    number = held.headers["location"].rpartition("=")[2]
+    assert "暂停" in (await it.get(held.headers["location"])).text
+    assert (await (await visit(bench, "it-TWP")).post("/ops/replays", number=number, action="resume")).status_code == 404
+    await it.post("/ops/replays", number=number, action="resume")
+    wait_for(lambda: bench.intake.replays.status(int(number)).finished)
+    assert bench.intake.replays.status(int(number)).replayed == 2
+    assert (await it.post("/ops/replays", number=number, action="cancel")).status_code == 404
+    foreign = number_of((await it.get("/ops/messages")).text, "M1")
+    assert (await (await visit(bench, "it-TWP")).get(f"/ops/replay?seq={foreign}")).status_code == 404
+    assert ">1</b>" in (await it.get(f"/ops/replay?seq={foreign}")).text
+    assert (await it.get("/ops/replay?source=nobody")).status_code == 200
 
 
 @pytest.mark.browser
