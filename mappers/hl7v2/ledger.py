@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mappers.base import Line
 from mappers.hl7v2.destinations import destination
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import ENVELOPE, Segment
 
-CARRIES = {("EVN", 6)}  # what a segment of the transport says of the patient all the same
+CARRIES = {"EVN": 1 << 6}  # bit n: what field n of a segment of the transport says of the patient all the same
+SET_ID = 1 << 1
 State = Literal["mapped", "kept", "unmapped"]
 
 # Segments that carry the message and not the patient
@@ -30,39 +31,51 @@ COUNTED = frozenset(
 )
 
 
-def _states(segment: Segment) -> Iterator[tuple[int, State]]:
-    transport, counted = segment.name in TRANSPORT, segment.name in COUNTED
-    used = segment.read & ~segment.refused
-    for number in segment.stated():
-        speaks = not transport or (segment.name, number) in CARRIES
-        if number == 1 and counted:
-            yield number, "kept"
-        elif speaks and used >> number & 1:
-            yield number, "mapped"
-        else:
-            yield number, "kept" if transport or segment.ignored >> number & 1 else "unmapped"
+class States(NamedTuple):
+    """The stated fields of a segment by what became of them: bit n is field n."""
+
+    mapped: int
+    kept: int
+    unmapped: int
+
+
+def _states(segment: Segment) -> States:
+    stated = sum([1 << number for number in segment.stated()])
+    transport = segment.name in TRANSPORT
+    mapped = stated & segment.read & ~segment.refused
+    if transport:
+        mapped &= CARRIES.get(segment.name, 0)
+    elif segment.name in COUNTED:
+        mapped &= ~SET_ID
+    rest = stated & ~mapped
+    kept = rest if transport else rest & (segment.ignored | (SET_ID if segment.name in COUNTED else 0))
+    return States(mapped, kept, rest & ~kept)
 
 
 def close(draft: Draft) -> dict[str, int]:
     """The counts, once the map is done; segments of which nothing was read become issues."""
-    ledger = {"mapped": 0, "kept": 0, "unmapped": 0}
+    mapped = kept = unmapped = 0
     unread: Counter[str] = Counter()
     for segment in draft.message:
-        found = Counter(state for _, state in _states(segment))
-        for state, count in found.items():
-            ledger[state] += count
-        if found["unmapped"] and not found["mapped"] and not segment.read & segment.refused:
+        states = _states(segment)
+        mapped += states.mapped.bit_count()
+        kept += states.kept.bit_count()
+        unmapped += states.unmapped.bit_count()
+        if states.unmapped and not states.mapped and not segment.read & segment.refused:
             unread[segment.name[:8]] += 1
     for name, count in unread.items():
         where = name if name.isascii() and name.isalnum() else "a line without a segment name"
         draft.note("not-mapped", where, f"{count} segment{'s' if count > 1 else ''}: kept in the raw record", "information")
-    return ledger
+    return {"mapped": mapped, "kept": kept, "unmapped": unmapped}
 
 
 def lines(draft: Draft) -> Iterator[Line]:
     """The same, field by field, in the order of the message."""
     for segment in draft.message:
-        for number, state in _states(segment):
+        states = _states(segment)
+        for number in segment.stated():
+            bit = 1 << number
+            state: State = "mapped" if states.mapped & bit else "kept" if states.kept & bit else "unmapped"
             yield Line(f"{segment.where}-{number}", state, _where_to(draft, segment, number) if state == "mapped" else "")
 
 

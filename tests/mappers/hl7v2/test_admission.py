@@ -1,11 +1,11 @@
 """ADT: each event's effect, and what stands beside patient and visit. Entered by the mapper's front door."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from hub.ingest.settle import Origin, settle
 from mappers.base import CannotMap, Mapped, MappingContext
 from mappers.hl7v2.encounter import STATUS_BY_TRIGGER
 from mappers.hl7v2.merge import MERGES
@@ -13,7 +13,7 @@ from mappers.hl7v2.message import split_messages
 from mappers.hl7v2.messages import MAPS
 from mappers.identity_keys import resource_id
 from profiles.validation import validate
-from tests.mappers.hl7v2.conftest import check_r4, mapped, of_type, only
+from tests.mappers.hl7v2.conftest import check_r4, mapped, of_type, only, stored
 
 PID = "PID|1||7^^^CTY^MR||张三||19850712|M"
 PV1 = "PV1|1|I|内一科^201^03||||D1^陈医生||||||||||||V1|||||||||||||||||||||||||20240501082000"
@@ -26,20 +26,7 @@ def adt(trigger: str, *segments: str, at: str = "20240501103000", structure: str
 
 def settled(*messages: str) -> dict[tuple[str, str], dict]:
     """What the store holds after these messages, valid R4."""
-    state: dict[tuple[str, str], tuple[dict | None, dict]] = {}
-    for number, text in enumerate(messages):
-        done = mapped(text)
-        origin = Origin.of(done.changed_at, datetime(2026, 1, 1, tzinfo=UTC), f"{number:064d}")
-        for change in done.changes:
-            assert change.mode != "union"
-            key = (change.resource["resourceType"], change.resource["id"])
-            current, stamps = state.get(key, (None, {}))
-            result = settle(current, stamps, change.resource, change.mode, origin)
-            state[key] = (result.resource, result.stamps)
-    found = {key: resource for key, (resource, _) in state.items() if resource}
-    for resource in found.values():
-        assert validate(resource) == (), resource
-    return found
+    return stored(*map(mapped, messages))
 
 
 def one(state: dict[tuple[str, str], dict], kind: str) -> dict:
@@ -99,6 +86,34 @@ def test_a_chain_of_events_ends_the_same_in_any_order(events: tuple[str, ...], s
     assert state == settled(*reversed(chain)) == settled(*chain, chain[0])  # late, doubled
     visit = one(state, "Encounter")
     assert (visit["status"], "end" in visit["period"]) == (status, ended)
+
+
+TWO_DOCTORS = PV1.replace("D1^陈医生|", "D1^陈医生|D2^王医生")
+STORY = [
+    adt("A28", at="20240501080000"),
+    adt("A05", PID, PV1, at="20240501090000"),
+    adt("A01", PID + "||||||138|0579", TWO_DOCTORS, "AL1|1|DA|J01^青霉素", at="20240501100000"),
+    adt("A02", PID, PV1.replace("201^03", "202^01"), at="20240502100000"),
+    adt("A54", PID, PV1.replace("D1^陈医生", "D9^周医生"), at="20240503100000"),
+    adt("A08", PID + '||||||||||A7', PV1, "DG1|1||I10^高血压^I10|||F", at="20240504100000"),
+    adt("A40", PID, "MRG|8^^^CTY^MR", at="20240505100000"),
+    adt("A03", PID, PV1 + "|20240506100000", at="20240506100000"),
+    adt("A24", PID, PID.replace("|7^", "|9^"), at="20240507100000"),
+    adt("A13", PID, PV1, at="20240507110000"),
+    adt("A37", PID, PID.replace("|7^", "|9^"), at="20240508100000"),
+]  # fmt: skip
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.permutations(range(len(STORY))), st.lists(st.integers(0, len(STORY) - 1), max_size=3))
+def test_a_story_told_in_any_order_and_twice_ends_the_same(order: list[int], again: list[int]) -> None:
+    told = {number: mapped(STORY[number]) for number in range(len(STORY))}
+    state = stored(*(told[number] for number in [*order, *again]), numbers=[*order, *again])
+    assert state == stored(*told.values(), numbers=list(told))
+    visit = one(state, "Encounter")
+    assert (visit["status"], visit["diagnosis"][0]["use"]["coding"][0]["code"]) == ("in-progress", "DD")
+    assert "end" not in visit["period"]
+    assert state["Patient", patient("7")]["link"] == [{"other": {"reference": f"Patient/{patient('8')}"}, "type": "replaces"}]
 
 
 def test_an_update_before_its_admission_is_settled_by_the_sources_time() -> None:

@@ -10,7 +10,7 @@ import pytest
 from mappers.base import CannotMap, Mapped, MappingContext
 from mappers.hl7v2.destinations import destination
 from mappers.hl7v2.message import parse, split_messages
-from tests.mappers.hl7v2.conftest import mapped
+from tests.mappers.hl7v2.conftest import mapped, stored
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "hl7v2"
 EXPLAIN = MappingContext(explain=True)
@@ -35,7 +35,7 @@ def in_the_corpus(samples: Path) -> Iterator[tuple[str, bytes]]:
             yield path.name, part
 
 
-def test_over_the_whole_corpus_nothing_is_lost(samples: Path) -> None:
+def test_over_the_whole_corpus_nothing_is_lost_and_all_is_valid(samples: Path) -> None:
     undeclared: set[str] = set()
     lines = segments = 0
     for _, content in in_the_corpus(samples):
@@ -49,6 +49,7 @@ def test_over_the_whole_corpus_nothing_is_lost(samples: Path) -> None:
         segments += len(message)
         check_ledger(content, done)
         assert mapped(content).ledger == done.ledger
+        assert stored(done)
         undeclared |= {re.sub(r"\[\d+\]", "", line.where) for line in done.lines if line.state == "mapped" and not line.to}
     assert (lines, undeclared) == (segments, set())
     assert segments > 900
