@@ -92,6 +92,16 @@ def build(channel: Channel, intake: Intake, *, clock: Callable[[], datetime] = l
     return cast("Listening | Polling", connector)
 
 
+def config_model(manifest: Manifest) -> type[BaseModel]:
+    """The model that checks the options of the connector's channels."""
+    return cast("type[BaseModel]", _load(manifest.config))
+
+
+def config_of(channel: Channel) -> BaseModel:
+    """The channel's options, checked. Raise UnknownChannel saying what to correct."""
+    return _config(channel, manifests()[channel.connector])
+
+
 def listens(channel: Channel) -> bool:
     return manifests()[channel.connector].listens
 
@@ -102,7 +112,7 @@ def every(channel: Channel) -> float:
 
 
 def _config(channel: Channel, manifest: Manifest) -> BaseModel:
-    model = cast("type[BaseModel]", _load(manifest.config))
+    model = config_model(manifest)
     try:
         return model.model_validate(channel.options)
     except ValidationError as error:

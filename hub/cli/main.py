@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from hub import __version__
+from hub.cli import workbench_commands
 from hub.errors import HubError
 
 app = typer.Typer(
@@ -18,7 +19,7 @@ app = typer.Typer(
 
 \b
 A first walk:  yitong demo
-A real hub:    yitong serve --data /srv/yitong --config county.toml
+A real hub:    yitong init /srv/yitong; yitong connect --data /srv/yitong; yitong serve --data /srv/yitong
 An account:    yitong token create --data /srv/yitong --name "Dr Li" --role clinician --facility CTY
 What is wrong: yitong doctor --data /srv/yitong""",
     no_args_is_help=True,
@@ -28,6 +29,7 @@ What is wrong: yitong doctor --data /srv/yitong""",
 )
 token_app = typer.Typer(help="Accounts: make, list and revoke bearer tokens.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
+workbench_commands.add_to(app)
 
 Data = Annotated[Path, typer.Option("--data", help="The hub's data folder (made if it is not there).", file_okay=False)]
 Config = Annotated[Path | None, typer.Option("--config", help="county.toml; default: DATA/county.toml if it is there.")]
@@ -122,24 +124,40 @@ def replay(
     channel: Annotated[str, typer.Option(help="Only records of this channel, e.g. cty-lis.")] = "",
     kind: Annotated[str, typer.Option(help="Only this kind: hl7v2, cda, dicom, row/v_patient …")] = "",
     state: Annotated[str, typer.Option(help="Only records in this state: dead or done.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be replayed.")] = False,
+    since: Annotated[str, typer.Option(help="Only received at or after: 2026-05-01T00:00:00+08:00")] = "",
+    until: Annotated[str, typer.Option(help="Only received before.")] = "",
+    cause: Annotated[str, typer.Option(help="Only dead for this cause, as `yitong messages causes` writes it.")] = "",
+    text: Annotated[str, typer.Option(help="Only in which these words stand.")] = "",
+    patient: Annotated[str, typer.Option(help="Only of this patient: a number, a name, or Patient/ID of the hub.")] = "",
+    control_id: Annotated[str, typer.Option(help="Only with this MSH-10, or source's key.")] = "",
+    rate: Annotated[float, typer.Option(min=0, help="Records a second at most; 0: as fast as it goes.")] = 0,
+    paused: Annotated[bool, typer.Option("--paused", help="Leave the request, but do not begin: see --resume.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be replayed, and show three of them.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Without a terminal nobody is asked anyway.")] = False,
+    requests: Annotated[bool, typer.Option("--requests", help="List the requests and how far they are.")] = False,
+    resume: Annotated[int, typer.Option(min=0, metavar="REQUEST", help="Begin a paused request.")] = 0,
+    pause: Annotated[int, typer.Option(min=0, metavar="REQUEST", help="Pause a request.")] = 0,
+    cancel: Annotated[int, typer.Option(min=0, metavar="REQUEST", help="End a request; what was done stays done.")] = 0,
     config: Config = None,
     store: Store = "",
 ) -> None:
-    """Map stored records again, after a map or a setting was mended.
+    """Map stored records again, after a map or a setting was mended. Counts first, and asks.
 
     Safe by construction: ids come from the records' own keys, so a replay is an update and unchanged content makes no new version.
     Works beside a running hub, which then does the work, or alone.
 
     Example: yitong replay --data /srv/yitong --channel cty-lis --state dead --dry-run
     """
-    from hub.cli.replay import run_replay
+    from hub.cli.replay import Wanted, change_request, list_requests, run_replay
     from hub.store.opening import choose
 
     choose(store)
-    raise typer.Exit(
-        run_replay(data, seqs=tuple(seq or ()), channel=channel, kind=kind, state=state, dry_run=dry_run, config=config)
-    )
+    if requests:
+        raise typer.Exit(list_requests(data))
+    if resume or pause or cancel:
+        raise typer.Exit(change_request(data, resume=resume, pause=pause, cancel=cancel))
+    wanted = Wanted(tuple(seq or ()), channel, kind, state, since, until, cause, text, patient, control_id, rate, paused)
+    raise typer.Exit(run_replay(data, wanted, dry_run=dry_run, yes=yes, config=config))
 
 
 @app.command("import")

@@ -3,82 +3,223 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 from rich.console import Console
 from rich.progress import Progress
+from rich.text import Text
 
 from hub.app import open_hub
 from hub.cli.doctor import county_path
+from hub.cli.language import say
 from hub.errors import Invalid, Unavailable
 from hub.ingest.journal import Journal, Selection
-from hub.ingest.replay import Filter, Replays, State, ask
+from hub.ingest.messages import Outcomes, Query, message_at, numbers
+from hub.ingest.replay import Filter, NoOutcomes, Replays, Request, State, ask
 from hub.ingest.run import IntakeService
 from hub.settings import County, load_county
 from hub.store.blobs import BlobStore
 from hub.store.opening import open_reader, target_of
+from hub.store.port import ResourceStore
 from hub.store.sqlite.outcomes import StoredOutcomes
 
 STATES = ("", "dead", "done")
+MOST_FOUND = 100_000  # records that a search may give: their numbers stand in the request
+SAMPLE = 3
+err = Console(stderr=True, highlight=False)
 
 
-def run_replay(
-    data: Path, *, seqs: tuple[int, ...], channel: str, kind: str, state: str, dry_run: bool, config: Path | None
-) -> int:
-    """Exit code 0; 1 if nothing matches."""
-    if state not in STATES:
-        raise Invalid(f"--state {state}: dead or done")
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line says."""
+
+    seqs: tuple[int, ...] = ()
+    channel: str = ""
+    kind: str = ""
+    state: str = ""
+    since: str = ""
+    until: str = ""
+    cause: str = ""
+    text: str = ""
+    patient: str = ""
+    control: str = ""
+    rate: float = 0
+    paused: bool = False
+
+    @property
+    def searched(self) -> bool:
+        """Whether only the message index can tell which records these are."""
+        return bool(self.cause or self.text or self.patient or self.control)
+
+    def query(self) -> Query:
+        return Query(
+            source=self.channel,
+            kind=self.kind,
+            state=self.state,
+            since=self.since,
+            until=self.until,
+            cause=self.cause,
+            text=self.text,
+            patient=self.patient,
+            control_id=self.control,
+        )
+
+
+def run_replay(data: Path, wanted: Wanted, *, dry_run: bool, yes: bool, config: Path | None) -> int:
+    """Exit code 0; 1 if nothing matches, or whoever was asked said no."""
+    if wanted.state not in STATES:
+        raise Invalid(f"--state {wanted.state}: dead or done")
+    wanted.query()  # times and state are read before anything is opened
     if not (data / "journal.sqlite").is_file():
         raise Invalid(f"{data} holds no journal")
-    wanted = Filter(seqs, cast(State, state), Selection(source=channel, kind=kind))
     path = county_path(data, config)
     try:
         hub = open_hub(data, load_county(path))
     except Unavailable:
-        return _ask_running(data, wanted, load_county(path), dry_run=dry_run)
+        return _ask_running(data, wanted, load_county(path), dry_run=dry_run, yes=yes)
     try:
         beside = path.parent if path else data
         intake = IntakeService(data, hub.county, hub.store, hub.blobs, clock=hub.clock, beside=beside)
-        return _replay_here(intake, wanted, dry_run=dry_run)
+        return _replay_here(intake, hub.store, wanted, dry_run=dry_run, yes=yes)
     finally:
         hub.close()
 
 
-def _replay_here(intake: IntakeService, wanted: Filter, *, dry_run: bool) -> int:
+def change_request(data: Path, *, resume: int, pause: int, cancel: int) -> int:
+    """Of a request that was made before; 1 if there is none to change."""
+    with closing(_journal(data)) as journal:
+        replays = Replays(journal, NoOutcomes())
+        number, change = next(
+            (number, change)
+            for number, change in ((resume, replays.resume), (pause, replays.pause), (cancel, replays.cancel))
+            if number
+        )
+        if not change(number):
+            err.print(say(f"There is no open request {number}.", f"没有未完成的请求 {number}。"), style="red")
+            return 1
+        sys.stdout.write(say(f"Request {number} is changed.\n", f"请求 {number} 已更改。\n"))
+        return 0
+
+
+def list_requests(data: Path) -> int:
+    with closing(_journal(data)) as journal:
+        requests = Replays(journal, NoOutcomes()).listed()
+    for each in requests:
+        state = each.finished or (say("paused", "已暂停") if each.filter.paused else say("open", "进行中"))
+        sys.stdout.write(f"{each.id:5}  {each.requested}  {each.replayed:8} {say('done', '已重放')}  {state}  {_said(each)}\n")
+    return 0 if requests else 1
+
+
+def _said(request: Request) -> str:
+    wanted, chosen = request.filter, request.filter.selection
+    stated = {"state": wanted.state, "channel": chosen.source, "kind": chosen.kind, "since": chosen.since, "until": chosen.until}
+    if wanted.numbers:
+        stated["records"] = str(len(wanted.numbers))
+    return " ".join(f"{name}={value}" for name, value in stated.items() if value)
+
+
+def _replay_here(intake: IntakeService, store: ResourceStore, wanted: Wanted, *, dry_run: bool, yes: bool) -> int:
     """No hub runs: count, then run the pipeline in this process."""
     try:
-        count = intake.replays.count(wanted)
-        _say_count(count)
-        if dry_run or not count:
-            return 0 if count else 1
-        number = intake.replays.request(wanted)
+        chosen = _chosen(intake.journal, store, wanted)
+        count = intake.replays.count(chosen)
+        if not _may(count, intake.journal, store, intake.replays, chosen, dry_run=dry_run, yes=yes):
+            return 0 if count and dry_run else 1
+        number = intake.replays.request(chosen)
+        if wanted.paused:
+            _say_paused(number)
+            return 0
         with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-            bar = progress.add_task("replaying", total=count)
-            while intake.pipeline.run_once():
-                request = intake.replays.status(number)
-                progress.update(bar, completed=request.replayed if request else count)
+            bar = progress.add_task(say("replaying", "重放"), total=count)
+            while (request := intake.replays.status(number)) and not request.finished:
+                if not intake.pipeline.run_once():
+                    time.sleep(0.02)  # its rate forbids more
+                progress.update(bar, completed=request.replayed)
         return 0
     finally:
         intake.stop()
 
 
-def _ask_running(data: Path, wanted: Filter, county: County, *, dry_run: bool) -> int:
+def _ask_running(data: Path, wanted: Wanted, county: County, *, dry_run: bool, yes: bool) -> int:
     """A hub holds the store: leave the request in the journal's file, where it picks it up within a second."""
-    journal = Journal(data, BlobStore(data / "blobs", tidy=False))  # the hub may be writing there
-    try:
+    with closing(_journal(data)) as journal:
         target = target_of("")
         with closing(open_reader(data, target, county.store) if target else StoredOutcomes(data)) as outcomes:
-            count = Replays(journal, outcomes).count(wanted)
-        _say_count(count)
-        if not dry_run and count:
-            ask(journal, wanted)
-            sys.stdout.write("The running hub does it now; `GET /ops/status` or `yitong doctor` show the rest.\n")
-        return 0 if count else 1
-    finally:
-        journal.close()
+            chosen = _chosen(journal, outcomes, wanted)
+            replays = Replays(journal, outcomes)
+            count = replays.count(chosen)
+            if not _may(count, journal, outcomes, replays, chosen, dry_run=dry_run, yes=yes):
+                return 0 if count and dry_run else 1
+        number = ask(journal, chosen)
+        if wanted.paused:
+            _say_paused(number)
+            return 0
+        sys.stdout.write("The running hub does it now; `GET /ops/status` or `yitong doctor` show the rest.\n")
+        _follow(Replays(journal, NoOutcomes()), number, count)
+        return 0
 
 
-def _say_count(count: int) -> None:
+def _follow(replays: Replays, number: int, count: int) -> None:
+    """A bar for whoever looks; leaving it stops nothing."""
+    if not sys.stderr.isatty():
+        return
+    with Progress(console=err) as progress:
+        bar = progress.add_task(say("replaying (Ctrl-C leaves it running)", "重放(Ctrl-C 退出,不影响进行)"), total=count)
+        try:
+            while (request := replays.status(number)) and not request.finished:
+                progress.update(bar, completed=request.replayed)
+                time.sleep(0.3)
+        except KeyboardInterrupt:
+            pass
+
+
+def _chosen(journal: Journal, store: Outcomes, wanted: Wanted) -> Filter:
+    selection = Selection(source=wanted.channel, kind=wanted.kind, since=wanted.since, until=wanted.until)
+    plain = Filter(wanted.seqs, cast(State, wanted.state), selection, rate=wanted.rate, paused=wanted.paused)
+    if not wanted.searched or wanted.seqs:
+        return plain
+    return replace(plain, found=tuple(numbers(journal, store, wanted.query(), MOST_FOUND)) or (-1,))
+
+
+def _may(count: int, journal: Journal, store: Outcomes, replays: Replays, chosen: Filter, *, dry_run: bool, yes: bool) -> bool:
+    """Say what it would be; a person at the terminal is asked, a script has decided already."""
     sys.stdout.write(f"{count} record{'' if count == 1 else 's'} match{'es' if count == 1 else ''}.\n")
+    if not count:
+        return False
+    if dry_run:
+        _sample(journal, store, replays, chosen)
+        return False
+    if yes or not sys.stdin.isatty():
+        return True
+    import typer
+
+    return typer.confirm(say("Replay them?", "确认重放?"))
+
+
+def _sample(journal: Journal, store: Outcomes, replays: Replays, chosen: Filter) -> None:
+    """Three of them, so that a person sees whether they are the ones that were meant."""
+    request = Request(0, replace(chosen, rate=0), 0, 0)
+    for number in replays.next(request)[:SAMPLE]:
+        message = message_at(journal, store, number)
+        if message:
+            said = f"  {message.seq} {message.received:%Y-%m-%d %H:%M} {message.source} {message.type} {message.control}"
+            err.print(Text(f"{said} {message.state} {message.reason}"), soft_wrap=True)
+
+
+def _say_paused(number: int) -> None:
+    sys.stdout.write(
+        say(
+            f"Request {number} waits; begin it by: yitong replay --resume {number}\n",
+            f"请求 {number} 已暂停;开始:yitong replay --resume {number}\n",
+        )
+    )
+
+
+def _journal(data: Path) -> Journal:
+    if not (data / "journal.sqlite").is_file():
+        raise Invalid(f"{data} holds no journal")
+    return Journal(data, BlobStore(data / "blobs", tidy=False))  # the hub may be writing there

@@ -18,7 +18,7 @@ from hub.ingest.mapping import Attempt
 from hub.ingest.masking import masked_resource
 from hub.ingest.message_index import Wanted
 from hub.ingest.messages import Message, Outcomes, index_of, message_at
-from hub.ingest.replay import Replays, Request
+from hub.ingest.replay import NoOutcomes, Replays, Request
 from hub.ingest.summary import summary_of
 from hub.ingest.tree import LONGEST_SHOWN, Shown, show
 from hub.ingest.unions import key_of
@@ -191,13 +191,8 @@ def _lineage(journal: Journal, store: Outcomes, entry: Entry, outcome: Outcome |
 
 def _replays(journal: Journal, seq: int, message: Message) -> tuple[Request, ...]:
     """Requests for a replay that covered it."""
-    replays = Replays(journal, _Nothing())
+    replays = Replays(journal, NoOutcomes())
     return tuple(request for request in replays.listed() if request.covers(seq, message.source, message.kind, message.facility))
-
-
-class _Nothing:
-    def outcomes(self, **_: Any) -> list[Outcome]:
-        return []
 
 
 def _patients(outcome: Outcome | None) -> tuple[str, ...]:

@@ -111,7 +111,7 @@ class MessageIndex:
         origins = self._origins(wanted)
         if origins is not None and not origins:
             return []
-        low, high = self._between(wanted)
+        low, high = self.between(wanted)
         if low >= high:
             return []
         before = min(before, high)
@@ -175,7 +175,7 @@ class MessageIndex:
             and (wanted.kind in ("", row[3]) or row[3].startswith(wanted.kind + "/"))
         ]
 
-    def _between(self, wanted: Wanted) -> tuple[int, int]:
+    def between(self, wanted: Wanted) -> tuple[int, int]:
         """Numbers within which the asked times lie: [low, high). Records come nearly in order of time, never surely."""
         if not (wanted.since or wanted.until):
             return 0, 1 << 62

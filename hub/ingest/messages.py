@@ -28,6 +28,7 @@ STATES: tuple[State, ...] = get_args(State)
 DEFAULT_LIMIT = 50
 MOST_LOOKED = 20_000  # candidates one question looks at, before it gives the page it has
 MOST_COUNTED = 10_000
+MOST_VERIFIED = 1_000  # counted, where the bytes of each must be looked at
 FRESH = 400  # records indexed by the question itself, if the index is behind
 CHUNK = 500
 
@@ -140,8 +141,8 @@ def count(journal: Journal, store: Outcomes, query: Query) -> Count:
     number = 0
     for looked, (row, outcome) in enumerate(look.candidates(), 1):
         number += look.message(row, outcome) is not None
-        if number > MOST_COUNTED or looked >= MOST_LOOKED:
-            return Count(min(number, MOST_COUNTED), True)
+        if number > look.most_counted or looked >= MOST_LOOKED:
+            return Count(min(number, look.most_counted), True)
     return Count(number, False)
 
 
@@ -185,7 +186,7 @@ def causes(store: Outcomes, source: str = "", most: int = MOST_LOOKED) -> list[C
     return sorted(found.values(), key=lambda cause: (-cause.records, cause.cause, cause.source))
 
 
-_NUMBERED = re.compile(r"\[\d+\]|\d+")
+_NUMBERED = re.compile(r"\[\d+\]|(?<=record )\d+|(?<![A-Za-z\d])\d{3,}")
 
 
 def cause_of(outcome: Outcome) -> str:
@@ -198,7 +199,7 @@ def cause_of(outcome: Outcome) -> str:
 def _without_number(match: re.Match[str]) -> str:
     """Short numbers name fields and stay: OBX[n]-5."""
     text = match[0]
-    return "[n]" if text[0] == "[" else text if len(text) < 3 else "n"
+    return "[n]" if text[0] == "[" else "n"
 
 
 _INDEXES: WeakKeyDictionary[Journal, MessageIndex] = WeakKeyDictionary()
@@ -242,6 +243,10 @@ class _Look:
         return not self._nothing and not self._verify and not self._query.state and not self._query.cause
 
     @property
+    def most_counted(self) -> int:
+        return MOST_VERIFIED if self._verify else MOST_COUNTED
+
+    @property
     def _text_leads(self) -> bool:
         return not (self.wanted.control or self.wanted.terms)
 
@@ -263,7 +268,11 @@ class _Look:
 
     def _among_dead(self) -> Iterator[tuple[Row, Outcome | None]]:
         """Few of many: the store leads."""
-        for outcomes in _dead_pages(self._store, self._query.source, self._query.before_seq):
+        low, high = self._index.between(self.wanted)
+        before = min(self._query.before_seq or high, high) if high < 1 << 62 else self._query.before_seq
+        for outcomes in _dead_pages(self._store, self._query.source, before):
+            if outcomes[0].seq < low:
+                return
             by_number = {outcome.seq: outcome for outcome in outcomes}
             wanted = replace(self.wanted, seqs=tuple(by_number))
             for row in self._index.search(wanted, before=0, limit=CHUNK):

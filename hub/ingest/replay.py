@@ -7,10 +7,13 @@ otherwise the next start does. What was mapped as before makes no new version.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+import apsw
 
 from hub.ingest.journal import Journal, Selection
 from hub.store.port import Outcome
@@ -27,6 +30,9 @@ class Filter:
     state: State = ""
     selection: Selection = field(default_factory=Selection)
     up_to: int = 0  # records after it came when the request was made; 0: none yet
+    found: tuple[int, ...] = ()  # numbers that a search gave; what is held stays held, unlike with `seqs`
+    rate: float = 0  # records a second at most; 0: as fast as it goes
+    paused: bool = False  # until `resume`
 
     def text(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)
@@ -34,7 +40,12 @@ class Filter:
     @classmethod
     def from_text(cls, text: str) -> Filter:
         values = json.loads(text)
-        return cls(tuple(values["seqs"]), values["state"], Selection(**values["selection"]), values["up_to"])
+        values |= {"seqs": tuple(values["seqs"]), "found": tuple(values.get("found", ()))}
+        return cls(**{**values, "selection": Selection(**values["selection"])})
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return self.seqs or self.found
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +62,8 @@ class Request:
         wanted, chosen = self.filter, self.filter.selection
         if seq > (wanted.up_to or seq) or (not self.finished and seq > self.position):
             return False
-        if wanted.seqs:
-            return seq in wanted.seqs
+        if wanted.numbers:
+            return seq in wanted.numbers
         narrowed = ((chosen.source, source), (chosen.kind, kind), (chosen.facility, facility))
         return not wanted.state and all(asked in ("", own) for asked, own in narrowed)
 
@@ -63,14 +74,23 @@ class Outcomes(Protocol):
     def outcomes(self, *, state: str = "", source: str = "", after: int = 0, limit: int = 1000) -> list[Outcome]: ...
 
 
+class NoOutcomes:
+    """For who only looks at requests, or changes them."""
+
+    def outcomes(self, **_: Any) -> list[Outcome]:
+        return []
+
+
 class Replays:
-    def __init__(self, journal: Journal, store: Outcomes) -> None:
+    def __init__(self, journal: Journal, store: Outcomes, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._journal = journal
         self._store = store
+        self._monotonic = monotonic
+        self._due = 0.0  # of the next page of a request that has a rate
 
     def count(self, wanted: Filter) -> int:
         """How many records a request would do: look before you leap."""
-        if not wanted.seqs and not wanted.state:
+        if not wanted.numbers and not wanted.state:
             return self._journal.count(wanted.selection)
         return sum(len(page) for page in self._pages(wanted))
 
@@ -81,9 +101,38 @@ class Replays:
         return number
 
     def open(self) -> Request | None:
-        """The oldest request that is not finished."""
-        rows = self._journal.file.query("SELECT id, filter, position, replayed FROM replay_request WHERE finished IS NULL LIMIT 1")
-        return Request(rows[0][0], Filter.from_text(rows[0][1]), rows[0][2], rows[0][3]) if rows else None
+        """The oldest request that is neither finished nor paused; None too while its rate forbids more."""
+        if self._monotonic() < self._due:
+            return None
+        rows = self._journal.file.query(
+            "SELECT id, filter, position, replayed FROM replay_request WHERE finished IS NULL ORDER BY id"
+        )
+        requests = (Request(row[0], Filter.from_text(row[1]), row[2], row[3]) for row in rows)
+        return next((request for request in requests if not request.filter.paused), None)
+
+    def resume(self, number: int) -> bool:
+        """Let a paused request begin; False if there is none."""
+        return self._change(number, lambda wanted: replace(wanted, paused=False))
+
+    def pause(self, number: int) -> bool:
+        """After the page under way."""
+        return self._change(number, lambda wanted: replace(wanted, paused=True))
+
+    def cancel(self, number: int) -> bool:
+        """What was done stays done."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        sql = "UPDATE replay_request SET finished = ? WHERE id = ? AND finished IS NULL"
+        return bool(self._journal.file.write(lambda connection: _changed(connection, sql, (now, number))))
+
+    def _change(self, number: int, change: Callable[[Filter], Filter]) -> bool:
+        request = self.status(number)
+        if request is None or request.finished:
+            return False
+        text = change(request.filter).text()
+        sql = "UPDATE replay_request SET filter = ? WHERE id = ? AND finished IS NULL"
+        done = self._journal.file.write(lambda connection: _changed(connection, sql, (text, number)))
+        self._journal.wake()
+        return bool(done)
 
     def listed(self, limit: int = 50) -> list[Request]:
         """The newest requests first, finished or not."""
@@ -100,7 +149,12 @@ class Replays:
 
     def next(self, request: Request) -> list[int]:
         """The request's next records; [] at its end."""
-        return self._page(request.filter, request.position)[0]
+        rate = request.filter.rate
+        numbers = self._page(request.filter, request.position)[0]
+        if rate:
+            numbers = numbers[: max(1, min(PAGE, int(rate)))]
+            self._due = self._monotonic() + len(numbers) / rate
+        return numbers
 
     def advance(self, request: Request, numbers: Sequence[int]) -> None:
         """These are done. A kill before this line only repeats work."""
@@ -123,8 +177,8 @@ class Replays:
     def _page(self, wanted: Filter, after: int) -> tuple[list[int], int]:
         """The next numbers and how far was looked; numbers that do not match are passed over until some do."""
         limit = wanted.up_to or self._journal.newest()
-        if wanted.seqs:
-            numbers = [n for n in sorted(set(wanted.seqs)) if after < n <= limit][:PAGE]
+        if wanted.numbers:
+            numbers = [n for n in sorted(set(wanted.numbers)) if after < n <= limit][:PAGE]
             return numbers, max(numbers, default=after)
         if not wanted.state:
             numbers = [n for n in self._journal.select(wanted.selection, after=after, limit=PAGE) if n <= limit]
@@ -147,7 +201,7 @@ class Replays:
 
 def ask(journal: Journal, wanted: Filter) -> int:
     """Write the request; it covers what is in the journal now."""
-    fixed = Filter(wanted.seqs, wanted.state, wanted.selection, wanted.up_to or journal.newest())
+    fixed = replace(wanted, up_to=wanted.up_to or journal.newest())
 
     def work(connection: object) -> int:
         connection.execute(  # type: ignore[attr-defined]
@@ -157,3 +211,8 @@ def ask(journal: Journal, wanted: Filter) -> int:
         return int(connection.last_insert_rowid())  # type: ignore[attr-defined]
 
     return journal.file.write(work)
+
+
+def _changed(connection: apsw.Connection, sql: str, values: tuple[object, ...]) -> int:
+    connection.execute(sql, values)
+    return connection.changes()

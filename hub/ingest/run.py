@@ -20,6 +20,8 @@ from hub.ingest.live_contexts import LiveContexts
 from hub.ingest.mapping import MapperPool
 from hub.ingest.pipeline import Pipeline
 from hub.ingest.replay import Replays
+from hub.ingest.requests import DeskRequests
+from hub.security.outward import HttpOutward
 from hub.settings import Channel, County
 from hub.store.lease import Lease
 from hub.store.port import ResourceStore
@@ -56,6 +58,7 @@ class IntakeService:
             replays=self.replays,
         )
         self.data = data
+        self.requests = DeskRequests(self.journal)
         self._indexing = Indexing(data)
         self.explainer = Explainer(self.contexts, data / "blobs")
         self._store = store
@@ -70,6 +73,7 @@ class IntakeService:
     def start(self) -> None:
         self.pipeline.start()
         self.contexts.start()
+        self.requests.start()
         self._indexing.start()
         for runner in self._runners.values():
             runner.start()
@@ -80,6 +84,7 @@ class IntakeService:
     def stop(self, timeout: float = 10) -> None:
         """Stop taking in, finish what is under way; what is journaled and not yet mapped waits for the next start."""
         until = time.monotonic() + timeout
+        self.requests.stop()
         self.contexts.stop()
         self._indexing.stop()
         for runner in self._runners.values():

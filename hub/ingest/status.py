@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response
 from hub.api.auth import access_of
 from hub.api.responses import error_answer
 from hub.errors import HubError, NotAllowed
-from hub.ingest.gaps import serve_remapping
 from hub.ingest.run import IntakeService
+from hub.ingest.workbench import serve_workbench
 from hub.store.port import ResourceStore, SourceTally
 from hub.subscriptions.status import subscriptions_status
 
@@ -28,8 +28,7 @@ MOST_LISTED = 50
 def install_status(app: FastAPI, intake: IntakeService) -> None:
     """The pages read `app.state.intake` too: they say whose newest data may be missing."""
     app.state.intake = intake
-    hub: Hub = app.state.hub
-    serve_remapping(hub.jobs, intake.journal, intake.contexts)
+    serve_workbench(app.state.hub, intake)
 
     @app.get("/ops/status")
     async def status(request: Request) -> Response:
@@ -38,6 +37,7 @@ def install_status(app: FastAPI, intake: IntakeService) -> None:
                 raise NotAllowed("the intake's state is for the roles admin and it")
         except HubError as error:
             return error_answer(error)
+        hub: Hub = app.state.hub
         return JSONResponse(await run_in_threadpool(intake_status, intake, hub.store))
 
 

@@ -1,0 +1,447 @@
+"""The workbench's commands: init, connect, messages, map, codes. Each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hub.cli.language import say
+
+DataFolder = Annotated[Path, typer.Option("--data", help=say("The hub's data folder.", "平台的数据目录。"), file_okay=False)]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help=say("county.toml; default: DATA/county.toml.", "county.toml;默认为 DATA/county.toml。")),
+]
+StoreAddress = Annotated[
+    str, typer.Option("--store", help=say("mongodb://…; default: $YITONG_STORE.", "mongodb://…;默认取 $YITONG_STORE。"))
+]
+Json = Annotated[bool, typer.Option("--json", help=say("Machine-readable.", "输出 JSON。"))]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help=say("Do not ask.", "不再询问。"))]
+Channel = Annotated[str, typer.Option(help=say("Only of this channel, e.g. cty-lis.", "仅此通道,如 cty-lis。"))]
+Kind = Annotated[
+    str, typer.Option(help=say("Only this kind: hl7v2, cda, dicom, row, row/v_patient …", "仅此类型:hl7v2、cda、dicom、row …"))
+]
+Since = Annotated[
+    str, typer.Option(help=say("Received at or after: 2026-05-01 or …T08:00:00+08:00.", "接收时间不早于,如 2026-05-01。"))
+]
+Until = Annotated[str, typer.Option(help=say("Received before.", "接收时间早于。"))]
+Cause = Annotated[
+    str, typer.Option(help=say("Dead for this cause, as `yitong messages causes` writes it.", "死信原因,见 messages causes。"))
+]
+Patient = Annotated[
+    str,
+    typer.Option(help=say("A number, a name, or Patient/ID of the hub.", "患者号、姓名,或平台的 Patient/ID。")),
+]
+Control = Annotated[str, typer.Option("--control-id", help=say("MSH-10, or the source's key.", "MSH-10 或来源主键。"))]
+State = Annotated[str, typer.Option(help=say("waiting, done, dead or conflict.", "waiting、done、dead 或 conflict。"))]
+Words = Annotated[str, typer.Option(help=say("Words that all stand in it; Chinese needs no spaces.", "包含的词,中文无需空格。"))]
+
+messages_app = typer.Typer(
+    help=say(
+        "Find messages, look at one, see why some are dead. Personal data is masked.",
+        "查找消息、查看单条、了解死信原因。个人信息默认遮蔽。",
+    ),
+    no_args_is_help=True,
+)
+map_app = typer.Typer(
+    help=say(
+        "See what a file would become, what a changed map would change, whether tables do what they promise.",
+        "预览文件的映射结果、比较映射改动、运行表定义的示例。",
+    ),
+    no_args_is_help=True,
+)
+codes_app = typer.Typer(
+    help=say(
+        "Codes that nothing maps: list with proposals, confirm, take to a spreadsheet and back.",
+        "未映射代码:带建议列出、确认、导出与导入表格。",
+    ),
+    no_args_is_help=True,
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("init", help=INIT)(init)
+    app.command("connect", help=CONNECT)(connect)
+    app.add_typer(messages_app, name="messages")
+    app.add_typer(map_app, name="map")
+    app.add_typer(codes_app, name="codes")
+
+
+INIT = say(
+    """Make a data folder with a commented county.toml to begin from. What is there stays as it is.
+
+    Example: yitong init /srv/yitong --name 示范县医共体 --facility CTY=示范县人民医院 --facility TWP=东镇卫生院""",
+    """新建数据目录和带注释的 county.toml。已有文件不会被改动。
+
+    示例:yitong init /srv/yitong --name 示范县医共体 --facility CTY=示范县人民医院 --facility TWP=东镇卫生院""",
+)
+CONNECT = say(
+    """Connect a system: asks for its options, tries them out step by step (name, address, login, query), shows five records as they
+    would be mapped, masked, and writes the [[channel]] into county.toml, whose comments stay.
+
+    Without TYPE it lists the connectors; with --explain it tells all options of one. Passwords belong into an environment variable
+    or a file that an option names, never into county.toml.
+
+    Example: yitong connect hl7v2_mllp --data /srv/yitong --facility CTY --name cty-lis --option port=2575 --yes""",
+    """接入一个系统:询问选项,逐步测试(域名、网络、登录、查询),以遮蔽方式显示五条记录的映射结果,再写入 county.toml(保留注释)。
+
+    不带 TYPE 时列出全部连接器;--explain 说明某个连接器的选项。密码应放在环境变量或文件中,不写入 county.toml。
+
+    示例:yitong connect hl7v2_mllp --data /srv/yitong --facility CTY --name cty-lis --option port=2575 --yes""",
+)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help=say("The data folder to make.", "要新建的数据目录。"), file_okay=False)] = Path(
+        "yitong-data"
+    ),
+    name: Annotated[str, typer.Option(help=say("The county's or community's name.", "县(市)或医共体名称。"))] = "",
+    facility: Annotated[
+        list[str] | None, typer.Option(help=say("CODE=NAME; may be given several times.", "代码=名称;可多次使用。"))
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    from hub.cli.init import init as run
+
+    raise typer.Exit(run(folder, name=name, facilities=facility or [], yes=yes))
+
+
+def connect(
+    connector: Annotated[
+        str, typer.Argument(metavar="[TYPE]", help=say("hl7v2_mllp, sql, files …", "hl7v2_mllp、sql、files …"))
+    ] = "",
+    data: DataFolder = Path("yitong-data"),
+    config: ConfigFile = None,
+    name: Annotated[str, typer.Option(help=say("The channel's name.", "通道名称。"))] = "",
+    facility: Annotated[str, typer.Option(help=say("Code of the facility whose system it is.", "所属机构代码。"))] = "",
+    charset: Annotated[str, typer.Option(help=say("Where records declare none: GB18030 …", "记录未声明时的字符集。"))] = "",
+    maps: Annotated[list[str] | None, typer.Option("--map", help=say("A ConceptMap's name.", "代码映射名称。"))] = None,
+    tables: Annotated[list[str] | None, typer.Option("--table", help=say("A file of row tables.", "行表定义文件。"))] = None,
+    option: Annotated[list[str] | None, typer.Option(help=say("NAME=VALUE, several times.", "名称=值,可多次使用。"))] = None,
+    explain: Annotated[bool, typer.Option("--explain", help=say("Tell all options of TYPE.", "列出该类型的全部选项。"))] = False,
+    unchecked: Annotated[bool, typer.Option("--unchecked", help=say("Write it though it failed.", "测试失败也写入。"))] = False,
+    yes: Yes = False,
+) -> None:
+    from hub.cli import connect as command
+
+    if not connector:
+        raise typer.Exit(command.list_connectors())
+    if explain:
+        raise typer.Exit(command.explain(connector))
+    asked = command.Asked(
+        name, facility, charset, tuple(maps or ()), tuple(tables or ()), tuple(option or ()), yes=yes, unchecked=unchecked
+    )
+    raise typer.Exit(command.connect(connector, asked, data=data, config=config))
+
+
+# ---------------------------------------------------------------- messages
+
+
+def _list(data: Path, store: str, limit: int, as_json: bool, config: Path | None, **asked: str | int) -> None:
+    from hub.cli.messages import list_messages
+    from hub.ingest.messages import Query
+    from hub.store.opening import choose
+
+    choose(store)
+    query = Query(**asked)  # type: ignore[arg-type]
+    raise typer.Exit(list_messages(data, query, limit=limit, as_json=as_json, config=config))
+
+
+LIST = say(
+    """The newest first; every option narrows. Exit 1 if none matches.
+
+    Example: yitong messages list --data /srv/yitong --channel cty-lis --state dead --since 2026-05-01""",
+    """最新的在前;每个选项缩小范围。没有匹配时退出码为 1。
+
+    示例:yitong messages list --data /srv/yitong --channel cty-lis --state dead --since 2026-05-01""",
+)
+Limit = Annotated[int, typer.Option(min=1, max=1000, help=say("How many.", "条数。"))]
+Before = Annotated[int, typer.Option(min=0, help=say("Only below this number: the next page.", "仅此序号之前:下一页。"))]
+
+
+@messages_app.command("list", help=LIST)
+def messages_list(
+    data: DataFolder,
+    channel: Channel = "",
+    kind: Kind = "",
+    type: Annotated[str, typer.Option(help=say("ADT^A01, C0002 …", "ADT^A01、C0002 …"))] = "",
+    state: State = "",
+    cause: Cause = "",
+    control: Control = "",
+    patient: Patient = "",
+    text: Words = "",
+    since: Since = "",
+    until: Until = "",
+    before: Before = 0,
+    limit: Limit = 50,
+    json_output: Json = False,
+    config: ConfigFile = None,
+    store: StoreAddress = "",
+) -> None:
+    asked = {"source": channel, "kind": kind, "type": type, "state": state, "cause": cause, "control_id": control}
+    times = {"since": since, "until": until}
+    _list(data, store, limit, json_output, config, **asked, patient=patient, text=text, **times, before_seq=before)
+
+
+@messages_app.command(
+    "search",
+    help=say(
+        """Messages in which all these words stand, the newest first.
+
+        Example: yitong messages search --data /srv/yitong 血清钾 危急""",
+        """包含全部这些词的消息,最新的在前。
+
+        示例:yitong messages search --data /srv/yitong 血清钾 危急""",
+    ),
+)
+def messages_search(
+    words: Annotated[list[str], typer.Argument(help=say("What stands in it.", "要查找的词。"))],
+    data: DataFolder,
+    channel: Channel = "",
+    since: Since = "",
+    until: Until = "",
+    before: Before = 0,
+    limit: Limit = 50,
+    json_output: Json = False,
+    config: ConfigFile = None,
+    store: StoreAddress = "",
+) -> None:
+    asked = {"source": channel, "since": since, "until": until}
+    _list(data, store, limit, json_output, config, text=" ".join(words), before_seq=before, **asked)
+
+
+@messages_app.command(
+    "show",
+    help=say(
+        """One message: bytes, parts with their places, where each field went, FHIR, issues, other messages of the same resources.
+
+        Personal data is masked. --open with --reason shows it, and an AuditEvent says who, which message, whose and why.
+
+        Example: yitong messages show --data /srv/yitong 4711 --open --reason '家属来电核对' """,
+        """单条消息:原文、各部分及位置、每个字段的去向、FHIR、问题、相关消息。
+
+        个人信息默认遮蔽。--open 与 --reason 同用可显示,并记入审计。
+
+        示例:yitong messages show --data /srv/yitong 4711 --open --reason '家属来电核对' """,
+    ),
+)
+def messages_show(
+    number: Annotated[int, typer.Argument(help=say("Its journal number.", "日志序号。"))],
+    data: DataFolder,
+    opened: Annotated[bool, typer.Option("--open", help=say("Unmasked; needs --reason.", "不遮蔽;需 --reason。"))] = False,
+    reason: Annotated[str, typer.Option(help=say("Why; the audit keeps it.", "原因;记入审计。"))] = "",
+    json_output: Json = False,
+    config: ConfigFile = None,
+    store: StoreAddress = "",
+) -> None:
+    from hub.cli.messages import show_message
+    from hub.store.opening import choose
+
+    choose(store)
+    raise typer.Exit(show_message(data, number, opened=opened, reason=reason, as_json=json_output, config=config))
+
+
+@messages_app.command("causes", help=say("Why messages are dead: causes by how many, per channel.", "死信原因,按通道与条数。"))
+def messages_causes(
+    data: DataFolder, channel: Channel = "", json_output: Json = False, config: ConfigFile = None, store: StoreAddress = ""
+) -> None:
+    from hub.cli.messages import list_causes
+    from hub.store.opening import choose
+
+    choose(store)
+    raise typer.Exit(list_causes(data, source=channel, as_json=json_output, config=config))
+
+
+# ---------------------------------------------------------------- maps
+
+A_FILE = typer.Argument(
+    exists=True, dir_okay=False, help=say("HL7 v2, CDA, DICOM, or JSON rows.", "HL7 v2、CDA、DICOM 或 JSON 行。")
+)
+
+
+@map_app.command(
+    "preview",
+    help=say(
+        """What the file would become, field by field; nothing is stored. Values are masked unless --open. Exit 1: not mapped.
+
+        Example: yitong map preview oru.hl7 --data /srv/yitong --channel cty-lis""",
+        """文件的映射结果,逐字段说明;不存储。除非 --open,值均遮蔽。无法映射时退出码为 1。
+
+        示例:yitong map preview oru.hl7 --data /srv/yitong --channel cty-lis""",
+    ),
+)
+def map_preview(
+    file: Annotated[Path, A_FILE],
+    data: Annotated[Path | None, typer.Option("--data", file_okay=False, help=say("For --channel.", "配合 --channel。"))] = None,
+    config: ConfigFile = None,
+    channel: Annotated[str, typer.Option(help=say("By the maps of this channel.", "按此通道的映射。"))] = "",
+    kind: Annotated[
+        str, typer.Option(help=say("hl7v2, cda, dicom, row/v_patient; default: by its bytes.", "类型;默认由内容判断。"))
+    ] = "",
+    facility: Annotated[str, typer.Option(help=say("Whose record it is.", "所属机构。"))] = "",
+    opened: Annotated[bool, typer.Option("--open", help=say("Unmasked.", "不遮蔽。"))] = False,
+    json_output: Json = False,
+) -> None:
+    from hub.cli.mapping import map_preview as run
+
+    raise typer.Exit(
+        run(file, data=data, config=config, channel=channel, kind=kind, facility=facility, opened=opened, as_json=json_output)
+    )
+
+
+@map_app.command(
+    "diff",
+    help=say(
+        """Map stored messages by the county.toml in force and by a new one, and tell what differs in FHIR, before it goes live.
+
+        Exit 1 if anything is worse: fewer resources, more issues, no longer mapped. Values are masked.
+
+        Example: yitong map diff --data /srv/yitong --new /root/new/county.toml --channel cty-lis --last 1000""",
+        """用现行与新的 county.toml 分别映射已存消息,上线前比较 FHIR 差异。
+
+        若有变差(资源减少、问题增多、无法映射)退出码为 1。值均遮蔽。
+
+        示例:yitong map diff --data /srv/yitong --new /root/new/county.toml --channel cty-lis --last 1000""",
+    ),
+)
+def map_diff(
+    data: DataFolder,
+    new: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help=say("The new county.toml; maps beside it.", "新的 county.toml。"))
+    ],
+    old: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help=say("Default: the one in force.", "默认为现行文件。"))
+    ] = None,
+    channel: Channel = "",
+    kind: Kind = "",
+    since: Since = "",
+    until: Until = "",
+    last: Annotated[int, typer.Option(min=1, help=say("So many of the newest that match.", "最新的若干条。"))] = 1000,
+    accept: Annotated[bool, typer.Option("--accept", help=say("Exit 0 though something is worse.", "变差也返回 0。"))] = False,
+    json_output: Json = False,
+    store: StoreAddress = "",
+) -> None:
+    from hub.cli.mapping import map_diff as run
+    from hub.ingest.messages import Query
+    from hub.store.opening import choose
+
+    choose(store)
+    query = Query(source=channel, kind=kind, since=since, until=until)
+    raise typer.Exit(run(data, new=new, old=old, query=query, last=last, as_json=json_output, accept=accept))
+
+
+@map_app.command(
+    "test",
+    help=say(
+        "Run the [[example]] blocks of a file of declared row tables. Exit 1 if one does not hold.",
+        "运行行表定义文件中的 [[example]]。有未通过的则退出码为 1。",
+    ),
+)
+def map_test(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help=say("tables/his.toml", "tables/his.toml"))],
+) -> None:
+    from hub.cli.mapping import map_test as run
+
+    raise typer.Exit(run(file))
+
+
+# ---------------------------------------------------------------- codes
+
+System = Annotated[str, typer.Option(help=say("Only of this code system, e.g. urn:hub:CTY:item.", "仅此代码系统。"))]
+
+
+@codes_app.command(
+    "list",
+    help=say(
+        "Codes by how many records hold them, each with a proposal. Exit 1 if there are any.",
+        "按记录数列出未映射代码及建议。有则退出码为 1。",
+    ),
+)
+def codes_list(
+    data: DataFolder,
+    system: System = "",
+    limit: Annotated[int, typer.Option(min=1, max=500, help=say("How many.", "条数。"))] = 50,
+    json_output: Json = False,
+    config: ConfigFile = None,
+    store: StoreAddress = "",
+) -> None:
+    from hub.cli.codes import list_codes
+    from hub.store.opening import choose
+
+    choose(store)
+    raise typer.Exit(list_codes(data, system=system, limit=limit, as_json=json_output, config=config))
+
+
+@codes_app.command(
+    "confirm",
+    help=say(
+        """Say what a code means: a ConceptMap is written and taken up without a restart, its records are mapped again.
+
+        Example: yitong codes confirm --data /srv/yitong urn:hub:CTY:item XQJ --to http://loinc.org 2823-3
+        By the first proposal: --suggested. It shall stay a local code: --local.""",
+        """确认代码含义:写入 ConceptMap,无需重启,并重新映射相关记录。
+
+        示例:yitong codes confirm --data /srv/yitong urn:hub:CTY:item XQJ --to http://loinc.org 2823-3
+        采用首个建议:--suggested;保留为本地代码:--local。""",
+    ),
+)
+def codes_confirm(
+    system: Annotated[str, typer.Argument(help=say("The source's code system.", "来源代码系统。"))],
+    code: Annotated[str, typer.Argument(help=say("The source's code.", "来源代码。"))],
+    data: DataFolder,
+    to: Annotated[tuple[str, str], typer.Option(help=say("System and code that it means.", "目标系统与代码。"))] = ("", ""),
+    display: Annotated[str, typer.Option(help=say("What the target is called.", "目标名称。"))] = "",
+    equivalence: Annotated[str, typer.Option(help="equivalent, wider, narrower, inexact …")] = "equivalent",
+    local: Annotated[bool, typer.Option("--local", help=say("It stays a local code.", "保留本地代码。"))] = False,
+    suggested: Annotated[bool, typer.Option("--suggested", help=say("By the first proposal.", "采用首个建议。"))] = False,
+    yes: Yes = False,
+    config: ConfigFile = None,
+    store: StoreAddress = "",
+) -> None:
+    from hub.cli.codes import confirm_code
+    from hub.errors import Invalid
+    from hub.ingest.gaps import Confirmation
+    from hub.store.opening import choose
+
+    choose(store)
+    if sum((local, suggested, bool(to[1]))) != 1:
+        raise Invalid(say("say one of --to SYSTEM CODE, --local and --suggested", "--to、--local、--suggested 须选其一"))
+    decision = Confirmation(system, code, *to, display, "unmatched" if local else equivalence)
+    raise typer.Exit(confirm_code(data, decision, suggested=suggested, yes=yes, config=config))
+
+
+@codes_app.command("export", help=say("Write the gaps into a CSV file for a spreadsheet.", "导出未映射代码为 CSV 表格。"))
+def codes_export(
+    file: Annotated[Path, typer.Argument(dir_okay=False, help=say("A new file: codes.csv.", "新文件:codes.csv。"))],
+    data: DataFolder,
+    system: System = "",
+    config: ConfigFile = None,
+    store: StoreAddress = "",
+) -> None:
+    from hub.cli.codes import export_codes
+    from hub.store.opening import choose
+
+    choose(store)
+    raise typer.Exit(export_codes(data, file, system=system, config=config))
+
+
+@codes_app.command(
+    "import",
+    help=say(
+        "Take decisions from such a CSV file; all of it or, if a line is wrong, nothing.", "从 CSV 导入确认结果;有错则全部不导入。"
+    ),
+)
+def codes_import(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help=say("UTF-8 or GB18030.", "UTF-8 或 GB18030。"))],
+    data: DataFolder,
+    yes: Yes = False,
+    config: ConfigFile = None,
+    store: StoreAddress = "",
+) -> None:
+    from hub.cli.codes import import_codes
+    from hub.store.opening import choose
+
+    choose(store)
+    raise typer.Exit(import_codes(data, file, yes=yes, config=config))

@@ -1,0 +1,29 @@
+"""What the workbench needs of a running hub beside its pages: the job that maps records again, and the requests of commands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from hub.ingest.gaps import Confirmation, confirm, serve_remapping
+from hub.ingest.run import IntakeService
+from hub.security.access import Access
+
+if TYPE_CHECKING:
+    from hub.app import Hub
+
+CONFIRM = "confirm-codes"
+
+
+def serve_workbench(hub: Hub, intake: IntakeService) -> None:
+    serve_remapping(hub.jobs, intake.journal, intake.contexts)
+    intake.requests.serve(CONFIRM, lambda body: confirmed(hub, body))
+
+
+def confirmed(hub: Hub, body: Mapping[str, Any]) -> dict[str, Any]:
+    """{"who": …, "codes": [a Confirmation's members]} → the maps written and the job that follows. Raise HubError."""
+    who = Access(name=str(body["who"]), role="it", purpose="HOPERAT", address="127.0.0.1")
+    decisions = [Confirmation(*map(str, each)) for each in body["codes"]]
+    return asdict(asyncio.run(confirm(hub.door, hub.store, who, decisions, hub.clock)))
