@@ -22,7 +22,7 @@ from benchmarks.hub import BenchHub
 
 RESULTS = Path(__file__).parent / "results"
 GROWTH = (100_000, 1_000_000)
-INTAKE = ("split", "map", "mllp", "dicom")
+INTAKE = ("split", "map", "mllp", "lane", "flood", "dicom")
 
 
 def _intake(folder: Path, only: frozenset[str]) -> Iterator[Figure]:
@@ -31,9 +31,17 @@ def _intake(folder: Path, only: frozenset[str]) -> Iterator[Figure]:
         yield median("HL7 v2 split with full access", "messages/s", "10,000", measures.hl7_split)
     if "map" in only:
         yield median("HL7 v2 mapped", "messages/s", "", measures.hl7_map)
+        yield median("HL7 v2 mapped, an ORU of 20 results", "messages/s", "1,500", measures.hl7_map_results)
+        yield median("HL7 v2 mapped and validated, an ORU of 20 results", "messages/s", "200", measures.hl7_map_checked)
     if "mllp" in only:
         with BenchHub(folder / "mllp") as hub:
             yield median("HL7 v2 end to end, mixed corpus", "messages/s", "150", lambda: measures.end_to_end(hub), 1)
+    if "lane" in only:
+        with BenchHub(folder / "lane") as hub:
+            yield median("HL7 v2 end to end, one ordered source", "messages/s", "60", lambda: measures.ordered_lane(hub), 1)
+    if "flood" in only:
+        with BenchHub(folder / "flood") as hub:
+            yield median("ACK p99 of a good peer among 500 stuck ones and a flood", "ms", "500", lambda: measures.flooded(hub), 1)
     if "dicom" in only:
         with BenchHub(folder / "dicom") as hub:
             yield median("C-STORE into the hub, CT", "instances/s", "200", lambda: measures.c_store(hub))

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -24,13 +24,18 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from benchmarks.data import bundle, messages, resources
+from benchmarks.flood import Plan, flood
 from benchmarks.hub import BenchHub
 from benchmarks.load import Load, Request, run_load
 from connectors.base import SourceRecord
 from connectors.dicom.sender import send
 from connectors.hl7v2_mllp.client import MllpClient
 from demo.pacs_objects import Exam, head_ct
+from demo.story import ITEMS
 from hub import fhir_json
+from hub.ingest.journal import Entry
+from hub.ingest.mapping import attempt
+from hub.store.blobs import BlobStore
 from mappers.base import CannotMap, MappingContext
 from mappers.hl7v2 import map_message
 from mappers.hl7v2.message import parse
@@ -39,6 +44,7 @@ SECONDS = 5.0
 BUNDLE = 500
 FOLDING = 10.0  # seconds that the log may take to be folded
 LANES = 8  # MLLP connections
+STUCK_PEERS, FLOOD = 500, 750.0  # of MLLP; five times the rate that the pipeline is to reach
 ASSOCIATIONS, SLICES = 4, 50  # of DICOM
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -152,21 +158,75 @@ def hl7_map() -> tuple[float, str]:
     return done / (time.perf_counter() - started), f"{made / max(1, done):.1f} resources a message"
 
 
-def end_to_end(hub: BenchHub) -> tuple[float, str]:
+def _results() -> SourceRecord:
+    """A laboratory's report of 20 results."""
+    lines = [
+        "MSH|^~\\&|LIS|BEN|HUB|HUB|20260101083000+0800||ORU^R01^ORU_R01|1|P|2.5|||||CHN|UNICODE UTF-8",
+        "PID|1||B0000001^^^BEN^PI||张三^^^^^^L||19700301|F|||浙江省示范县城关镇^^^^^CHN^H||13800000000",
+        "PV1|1|O|内科门诊^^^BEN||||1001^李医生|||||||||||V0001|||||||||||||||||||||||||20260101080000",
+        "ORC|RE|P0001|L0001|||||||||1001^李医生",
+        "OBR|1|P0001|L0001|CHEM^生化全套^L|||20260101081000|||||||20260101081500|BLD^血清||||||20260101083000||LAB|F",
+    ]
+    names = list(ITEMS.values())
+    for number in range(20):
+        item = names[number % len(names)]
+        code = f"I{number}^{item.name}^L"
+        lines.append(f"OBX|{number + 1}|NM|{code}||{number}.50|{item.unit}|{item.low}-{item.high}|N|||F|||20260101083000")
+    return SourceRecord("bench", "BEN", "hl7v2", "1", "\r".join(lines).encode() + b"\r", NOW)
+
+
+def hl7_map_results() -> tuple[float, str]:
+    record = _results()
+    return _a_second(lambda: map_message(record, MappingContext())), f"{len(record.content)} bytes"
+
+
+def hl7_map_checked() -> tuple[float, str]:
+    record = _results()
+    entry = Entry(1, record, "0" * 64, len(record.content), False, 0)
+    with TemporaryDirectory() as folder:
+        blobs = BlobStore(Path(folder))
+        return _a_second(lambda: attempt(entry, MappingContext(), blobs)), "as the pipeline's worker does it"
+
+
+def _a_second(work: Callable[[], object]) -> float:
+    """Of one core's time."""
+    done, started = 0, time.process_time()
+    while time.process_time() - started < 2:
+        for _ in range(20):
+            work()
+        done += 20
+    return done / (time.process_time() - started)
+
+
+def ordered_lane(hub: BenchHub) -> tuple[float, str]:
+    """One source on one connection, each message sent when the one before is acknowledged."""
+    return end_to_end(hub, lanes=1, count=600)
+
+
+def flooded(hub: BenchHub) -> tuple[float, str]:
+    """ACK p99 of a peer that sends one message after the other, while others are stuck and flood (benchmarks.flood)."""
+    alone = flood(Plan(hub.mllp_port, 0, 1, SECONDS))
+    before = memory(hub)
+    seen = flood(Plan(hub.mllp_port, STUCK_PEERS, FLOOD, 4 * SECONDS))
+    text = f"alone p99 {alone.p99:.1f} ms, among them p50 {seen.p50:.1f} ms, {seen.failed} of {seen.answered} not accepted"
+    return seen.p99, f"{text}, flood {seen.flooded / seen.seconds:.0f}/s, memory {before:.0f} → {memory(hub):.0f} MB"
+
+
+def end_to_end(hub: BenchHub, *, lanes: int = LANES, count: int = 3_000) -> tuple[float, str]:
     """Messages a second from the first byte sent to the last record done; ACK after sync."""
-    corpus = messages(3_000)
+    corpus = messages(count)
     latencies: list[float] = []
 
     def lane(number: int) -> None:
         with MllpClient("127.0.0.1", hub.mllp_port) as client:
-            for content in corpus[number::LANES]:
+            for content in corpus[number::lanes]:
                 started = time.perf_counter()
                 if b"MSA|AA" not in client.send(content):
                     raise RuntimeError("a message was not accepted")
                 latencies.append((time.perf_counter() - started) * 1000)
 
     started = time.perf_counter()
-    threads = [threading.Thread(target=lane, args=(i,)) for i in range(LANES)]
+    threads = [threading.Thread(target=lane, args=(i,)) for i in range(lanes)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import count, islice
+from math import exp, log
 
 from connectors.hl7v2_mllp.acknowledgement import Answer, Outcome, acknowledge
 from connectors.hl7v2_mllp.config import MllpConfig
@@ -16,7 +17,7 @@ from connectors.hl7v2_mllp.header import read_header, split_messages
 from connectors.hl7v2_mllp.receiving import Desk, Received
 from connectors.hl7v2_mllp.seats import Seat, Seats
 
-_PIECE = 64 * 1024
+PIECE = 32 * 1024  # bytes taken at one time: what a peer sends ahead waits in its own buffers
 LINGER_SECONDS = 2.0
 _AT_ONCE = 16  # messages of one hand-over: others have their turn in between
 BUSY = "too much is under way: send it again later"
@@ -43,7 +44,7 @@ class Conversation:
         self._config, self._desk, self._seats, self._handover = config, desk, seats, handover
         self._counters, self._numbers, self._bound = counters, numbers, bound
         self._blocks = FrameReader(config.max_frame_bytes)
-        self._allowance = 0.0  # messages that may come now without waiting
+        self._recent = 0.0  # messages of the last second or so
         self._counted = asyncio.get_running_loop().time()
 
     async def run(self, stopping: asyncio.Task[object]) -> None:
@@ -59,7 +60,9 @@ class Conversation:
                     await self._keep([self._desk.too_large(error.head, str(error), self._seat.peer, self._bound)])
                     await self._linger()
                     return
-                if not self._seats.buffer(self._seat, self._blocks.size):
+                there_is_room = self._seats.buffer(self._seat, self._blocks.size)
+                self._counters["bytes under way"] = self._seats.buffered
+                if not there_is_room:
                     await self._answer([Received(read_header(self._blocks.take()), None, Answer(Outcome.ERROR, BUSY))])
                     await self._linger()
                     return
@@ -112,19 +115,18 @@ class Conversation:
         await self._keep([self._desk.broken(block, self._seat.peer, self._bound)])
 
     async def _pace(self, messages: int) -> None:
-        """Let the peer wait who sends more than its share; TCP pushes back."""
-        now = asyncio.get_running_loop().time()
-        rate = self._config.max_messages_per_second
-        self._allowance = min(rate, self._allowance + rate * (now - self._counted)) - messages
-        self._counted = now
-        if self._allowance < -rate:
+        """Let the peer wait who sends more than it may; TCP pushes back."""
+        loop, most = asyncio.get_running_loop(), self._config.max_messages_per_second
+        self._recent = self._recent * exp(self._counted - loop.time()) + messages
+        self._counted = loop.time()
+        if self._recent > most:
             self._counters["slowed down"] += 1
-            await asyncio.sleep((-self._allowance - rate) / rate)
+            await asyncio.sleep(log(self._recent / most))  # until it has faded to what it may be
 
     async def _keep(self, received: list[Received]) -> None:
         """Hand over what came in one go; the answers hold once that returned."""
         records = [one.record for one in received if one.record is not None]
-        problem = await self._handover.keep(records) if records else ""
+        problem = await self._handover.keep(records, self._recent) if records else ""
         if problem:
             self._counters["not kept"] += len(received)
             received = [one.unkept(problem) for one in received]
@@ -134,6 +136,8 @@ class Conversation:
         await self._answer(received)
 
     async def _answer(self, received: Sequence[Received]) -> None:
+        if self._writer.is_closing():
+            raise ConnectionResetError
         for one in received:
             now = self._desk.clock()
             control_id = f"{now:%Y%m%d%H%M%S}{next(self._numbers)}"
@@ -152,7 +156,7 @@ class Conversation:
         """Read and forget what the peer still sends: a connection closed over unread bytes takes the answer with it."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
-                while await self._reader.read(_PIECE):
+                while await self._reader.read(PIECE):
                     pass
 
     def _deadline(self) -> float:
@@ -161,7 +165,7 @@ class Conversation:
 
     async def _read(self, stopping: asyncio.Task[object], deadline: float) -> bytes:
         """The next bytes; none at the end, or when we stop. Raise TimeoutError past the deadline."""
-        reading = asyncio.ensure_future(self._reader.read(_PIECE))
+        reading = asyncio.ensure_future(self._reader.read(PIECE))
         try:
             left = max(0.0, deadline - asyncio.get_running_loop().time())
             waiting: set[asyncio.Future[object]] = {reading, stopping}  # type: ignore[arg-type]

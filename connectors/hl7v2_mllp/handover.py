@@ -1,7 +1,6 @@
 """What many connections received → the journal, a group at a time, so that they share its syncs and none waits for a flood.
 
-Whoever hands over few messages goes before who hands over many at the same moment, as if those had come a little later; nobody
-waits for ever.
+Whoever sends more than its share goes after the others of the same moment, as if it had come later; nobody waits for ever.
 """
 
 from __future__ import annotations
@@ -19,7 +18,9 @@ from connectors.base import Intake, JournalUnavailable, SourceRecord
 log = logging.getLogger(__name__)
 
 GROUP = 64  # records of one hand-over
-LATER = 0.01  # seconds by which each record of a hand-over moves it back
+SHARE = 50  # messages of the last second or so with which nobody is put back
+LATER = 0.02  # seconds by which each further one puts a hand-over back …
+LATEST = 2.0  # … up to so many
 ALONE = 64 * 1024  # a body that the journal syncs by itself
 
 UNWRITTEN = "the journal cannot be written: send it again later"
@@ -45,11 +46,12 @@ class HandOver:
         self._numbers = count()
         self._running: set[asyncio.Task[None]] = set()
 
-    async def keep(self, records: Sequence[SourceRecord]) -> str:
-        """Why they could not be kept, as the sender is told; "" once they are synced."""
+    async def keep(self, records: Sequence[SourceRecord], recent: float = 0) -> str:
+        """Why they could not be kept, as the sender is told; "" once they are synced. `recent`: how many it has sent lately."""
         loop = asyncio.get_running_loop()
         kept: asyncio.Future[str] = loop.create_future()
-        waiting = _Waiting(loop.time() + LATER * len(records), next(self._numbers), records, kept)
+        back = min(LATEST, LATER * max(0.0, recent - SHARE))
+        waiting = _Waiting(loop.time() + back, next(self._numbers), records, kept)
         heapq.heappush(self._waiting, waiting)
         self._next()
         return await kept

@@ -21,7 +21,7 @@ from itertools import count
 from connectors.base import Intake, SourceUnavailable
 from connectors.hl7v2_mllp import tls
 from connectors.hl7v2_mllp.config import MllpConfig
-from connectors.hl7v2_mllp.conversation import Conversation
+from connectors.hl7v2_mllp.conversation import PIECE, Conversation
 from connectors.hl7v2_mllp.handover import HandOver
 from connectors.hl7v2_mllp.receiving import Desk
 from connectors.hl7v2_mllp.seats import Seat, Seats
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0
 HANDSHAKE_SECONDS = 10.0
+UNREAD_BYTES = 4096  # of answers that a peer has not taken: beyond it nothing more of it is read
 OTHER_FILES = 512  # descriptors that the rest of the process needs
 
 
@@ -100,10 +101,10 @@ class MllpListener:
         self._loop = asyncio.get_running_loop()
         self._handover = HandOver(self.source, self._intake, self._config.workers)
         self._seats = Seats(self._config.max_connections, self._config.max_connections_per_peer, self._config.max_buffered_bytes)
-        handshake = HANDSHAKE_SECONDS if context else None
+        host, port, patience = self._config.host, self._config.port, HANDSHAKE_SECONDS if context else None
         try:
             server = await asyncio.start_server(
-                self._connected, self._config.host, self._config.port, backlog=512, ssl=context, ssl_handshake_timeout=handshake
+                self._connected, host, port, backlog=512, limit=PIECE, ssl=context, ssl_handshake_timeout=patience
             )
         except OSError as error:
             self._failure = error
@@ -152,6 +153,8 @@ class MllpListener:
         connection = writer.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
+        writer.transport.set_write_buffer_limits(high=UNREAD_BYTES)
         bound = self._bound(writer)
         conversation = Conversation(
             reader,

@@ -40,7 +40,7 @@ class Seats:
         self._most, self._most_per_peer, self._most_buffered = most, most_per_peer, most_buffered
         self._seats: set[Seat] = set()
         self._peers: Counter[str] = Counter()
-        self._buffered = 0
+        self.buffered = 0  # bytes of blocks begun, all seats together
         self.evicted = 0
 
     def take(self, peer: str, leave: Callable[[], object]) -> Seat | None:
@@ -59,16 +59,16 @@ class Seats:
         if seat not in self._seats:
             return
         self._seats.discard(seat)
-        self._buffered -= seat.buffered
+        self.buffered -= seat.buffered
         self._peers[seat.peer] -= 1
         if not self._peers[seat.peer]:
             del self._peers[seat.peer]
 
     def buffer(self, seat: Seat, size: int) -> bool:
         """`seat` now holds so many bytes of a block; False if that is more than all together may and nobody stuck could go."""
-        self._buffered += size - seat.buffered
+        self.buffered += size - seat.buffered
         seat.buffered = size
-        while self._buffered > self._most_buffered:
+        while self.buffered > self._most_buffered:
             if not self._evict(asyncio.get_running_loop().time(), lambda other: other is not seat and other.buffered > 0):
                 return False
         return True

@@ -21,6 +21,7 @@ import apsw
 from connectors.base import Cursor, JournalUnavailable, SourceRecord
 from hub.ingest.journal_file import JournalFile
 
+PRESSED = 3  # callers at one time: more than a few senders that wait for one answer each
 INLINE = 64 * 1024  # a longer body goes to the blobs: rows stay small and a DICOM file is written once
 COLUMNS = "seq, source, facility, kind, key, sha256, size, content, received, changed, hints, duplicates"
 
@@ -42,6 +43,22 @@ class Entry:
     size: int
     in_blobs: bool
     duplicates: int
+
+
+class _Senders:
+    """How many are inside."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.waiting = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.waiting += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.waiting -= 1
 
 
 class SourceCount(NamedTuple):
@@ -90,20 +107,27 @@ class Journal:
         self.file = JournalFile(folder)
         self._blobs = blobs
         self._more = threading.Condition()
+        self._senders = _Senders()
         self._last = self._newest()
 
     def __call__(self, *records: SourceRecord) -> tuple[int, ...]:
         """Keep the records, synced, and return their numbers. Raise JournalUnavailable: then nothing was acknowledged."""
         if not records:
             return ()
-        rows = [self._row(record) for record in records]
-        numbers: tuple[int, ...] = self.file.write(lambda connection: tuple(_append(connection, row) for row in rows))
+        with self._senders:
+            rows = [self._row(record) for record in records]
+            numbers: tuple[int, ...] = self.file.write(lambda connection: tuple(_append(connection, row) for row in rows))
         with self._more:
             self._last = max(self._last, *numbers)
             self._more.notify_all()
         return numbers
 
     append = __call__
+
+    @property
+    def pressed(self) -> bool:
+        """Several callers wait at this moment for their records to be synced."""
+        return self._senders.waiting >= PRESSED
 
     def read(self, seq: int) -> Entry | None:
         """One entry, its body loaded."""

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 64
 IN_FLIGHT = 128  # records submitted to the store and not yet known to be synced
+GIVEN_WAY = 10  # times two milliseconds that a record may wait while senders press
 LOOK = 0.5  # seconds between two looks for what another process asked for
 BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 STORE_TROUBLE = (OSError, apsw.FullError, apsw.IOError, apsw.BusyError, apsw.CantOpenError, apsw.NoMemError, apsw.ReadOnlyError)
@@ -217,10 +218,17 @@ class Pipeline:
             self._take(by_number[each.seq], each, again=again)
 
     def _take(self, entry: Entry, attempt: Attempt, *, again: bool) -> None:
+        self._give_way()
         self._flying.append(_Submitted(entry, attempt, again, self._submit(entry, attempt, again)))
         if not again:
             self._position = entry.seq
         self._land(IN_FLIGHT)
+
+    def _give_way(self) -> None:
+        """Acknowledgements first: a sender waits for its own, a reader for a record among many. The backlog lies safe on disk."""
+        for _ in range(GIVEN_WAY):
+            if not self._journal.pressed or self._stopping.wait(0.002):
+                return
 
     def _submit(self, entry: Entry, attempt: Attempt, again: bool) -> Future[Outcome]:
         def work(transaction: Transaction) -> Outcome:

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.flood import Plan, flood
 from connectors.base import JournalUnavailable, SourceRecord, SourceUnavailable
 from connectors.hl7v2_mllp.client import MllpClient
 from connectors.hl7v2_mllp.config import MllpConfig
 from connectors.hl7v2_mllp.framing import FrameReader, FrameTooLarge, frame
 from connectors.hl7v2_mllp.listener import MllpListener
+from tests.hub.ingest.messages import wait_until
 
 NOW = datetime(2024, 5, 1, 2, 30, tzinfo=UTC)
 MESSAGE = "MSH|^~\\&|LIS|CTY|HUB|COUNTY|20240501103000||ORU^R01|42|P|2.5||||||UNICODE UTF-8\rPID|1||7||张三\r".encode()
@@ -283,15 +285,52 @@ def test_connections_are_capped_and_freed(make_hub) -> None:
                     answered = False
 
 
-def test_stuck_peers_cost_the_others_nothing(make_hub) -> None:
-    hub = make_hub(max_connections_per_peer=200)
-    stuck = [hub.connect() for _ in range(100)]
+STUCK = {
+    "silent": b"",
+    "inside a block": b"\x0bMSH|^~\\&|",
+    "does not read": frame(MESSAGE) * 400,
+}
+
+
+@pytest.mark.parametrize("sent", STUCK.values(), ids=STUCK)
+def test_stuck_peers_make_room_for_one_that_works(make_hub, sent: bytes) -> None:
+    hub = make_hub(max_connections=40, max_connections_per_peer=40)
+    stuck = [hub.connect() for _ in range(40)]
     for connection in stuck:
-        connection.sendall(b"\x0bMSH|^~\\&|")
-    with hub.client() as client:
-        assert all(msa(client.send(MESSAGE)) == ("AA", "42") for _ in range(20))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(sent)
+    answered = 0
+    while answered < 20:  # refused while none has been stuck for long enough
+        with hub.client() as client:
+            try:
+                while answered < 20:
+                    assert msa(client.send(MESSAGE)) == ("AA", "42")
+                    answered += 1
+            except SourceUnavailable:
+                continue
     for connection in stuck:
         connection.close()
+
+
+def test_a_good_peer_among_stuck_ones_and_a_flood(make_hub, journal: Journal) -> None:
+    hub = make_hub()
+    seen = flood(Plan(hub.listener.port, stuck=60, rate=300, seconds=1.5))
+    assert seen.failed == 0
+    assert seen.answered > 0
+    assert seen.flooded > 0
+
+
+def test_blocks_that_are_never_ended_do_not_fill_the_memory(make_hub, journal: Journal) -> None:
+    hub = make_hub(max_buffered_bytes=1_000_000)
+    begun = b"\x0b" + MESSAGE + b"x" * 600_000
+    with hub.connect() as first, hub.connect() as second, hub.client() as good:
+        first.sendall(begun)
+        assert wait_until(lambda: hub.listener.counters["bytes under way"] >= 600_000)
+        second.sendall(begun)
+        assert msa(read_blocks(second, 1)[0]) == ("AE", "42")  # nobody is stuck yet: who came last is asked to come again
+        assert msa(good.send(MESSAGE)) == ("AA", "42")
+        first.sendall(b"\x1c")
+        assert msa(read_blocks(first, 1)[0]) == ("AA", "42")
 
 
 def test_whose_messages_they_are(make_hub, journal: Journal) -> None:
