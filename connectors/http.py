@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from connectors.base import SourceDenied
+
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
@@ -27,3 +29,8 @@ class Http(Protocol):
 
 Outward = Callable[[tuple[str, ...]], Http]
 """Base URLs from configuration → a port that calls their hosts and no others."""
+
+
+def nowhere(bases: tuple[str, ...]) -> Http:  # noqa: ARG001
+    """For whoever builds a connector and gives it no port. Raise SourceDenied."""
+    raise SourceDenied("no way out was given to the connector")

@@ -18,6 +18,7 @@ from typing import Any, Protocol, cast
 from pydantic import BaseModel, ValidationError
 
 from connectors.base import Intake, Listening, Polling
+from connectors.http import Outward, nowhere
 
 
 class UnknownChannel(ValueError):
@@ -73,8 +74,17 @@ def _manifest(values: dict[str, Any]) -> Manifest:
     )
 
 
-def build(channel: Channel, intake: Intake, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Listening | Polling:
-    """The channel's connector, its options checked. Raise UnknownChannel saying what to correct."""
+def build(
+    channel: Channel,
+    intake: Intake,
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    outward: Outward = nowhere,
+) -> Listening | Polling:
+    """The channel's connector, its options checked; `outward` makes the port by which it calls by HTTP.
+
+    Raise UnknownChannel saying what to correct.
+    """
     manifest = manifests().get(channel.connector)
     if manifest is None:
         raise UnknownChannel(f"channel {channel.name}: no connector {channel.connector!r}; there are {', '.join(manifests())}")
@@ -85,6 +95,7 @@ def build(channel: Channel, intake: Intake, *, clock: Callable[[], datetime] = l
         "facility": channel.facility,
         "hints": {name: value for name, value in (("zone", channel.zone), ("charset", channel.charset)) if value},
         "clock": clock,
+        "outward": outward,
     }
     factory = _load(manifest.connector)
     taken = inspect.signature(factory).parameters

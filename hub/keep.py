@@ -16,7 +16,7 @@ from hub.reindexing import keep_parameter
 from hub.security.policy import PROVING_TYPES, is_golden, relations
 from hub.settings import Policy
 from hub.store.port import Key, Prepared, Saved, Transaction, Writing
-from hub.subscriptions.watch import Awaited, awaited, watched_in
+from hub.subscriptions.watch import Awaited, awaited, reported, watched_in
 from hub.terminology.changes import note_change
 
 
@@ -47,6 +47,15 @@ def keep_all(transaction: Transaction, resources: Sequence[Prepared], now: int, 
     for each, result, waits in zip(resources, saved, waiting, strict=True):
         content = partial(fhir_json.load, result.version.body)
         _follow(transaction, Key(each.type, each.id), each.facility, result, content, waits, now, policy)
+    return saved
+
+
+def remove(transaction: Transaction, key: Key, now: int, *, if_match: int | None = None) -> Saved:
+    """Delete it: whoever waits for it is told, and it proves nothing any more. Raise NotFound if it never was."""
+    saved = reported(transaction, key, now, lambda: transaction.delete(key, if_match=if_match), deleting=True)
+    note_change(transaction, saved)
+    if key.type in PROVING_TYPES:
+        transaction.relate(key, ())
     return saved
 
 

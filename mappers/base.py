@@ -52,12 +52,13 @@ class Change:
     `patch`: some top-level elements are; None deletes an element, an absent one says nothing (HL7 v2: "" and empty).
     `fill`: as patch, but any patch outranks it: a patient as an ORU, a CDA header or a DICOM file mentions them.
     `union`: one part of a whole that many records state together (ImagingStudy: one instance a record).
+    `delete`: the source has deleted it; the resource states no more than its type and id.
 
     What is stated twice is settled by `Mapped.changed_at`, so the order of arrival never decides.
     """
 
     resource: Resource  # has resourceType and id
-    mode: Literal["replace", "patch", "fill", "union"] = "replace"
+    mode: Literal["replace", "patch", "fill", "union", "delete"] = "replace"
 
 
 @dataclass(frozen=True, slots=True)

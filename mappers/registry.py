@@ -16,6 +16,7 @@ MAPPERS = {
     "dicom": "mappers.dicom.mapper:map_instance",
     "ecg": "mappers.ecg.mapper:map_ecg",
     "document": "mappers.document:map_document_file",
+    "fhir": "mappers.fhir:map_resource",
 }
 
 

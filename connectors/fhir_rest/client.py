@@ -27,7 +27,7 @@ from connectors.http import Http, HttpAnswer
 
 FHIR_JSON = "application/fhir+json"
 TRIES = 5
-LONGEST_WAIT = 120.0  # seconds: whoever asks for more is asked again at the next poll
+LONGEST_WAIT = 60.0  # seconds: whoever asks for more is asked again at the next poll
 TOKEN_BYTES, METADATA_BYTES = 1 << 20, 64 << 20
 EARLY = 30.0  # seconds before its end at which a token is not used any more
 DENIED = (401, 403)
@@ -120,6 +120,9 @@ class FhirClient:
                 break
             self._wait(asked if asked is not None else min(2.0**attempt, 30.0))
         raise SourceUnavailable(f"{self._host}: HTTP {answer.status}")
+
+    def pause(self, seconds: float) -> None:
+        self._wait(seconds)
 
     def check(self) -> None:
         """It answers, takes us, and speaks R4. Raise SourceDenied or SourceUnavailable saying which of these failed."""

@@ -188,11 +188,12 @@ def _county(path: Path | None) -> tuple[County | None, Finding]:
 
 def _channels(county: County) -> Iterator[Finding]:
     from connectors.registry import UnknownChannel, build
+    from hub.security.outward import HttpOutward
 
     for channel in county.channels:
         name = f"Channel {channel.name}"
         try:
-            build(channel, lambda *_: ()).check()
+            build(channel, lambda *_: (), outward=HttpOutward).check()
         except SourceDenied as error:
             yield Finding(name, "broken", f"refused: {error}", "check the account and its rights")
         except SourceUnavailable as error:

@@ -8,10 +8,11 @@ from typing import Any
 from hub.fhir_json import load
 from hub.ingest.journal import Entry
 from hub.ingest.mapping import Attempt, invalid
+from hub.ingest.merges import REASON, closes_a_circle
 from hub.ingest.provenance import patient_of_all, provenance_key, provenance_of, says_the_same
-from hub.ingest.settle import Origin, settle, union_stamp
+from hub.ingest.settle import Origin, deletion_stamp, settle, union_stamp
 from hub.ingest.unions import key_of, unions
-from hub.keep import keep
+from hub.keep import keep, remove
 from hub.security.access import PIPELINE
 from hub.security.audit import FAILED, SUCCESS, audit_event
 from hub.security.trail import save_event
@@ -44,6 +45,8 @@ class Effect:
             return self.bury(transaction, entry, attempt.held, tries)
         if attempt.mapped is None:
             return self.bury(transaction, entry, attempt.reason, tries)
+        if closes_a_circle(transaction, attempt.mapped.changes):
+            return self.bury(transaction, entry, REASON, tries)
         self._organization(transaction, entry.record.facility, now)
         there = set() if again else _already_there(transaction, attempt)
         changed, found, issues, versions = self._changes(transaction, entry, attempt.mapped, now, there)
@@ -115,6 +118,8 @@ class Effect:
         """The last is the resource as it is afterwards."""
         current = transaction.current(key)
         stamps = transaction.stamps(key) if current else {}
+        if change.mode == "delete":
+            return None, *_deleted(transaction, key, current, deletion_stamp(stamps, origin), now)
         settled, marks = _settled(key, change, current, stamps, origin)
         if current and marks == stamps and (settled is None or current.deleted):
             return None, None, current
@@ -183,8 +188,22 @@ def _settled(
         marks = union_stamp(stamps, origin)
         united = unions()[key.type](before, change.resource)
         return (None if united == before else united), marks
+    assert change.mode != "delete"  # noqa: S101 - see `_deleted`
     result = settle(before, stamps, change.resource, change.mode, origin)
     return (result.resource if result.changed else None), result.stamps
+
+
+def _deleted(
+    transaction: Transaction, key: Key, current: Version | None, marks: dict[str, str] | None, now: int
+) -> tuple[Saved | None, Version | None]:
+    """Unless it was stated anew since, is gone already or never came."""
+    if current is None or marks is None:
+        return None, current
+    transaction.set_stamps(key, marks)
+    if current.deleted:
+        return None, current
+    saved = remove(transaction, key, now)
+    return saved, saved.version
 
 
 def _body(version: Version | None) -> Resource | None:

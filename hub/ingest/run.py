@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from connectors.base import Checkpoints, Listening, Polling
@@ -105,10 +106,11 @@ class IntakeService:
     def _runner(self, channel: Channel, checkpoints: Checkpoints) -> ChannelRunner:
         state = ChannelState(channel.name, channel.connector, channel.facility)
         intake = ChannelIntake(self.journal, state)
-        build(channel, intake, clock=_now)  # its options are checked now, not when it is first started
+        built = partial(build, channel, intake, clock=_now, outward=HttpOutward)
+        built()  # its options are checked now, not when it is first started
         pause = None if listens(channel) else every(channel)
         lease = Lease(self._store, f"channel/{channel.name}", seconds=self._takeover_seconds)
-        return ChannelRunner(state, lambda: build(channel, intake, clock=_now), intake, checkpoints, every=pause, lease=lease)
+        return ChannelRunner(state, built, intake, checkpoints, every=pause, lease=lease)
 
 
 def _now() -> datetime:

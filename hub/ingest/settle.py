@@ -124,6 +124,12 @@ def _first(stated: Resource) -> Resource:
     return {**head, **{name: stated[name] for _, name in rest}}
 
 
+def deletion_stamp(stamps: Stamps, origin: Origin) -> dict[str, str] | None:
+    """The stamps of a resource that its source deleted; None where something was stated of it since."""
+    stamp = origin.stamp("replace", {})
+    return {WHOLE: stamp} if all(_wins(stamp, other) for other in stamps.values()) else None
+
+
 def union_stamp(stamps: Stamps, origin: Origin) -> dict[str, str]:
     """For parts of a whole that a function of their own unites: only remember the newest."""
     stamp = origin.stamp("patch", {})

@@ -10,20 +10,18 @@ from typing import Any, Protocol
 
 from hub import fhir_json
 from hub.errors import Gone, HubError, Invalid, Kind, NotAllowed, NotFound
-from hub.keep import keep, keep_all
+from hub.keep import keep, keep_all, remove
 from hub.reindexing import drop_parameter
 from hub.search.query import SearchQuery
 from hub.security.access import Access
 from hub.security.audit import Action, audit_event
-from hub.security.policy import PROVING_TYPES, check_write, county_wide, is_golden
+from hub.security.policy import check_write, county_wide, is_golden
 from hub.security.precondition import ALWAYS, Precondition
 from hub.security.reads import Reads, unknown
 from hub.security.subjects import subjects_of
 from hub.settings import County
 from hub.store.port import Key, Prepared, Resource, Saved, Transaction, Version
 from hub.subscriptions.accept import accept, withdraw
-from hub.subscriptions.watch import reported
-from hub.terminology.changes import note_change
 from profiles.names import FACILITY_TAG
 
 FIND_LIMIT = 200  # matches that a conditional interaction looks at before the policy narrows them
@@ -230,10 +228,7 @@ class Writes:
             return None
         condition.check_absent(current)
         check_write(self._access, key.type, current, golden=_golden(current))
-        saved = reported(self._transaction, key, self._now, lambda: self._transaction.delete(key, if_match=expected), deleting=True)
-        note_change(self._transaction, saved)
-        if key.type in PROVING_TYPES:
-            self._transaction.relate(key, ())
+        saved = remove(self._transaction, key, self._now, if_match=expected)
         if key.type == "SearchParameter":
             drop_parameter(self._transaction, key.id, self._now)
         if key.type == "Subscription":
