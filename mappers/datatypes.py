@@ -250,6 +250,7 @@ _UNITS = {
         "min": "min 分钟",
         "h": "h hr 小时",
         "d": "d 天",
+        "wk": "wk 周",
         "a": "a 岁",
         "mm/h": "mm/h mm/hr mm/1h",
         "mm": "mm",

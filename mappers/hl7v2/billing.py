@@ -55,7 +55,7 @@ def _charge_item(draft: Draft, ft1: Segment, kind: str, seen: dict[tuple[str, ..
     item["status"] = "billable" if kind in {CHARGE, CREDIT} else _unknown_kind(draft, ft1, kind)
     item["code"] = _code(draft, ft1)
     item["subject"] = draft.patient
-    amount = decimal_of(ft1.value(10))
+    amount = _quantity(draft, ft1)
     entered = draft.datetime(ft1, 5)
     stated: dict[str, Any] = {
         "context": draft.encounter,
@@ -69,9 +69,17 @@ def _charge_item(draft: Draft, ft1: Segment, kind: str, seen: dict[tuple[str, ..
         "reason": concepts(draft, ft1, 19, "diagnosis"),
         "service": _order(draft, ft1),
         "account": [draft.account] if draft.account else None,
-        "note": [{"text": text} for field in (8, 9) if (text := ft1.value(field))],
+        "note": [{"text": text} for field in (8, 9) if (text := ft1.value(field)) and decimal_of(text) is None],
     }
     return item | {element: value for element, value in stated.items() if value}
+
+
+def _quantity(draft: Draft, ft1: Segment) -> Decimal | None:
+    """FT1-10; some sources shift it to FT1-9, the alternative description."""
+    amount = decimal_of(ft1.value(10))
+    if amount is None and not ft1.has(10) and (amount := decimal_of(ft1.value(9))) is not None:
+        draft.note("moved", f"{ft1.where}-9", "the quantity stands where FT1-9 is", "information")
+    return amount
 
 
 def _unknown_kind(draft: Draft, ft1: Segment, kind: str) -> str:
@@ -127,14 +135,15 @@ def _price(draft: Draft, ft1: Segment, amount: Decimal | None, *, credit: bool) 
             draft.refuse(ft1, field)
             draft.note("invalid-value", f"{ft1.where}-{field}", f"not an amount: {len(text)} characters")
     if value is None:
+        draft.refuse(ft1, 12)  # a price of one, and nothing says of how many
         return None
     stated = ft1.value(11, 1, 2) or ft1.value(12, 1, 2)
     return {"value": -abs(value) if credit else value, "currency": stated.upper() if len(stated) == 3 else CURRENCY}
 
 
 def _order(draft: Draft, ft1: Segment) -> list[dict[str, Any]]:
-    """FT1-23, the filler's order number: what was done, as the one who did it calls it."""
+    """FT1-23, the filler's number: the report of what was done, as the one who did it calls it."""
     number = ft1.value(23)
     if not number:
         return []
-    return [{"type": "ServiceRequest", "identifier": number_identifier(draft, number, "report", "FILL")}]
+    return [{"type": "DiagnosticReport", "identifier": number_identifier(draft, number, "report", "FILL")}]

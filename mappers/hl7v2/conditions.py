@@ -36,8 +36,9 @@ def state_conditions(draft: Draft) -> list[dict[str, Any]]:
     for dg1 in draft.message.segments("DG1"):
         code = codeable_concept(draft, dg1, 3, "diagnosis")
         description = dg1.value(4)
-        if code is None and description:
-            code = {"text": description}
+        nameless = code is None or ("coding" in code and code["text"] == code["coding"][0]["code"])
+        if description and nameless:  # 2.3 had the name here, not in DG1-3
+            code = {**(code or {}), "text": description}
         if code is None:
             draft.note("missing", f"{dg1.where}-3", "a diagnosis without code and text")
             continue

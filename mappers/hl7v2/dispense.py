@@ -107,7 +107,8 @@ def _dispense(
     dispense: Resource = {"resourceType": "MedicationDispense", "id": resource_id("MedicationDispense", *key)}
     _, filler = order_numbers(group)
     numbers = [(filler, "dispense", "FILL"), (segment.value(7), "prescription", "")]
-    dispense["identifier"] = [number_identifier(draft, number, kind, code) for number, kind, code in numbers if number]
+    if identifiers := [number_identifier(draft, number, kind, code) for number, kind, code in numbers if number]:
+        dispense["identifier"] = identifiers
     dispense["status"] = "cancelled" if _control(group) in TAKEN_BACK else "completed"
     dispense |= medication_of(draft, drug)
     amount = decimal_of(segment.value(4))
@@ -181,6 +182,8 @@ def _given_status(draft: Draft, group: Group, rxa: Segment) -> str:
     code = rxa.value(20).upper()
     if code:
         return draft.translate(GIVEN, code, f"{rxa.where}-20", "HL7 table 0322") or "unknown"
+    if rxa.value(18):
+        return "not-done"  # a refusal has its reason
     draft.note("missing", f"{rxa.where}-20", "no completion status", "information")
     return "unknown"
 

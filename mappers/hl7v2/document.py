@@ -17,6 +17,7 @@ from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Group, group_orders
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.observation import item_code
+from mappers.hl7v2.performers import once
 from mappers.hl7v2.request_shell import request_shell, shared_numbers
 from mappers.hl7v2.types import codeable_concept, number_identifier, people
 from mappers.identity_keys import resource_id
@@ -83,9 +84,9 @@ def _document_number(txa: Segment, field: int) -> str:
 
 
 def _status(draft: Draft, txa: Segment) -> str:
+    code = txa.value(19).upper()
     if draft.trigger == CANCELLED:
         return "entered-in-error"
-    code = txa.value(19).upper()
     if not code:
         return "current"
     return draft.translate(AVAILABILITY, code, f"{txa.where}-19", "HL7 table 0273") or "current"
@@ -108,7 +109,7 @@ def _state(draft: Draft, txa: Segment, content: list[Segment]) -> None:
         "type": kind,
         "subject": draft.patient,
         "date": draft.instant(txa, 6) or draft.instant(txa, 4),
-        "author": [person for field in (9, 5) for person in people(draft, txa, field)][:8],
+        "author": once([person for field in (9, 5) for person in people(draft, txa, field)]),
         "authenticator": next(iter(people(draft, txa, 22) or people(draft, txa, 10)), None),
         "custodian": draft.organization,
         "relatesTo": _related(draft, txa),

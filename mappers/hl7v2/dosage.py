@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from decimal import Decimal
 from typing import Any
 
@@ -154,17 +155,22 @@ def timing_of(when: When) -> dict[str, Any]:
 
 
 def whens_of(draft: Draft, timing: Sequence[Segment], *fields: tuple[Segment | None, int]) -> list[When]:
-    """TQ1 first; without one the TQ field that states something: RXE-1, ORC-7."""
+    """TQ1; without one the TQ fields, RXE-1 before ORC-7: what one leaves out of a single time the other may say."""
     found = [when_of_tq1(draft, tq1) for tq1 in timing]
-    if found:
-        return found
-    for segment, field in fields:
+    for segment, field in () if found else fields:
         if segment is None:
             continue
         read = [when_of_tq(draft, segment, field, n) for n in range(1, segment.count(field) + 1)]
-        if whens := [when for when in read if when and (timing_of(when) or when.text)]:
-            return whens
-    return []
+        whens = [when for when in read if when and (timing_of(when) or when.text)]
+        if len(found) == len(whens) == 1:
+            found = [_joined(found[0], whens[0])]
+        found = found or whens
+    return found
+
+
+def _joined(first: When, second: When) -> When:
+    names = (name.name for name in fields_of(When))
+    return When(**{name: getattr(first, name) or getattr(second, name) for name in names})
 
 
 @dataclass(frozen=True, slots=True)

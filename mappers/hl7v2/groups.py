@@ -239,7 +239,9 @@ def _continues(previous: Result, obx: Segment) -> bool:
     """Whether an OBX is one more line of the text before it: same code, text, and nothing that a result has."""
     first = previous.obx
     kind = obx.value(2)
-    if kind not in {"TX", "FT", "ST"} or first.value(2).upper() != kind or obx.value(3) != first.value(3):
+    if kind not in {"TX", "FT", "ST"} or first.value(2).upper() != kind or obx.components(3) != first.components(3):
+        return False
+    if any(obx.has(number) and obx.components(number) != first.components(number) for number in (11, 14, 16)):
         return False
     if any(segment.has(number) for segment in (first, obx) for number in (6, 7, 8)):
         return False

@@ -68,7 +68,8 @@ def _state(draft: Draft, group: Group, drug: Drug, results: list[Result], key: t
     rxa = drug.segment
     immunization: Resource = {"resourceType": "Immunization", "id": resource_id("Immunization", *key)}
     numbers = ((group.orc.value(3), "vaccination", "FILL"), (group.orc.value(2), "order", "PLAC")) if group.orc else ()
-    immunization["identifier"] = [number_identifier(draft, number, kind, code) for number, kind, code in numbers if number]
+    if identifiers := [number_identifier(draft, number, kind, code) for number, kind, code in numbers if number]:
+        immunization["identifier"] = identifiers
     immunization["status"] = _status(draft, rxa)
     immunization["vaccineCode"] = _vaccine(draft, rxa)
     immunization["patient"] = draft.patient
@@ -122,7 +123,7 @@ def _vaccine(draft: Draft, rxa: Segment) -> dict[str, Any]:
 
 def _occurrence(draft: Draft, rxa: Segment) -> dict[str, Any]:
     """occurrence[x] is required: without a day the words of R4 for it."""
-    when = draft.datetime(rxa, 3)
+    when = draft.datetime(rxa, 3) or draft.datetime(rxa, 4)
     if when is None:
         draft.note("missing", f"{rxa.where}-3", "no day of vaccination")
         return {"occurrenceString": "unknown"}

@@ -23,6 +23,9 @@ __all__ = ["Message", "Segment", "declared_charset", "escape", "parse", "split_m
 NULL = '""'  # "delete what you hold"; an empty field says nothing
 
 _LINE_END = re.compile("\r\n|\r|\n")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{1,}={0,2}", re.ASCII)
+LONGEST_HEAD = 64  # OBX-1 and OBX-2
+REJOINED = "line breaks inside its base64 data are taken out"
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 _DELIMITED = frozenset({"MSH", "FHS", "BHS"})  # begin with the delimiters themselves
 ENVELOPE = frozenset({"FHS", "BHS", "BTS", "FTS"})
@@ -339,6 +342,8 @@ class Message:
         if start is None:
             raise CannotMap("no MSH segment")
         self.delimiters = delimiters_of(lines[start])
+        if any(f"{self.delimiters.field}ED{self.delimiters.field}" in line for line in lines):
+            lines = self._rejoined(lines)
         self.odd = any(character.isalnum() for character in self.delimiters)
         self._by_name: dict[str, list[Segment]] = {}
         self.all: list[Segment] = []
@@ -349,6 +354,23 @@ class Message:
             else:
                 self._append(line)
         self.header = self._by_name["MSH"][0]
+
+    def _rejoined(self, lines: list[str]) -> list[str]:
+        """Base64 that its sender broke into lines is one value: a line that is no segment but goes on with it."""
+        separator = self.delimiters.field
+        marker = f"{separator}ED{separator}"
+        whole: list[list[str]] = []
+        results = 0
+        for line in lines:
+            results += line.startswith(f"OBX{separator}")
+            open_document = whole and whole[-1][0].startswith(f"OBX{separator}") and marker in whole[-1][0][:LONGEST_HEAD]
+            if open_document and not _starts_segment(line, separator) and _BASE64.fullmatch(line.split(separator, 1)[0].strip()):
+                if len(whole[-1]) == 1:
+                    self.repairs.append(Repair(f"OBX[{results}]", REJOINED))
+                whole[-1].append(line.strip())
+            else:
+                whole.append([line])
+        return ["".join(pieces) for pieces in whole]
 
     def _unglue(self, line: str, glue: re.Pattern[str]) -> None:
         start = 0

@@ -37,7 +37,7 @@ def link_results(draft: Draft, reports: list[Reported]) -> None:
     for report in reports:
         _link_sub_identifiers(report)
         obr = report.group.obr
-        if obr is not None and (obr.has(26) or obr.has(29)):
+        if obr is not None and (obr.has(29) or len(obr.value(26)) > 1):  # a single letter is a status that was shifted
             _link_to_parent(draft, report, obr, reports)
 
 

@@ -102,7 +102,7 @@ def service_request_from_orc(draft: Draft, group: Group, key: tuple[str, ...]) -
     request["intent"] = "order"
     requesters = [person for segment, field in ((group.orc, 12), (obr, 16)) if segment for person in people(draft, segment, field)]
     requesters += persons_of(draft, group.people, ORDERERS)
-    text = note_text(group.notes)
+    notes = [text for text in (obr.text(13).strip() if obr else "", note_text(group.notes)) if text]
     stated: dict[str, Any] = {
         "category": _category(draft, group),
         "priority": priority_of(group.timing, (obr, 5, 1), (obr, 27, 6), (group.orc, 7, 6)),
@@ -113,7 +113,7 @@ def service_request_from_orc(draft: Draft, group: Group, key: tuple[str, ...]) -
         "authoredOn": _authored(draft, group),
         "requester": requesters[0] if requesters else draft.organization,
         "reasonCode": _reasons(draft, group),
-        "note": [{"text": text}] if text else None,
+        "note": [{"text": text} for text in notes],
         **_imaging(draft, group),
     }
     return request | {element: value for element, value in stated.items() if value}

@@ -48,8 +48,13 @@ MEDICATION = {**SERVICE, "cancelled": "cancelled", "stopped": "stopped", "replac
 SUPPLY = {**SERVICE, "held": "suspended", **dict.fromkeys(("cancelled", "stopped", "replaced"), "cancelled")}
 
 
-# HL7 tables 0485 and 0027 → request-priority
-PRIORITY = {"S": "stat", "A": "asap", "R": "routine", "P": "routine", "C": "asap", "T": "urgent", "U": "urgent"}
+# HL7 tables 0485 and 0027, and the words for them → request-priority
+PRIORITY = {
+    **dict.fromkeys(("S", "STAT", "EM", "急", "急诊", "紧急"), "stat"),
+    **dict.fromkeys(("A", "ASAP", "C", "加急"), "asap"),
+    **dict.fromkeys(("R", "P", "ROUTINE", "NORMAL", "普通", "常规"), "routine"),
+    **dict.fromkeys(("T", "U", "URGENT"), "urgent"),
+}
 
 
 def order_status(draft: Draft, orc: Segment | None, names: Mapping[str, str] = SERVICE) -> str:
@@ -74,5 +79,5 @@ def priority_of(timing: Sequence[Segment], *places: tuple[Segment | None, int, i
     """TQ1-9, else the first of the places (segment, field, component) that states one."""
     for segment, field, component in (*((tq1, 9, 1) for tq1 in timing), *places):
         if segment and (code := segment.value(field, component).upper()):
-            return PRIORITY.get(code[:1]) if code[:2] not in {"PR", "TS"} else None
+            return PRIORITY.get(code)
     return None

@@ -11,7 +11,7 @@ from typing import Any
 
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
-from mappers.hl7v2.types import people, staff
+from mappers.hl7v2.types import CODE_SYSTEMS, people, staff
 
 # Where PRT and ROL hold the role (tables 0912, 0443), the person, the organization and the device
 _ROLE, _PERSON, _ORGANIZATION, _DEVICE = 4, 5, 8, 10
@@ -46,8 +46,13 @@ def organization(draft: Draft, segment: Segment, field: int) -> dict[str, Any] |
 
 
 def producer(draft: Draft, obx: Segment) -> dict[str, Any] | None:
-    """The laboratory: OBX-23, else OBX-15 (a CWE)."""
-    return organization(draft, obx, 23) or _named("Organization", draft.local("organization"), obx.value(15, 2), obx.value(15))
+    """The laboratory: OBX-23, else OBX-15 (a CWE), unless that is a code of what was found."""
+    if found := organization(draft, obx, 23):
+        return found
+    if obx.value(15, 3).upper() in {*CODE_SYSTEMS, "RADLEX"}:
+        draft.refuse(obx, 15)
+        return None
+    return _named("Organization", draft.local("organization"), obx.value(15, 2), obx.value(15))
 
 
 def _named(kind: str, system: str, name: str, number: str) -> dict[str, Any] | None:

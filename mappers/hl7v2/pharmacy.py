@@ -127,7 +127,7 @@ def _ingredient(draft: Draft, rxc: Segment) -> dict[str, Any] | None:
 def specification(drug: Drug) -> list[dict[str, Any]]:
     """Strength and form as text: `100 mg capsule`."""
     segment, fields = drug.segment, FIELDS[drug.segment.name]
-    strength = segment.value(fields.strength) if fields.strength else ""
+    strength = segment.value(fields.strength) if fields.strength and decimal_of(segment.value(fields.strength)) is not None else ""
     unit = unit_text(segment, fields.strength + 1) if strength else ""
     form = "" if drug.components else segment.value(fields.form, 2) or segment.value(fields.form)
     text = " ".join(part for part in (strength, unit, form) if part)

@@ -70,7 +70,7 @@ def _key(draft: Draft, prb: Segment) -> tuple[str, ...]:
 
 
 def _state(draft: Draft, prb: Segment, behind: list[Segment]) -> None:
-    deleted = draft.trigger == "PC3" or prb.value(1).upper() in DELETES
+    deleted = prb.value(1).upper() in DELETES or draft.trigger == "PC3"
     key = _key(draft, prb)
     condition: Resource = {"resourceType": "Condition", "id": resource_id("Condition", *key)}
     if number := prb.value(4):
@@ -89,9 +89,9 @@ def _state(draft: Draft, prb: Segment, behind: list[Segment]) -> None:
         "encounter": draft.encounter,
         **_onset(draft, prb),
         "abatementDateTime": resolved,
-        "recordedDate": draft.datetime(prb, 7) or draft.datetime(prb, 2),
+        "recordedDate": _recorded(draft, prb),
         "asserter": persons[0] if persons else None,
-        "severity": codeable_concept(draft, prb, 18, "severity"),
+        "severity": codeable_concept(draft, prb, 26, "severity"),
         "note": [{"text": text} for text in (note_text([s for s in behind if s.name == "NTE"]),) if text],
         "evidence": _evidence(draft, behind, key),
     }
@@ -117,6 +117,14 @@ def _clinical(draft: Draft, prb: Segment, resolved: str | None) -> str:
 def _verification(draft: Draft, prb: Segment) -> str | None:
     stated = (prb.value(13) or prb.value(13, 2)).upper()
     return draft.translate(CONFIRMATION, stated, f"{prb.where}-13", "problem confirmation") if stated else None
+
+
+def _recorded(draft: Draft, prb: Segment) -> str | None:
+    """PRB-7; the time of the action (PRB-2) is that of recording only where the action adds the problem."""
+    established = draft.datetime(prb, 7)
+    if established is None and draft.trigger == "PC1" and prb.value(1).upper() == "AD":
+        return draft.datetime(prb, 2)
+    return established
 
 
 def _onset(draft: Draft, prb: Segment) -> dict[str, Any]:

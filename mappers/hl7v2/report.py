@@ -67,6 +67,7 @@ STATUS_OF_RESULTS = (
     ({"preliminary", "registered"}, "preliminary"),
     ({"final", "corrected", "amended", "cancelled", "preliminary", "registered"}, "partial"),
 )
+TAKEN_BACK = frozenset({"D", "W", "X"})  # OBX-11 of a document that is no more part of its report
 CONCLUSION_CODES = {"IMP", "19005-8"}  # OBX-3.1.2 suffix or LOINC "impression"
 CONCLUSION_NAMES = re.compile(
     "(?:影像|检查|超声|病理|心电|报告)?(?:学)?(?:诊断|结论|提示|印象)(?:意见|印象|结论|提示|结果)?|IMPRESSION|CONCLUSION",
@@ -112,10 +113,18 @@ def _collected(draft: Draft, group: Group) -> str | None:
     return None
 
 
+def shifted_by_one(obr: Segment | None) -> bool:
+    """Some sources write one field too many before OBR-22: the section stands in OBR-25 and the status in OBR-26."""
+    return obr is not None and obr.value(25).upper() in SERVICES and obr.value(26) in REPORT_STATUS
+
+
 def _status_code(draft: Draft, obr: Segment | None) -> str:
-    """OBR-25; some sources shift it to OBR-22."""
+    """OBR-25; some sources shift it to OBR-22 or OBR-26."""
     if obr is None:
         return ""
+    if shifted_by_one(obr):
+        draft.note("moved", f"{obr.where}-26", "section and status stand where OBR-25 and OBR-26 are", "information")
+        return obr.value(26)
     if not obr.has(25) and obr.value(22) in REPORT_STATUS:
         draft.note("moved", f"{obr.where}-22", "the status stands where OBR-22 is", "information")
         return obr.value(22)
@@ -123,6 +132,8 @@ def _status_code(draft: Draft, obr: Segment | None) -> str:
 
 
 def _issued(draft: Draft, obr: Segment | None) -> str | None:
+    if obr and not obr.has(22) and shifted_by_one(obr):
+        return draft.instant(obr, 23)
     return draft.instant(obr, 22) if obr and len(obr.value(22)) > 1 else None
 
 
@@ -218,7 +229,7 @@ def _interpreters(draft: Draft, group: Group) -> list[dict[str, Any]]:
 
 def _service(group: Group, obr: Segment | None) -> str:
     """OBR-24. Where it is empty the results themselves must say it: a specimen or a measured value is the laboratory's."""
-    if obr and (stated := obr.value(24).upper()):
+    if obr and (stated := obr.value(25 if shifted_by_one(obr) else 24).upper()):
         return stated
     if any(is_study(result.obx) for result in group.results):
         return "RAD"
@@ -255,7 +266,7 @@ def _contents(draft: Draft, group: Group, shared: Report) -> Contents:
     for result in group.results:
         obx = result.obx
         if is_document(obx):
-            found.forms += attachments_of(draft, obx)
+            found.forms += attachments_of(draft, obx) if obx.value(11).upper() not in TAKEN_BACK else []
             continue
         if is_study(obx):
             found.studies.append(reference("ImagingStudy", draft.facility, obx.value(5)))

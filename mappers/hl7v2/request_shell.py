@@ -9,6 +9,7 @@ from mappers.base import Resource
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Group
 from mappers.hl7v2.performers import ORDERERS, persons_of
+from mappers.hl7v2.specimen import concepts
 from mappers.hl7v2.types import number_identifier, people
 from mappers.identity_keys import resource_id
 
@@ -51,5 +52,7 @@ def request_shell(draft: Draft, group: Group, code: dict[str, Any] | None, share
         request["requester"] = orderers[0]
     elif named := persons_of(draft, group.people, ORDERERS):
         request["requester"] = named[0]
+    if group.obr and (reasons := concepts(draft, group.obr, 31, "reason")):
+        request["reasonCode"] = reasons
     draft.state(request, "fill")
     return {"reference": f"ServiceRequest/{request['id']}"}
