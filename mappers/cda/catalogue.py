@@ -28,6 +28,7 @@ class DocumentType:
     sections: tuple[str, ...] = ()  # asked for by the standard: LOINC code or name
     elements: tuple[str, ...] = ()  # data elements asked for
     make: tuple[str, ...] = ()
+    diagnoses: bool = False  # whether it states the visit's diagnoses
     drugs: str = "taken"  # what a medication entry is: request, given, taken, device, vaccine
 
 

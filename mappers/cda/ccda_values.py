@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mappers.cda.document import Document
-from mappers.cda.reader import XSI_TYPE, Element, attribute, child, children, text_of
+from mappers.cda.reader import XSI_TYPE, Element, attribute, child, children, id_of, text_of
 from mappers.datatypes import parse_quantity, quantity
 from profiles.names import OBSERVATION_INTERPRETATION
 
@@ -119,3 +119,14 @@ def reference_ranges(document: Document, element: Element) -> list[dict[str, Any
         if stated:
             found.append(stated)
     return found
+
+
+def entry_id(document: Document, resource_type: str, element: Element) -> str:
+    """By the entry's own id; entries copied with their id stay apart by their order."""
+    own = id_of(child(element, "id"))
+    name = own.text if own else "-"
+    return document.id(resource_type, name, document.nth(resource_type, name))
+
+
+def negated(element: Element) -> bool:
+    return attribute(element, "negationInd") == "true"

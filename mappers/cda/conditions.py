@@ -31,7 +31,10 @@ CERTAINTY = (("初步", "provisional"), ("疑似", "provisional"), ("确定", "c
 
 
 def state_conditions(document: Document) -> None:
-    """Each diagnosis, by its place in the document: a corrected one takes the place of the former."""
+    """Each diagnosis, by its place in the document: a corrected one takes the place of the former.
+
+    The visit's own list of diagnoses is stated by records of the visit alone, not by each report and form that repeats one.
+    """
     stated: list[dict[str, Any]] = []
     for section in document.sections:
         for said, name in _diagnoses(section):
@@ -43,14 +46,14 @@ def state_conditions(document: Document) -> None:
             if any("主要诊断" in (found.label if found else "") for found in (said, name)):
                 entry["rank"] = 1
             stated.append(entry)
-    if stated and document.encounter is not None:
+    if stated and document.encounter is not None and (document.kind is None or document.kind.diagnoses):
         document.encounter["diagnosis"] = stated
 
 
 def _diagnoses(section: Section) -> list[tuple[Statement, Statement | None]]:
     """Codes, each with its name, and names without a code: below one another, in one organizer, or side by side."""
     flat = [found for found in section.every() if found.code in CODES or found.code in NAMES]
-    flat = [found for found in flat if found.says_something]
+    flat = [found for found in flat if found.says_something and not found.negated]
     nested = {inner.element: found for found in flat for inner in every(found.children) if inner in flat}
     names_first = bool(flat) and flat[0].code in NAMES
     result: list[tuple[Statement, Statement | None]] = []

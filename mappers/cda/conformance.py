@@ -51,15 +51,15 @@ def _tolerated(document: Document) -> None:
         if section.contradicts:
             told = f"labelled as {section.code}; the label counts"
             document.note("conflict", f"section {section.stated}", told)
-        elif not section.stated:
-            told = "a section without a code; read by its label"
+        elif not section.stated and section.code:  # some have none in the standard either
+            told = "a section without its code; read by its label"
             document.note("missing", f"section {section.name}", told, severity="information")
         elif LOINC_CODE.fullmatch(section.stated) and system != LOINC_OID:
             told = "a LOINC code under another code system; read as LOINC"
             document.note("invalid-value", f"section {section.stated}", told, severity="information")
         for found in section.every():
             stated = attribute(child(found.element, "code"), "codeSystem")
-            if found.code and stated not in (DATA_ELEMENTS, FRONT_SHEET) and stated.startswith(CN):
+            if found.what == "observation" and found.code and stated not in (DATA_ELEMENTS, FRONT_SHEET) and stated.startswith(CN):
                 told = "data elements under another code system"
                 document.note("invalid-value", f"section {section.name}", told, severity="information")
     for name in NOT_CDA:

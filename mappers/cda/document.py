@@ -42,6 +42,7 @@ class Document:
     used: dict[Element, str] = field(default_factory=dict)  # element → what it became
     counts: dict[tuple[str, ...], int] = field(default_factory=dict)
     procedures: dict[Element, Resource] = field(default_factory=dict)  # procedure element → its resource
+    observed_at: str = ""  # when a visit was, where it is not when it was written down
     staff_names: dict[str, set[str]] = field(default_factory=dict)  # staff number → the names it stands with
 
     @property

@@ -10,11 +10,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from mappers.cda.catalogue import folded, label_means, section_labels
+from mappers.cda.catalogue import folded, label_means, measures, section_labels, value_names, words
+from mappers.cda.codes import CN, mended_root
 from mappers.cda.reader import XSI_TYPE, Element, attribute, below, child, children, local, text_of
 
 DIAGNOSIS = re.compile(r"DE05\.(01\.02[14]|10\.130)")  # a reader wants the code beside the name
 DATA_ELEMENT = re.compile(r"\s*((?:DE\d{2}\.\d{2}\.\d{3})|(?:HDSD\d{2}\.\d{2}\.\d{3}))(?:\.\d{1,3})*\s*", re.IGNORECASE)
+TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?")
 LOINC_CODE = re.compile(r"\d{1,5}-\d")
 STATEMENTS = frozenset({"observation", "procedure", "substanceAdministration", "act", "supply", "encounter"})
 # What stands inside a statement and is not one: who, when and with what
@@ -46,6 +48,10 @@ class Statement:
     @property
     def says_something(self) -> bool:
         return bool(self.coded or self.value or self.display)
+
+    @property
+    def negated(self) -> bool:
+        return attribute(self.element, "negationInd") == "true"
 
     @property
     def when(self) -> str:
@@ -214,8 +220,13 @@ def first(statements: Iterable[Statement], *codes: str) -> Statement | None:
 
 
 def lines(statements: Iterable[Statement]) -> list[tuple[str, str]]:
-    """Labels and values; of a statement without a value, what it names."""
-    return [(found.label, spoken(found)) for found in every(statements)]
+    """Labels and values; of a statement without a value, what it names. Without a label, the catalogue's name."""
+    return [(found.label or element_name(found.code), spoken(found)) for found in every(statements)]
+
+
+def element_name(code: str) -> str:
+    measure = measures().get(code)
+    return measure.name if measure else words().get(code, "")
 
 
 def spoken(found: Statement) -> str:
@@ -225,6 +236,11 @@ def spoken(found: Statement) -> str:
         return {"true": "是", "false": "否"}.get(found.value.lower(), found.value)
     if found.kind == "CD" and found.display and found.coded and DIAGNOSIS.match(found.code):
         return f"{found.display}（{found.coded}）"
+    if found.kind == "TS" and (moment := TIME.fullmatch(found.value)):
+        day, clock = "-".join(moment.groups()[:3]), ":".join(part for part in moment.groups()[3:] if part)
+        return f"{day} {clock}".strip()
+    if found.coded and not found.display:
+        return value_names().get(mended_root(found.system).removeprefix(f"{CN}."), {}).get(found.coded, found.text)
     return found.text
 
 

@@ -51,6 +51,7 @@ def state_visit(document: Document) -> None:
     }
     if way is not None:
         document.use("Encounter.class", way.element)
+        document.observed_at = way.when
     if author := person(document, child(document.root, "author", "assignedAuthor")):
         encounter["participant"] = [{"individual": author}]
     document.encounter = encounter

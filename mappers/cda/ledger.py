@@ -14,6 +14,7 @@ from mappers.base import Line
 from mappers.cda.catalogue import words
 from mappers.cda.document import Document
 from mappers.cda.entries import Section, Statement, is_statement, sections_of
+from mappers.cda.entries import lines as said
 from mappers.cda.patient import is_contact
 from mappers.cda.reader import Element, attribute, child, children, id_of, local, text_of
 
@@ -84,7 +85,7 @@ def ledger_of(document: Document) -> list[Line]:
 
 
 def _section_line(section: Section) -> Line:
-    says = text_of(child(section.element, "text")) or any(found.says_something for found in section.every())
+    says = text_of(child(section.element, "text")) or any(words for _, words in said(section.statements))
     where = f"section {section.name}"
     return Line(where, "mapped", "Composition.section") if says else Line(where, "kept")
 

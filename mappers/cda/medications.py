@@ -12,26 +12,21 @@ from decimal import Decimal
 from typing import Any
 
 from mappers.base import Resource
-from mappers.cda.codes import CN, PRESCRIPTION_ROOT
+from mappers.cda.codes import PRESCRIPTION_ROOT
 from mappers.cda.document import Document
+from mappers.cda.drug import TOTAL, USAGE, amount_of, dosage, medication_of, names_of, part_of, product_of, specification_of
 from mappers.cda.entries import Statement, first
 from mappers.cda.people import person
-from mappers.cda.reader import Element, attribute, below, child, ids, text_of
+from mappers.cda.products import state_device, state_vaccine
+from mappers.cda.reader import child
 from mappers.cda.values import concept, money
 from mappers.datatypes import decimal_of, parse_quantity, quantity
 from mappers.identity_keys import local_system
 
-SPECIFICATION, TOTAL, USAGE, FREQUENCY = "DE08.50.043", "DE06.00.135", "DE06.00.136", "DE06.00.133"
-DOSE_UNIT, FORM, DAYS, GROUP = "DE08.50.024", "DE08.50.011", "DE06.00.294", "DE08.50.056"
+FORM, DAYS, GROUP = "DE08.50.011", "DE06.00.294", "DE08.50.056"
 HERBS, HERB_COUNT, DECOCTION, CATEGORY, AMOUNT = "DE08.50.049", "DE08.50.050", "DE08.50.047", "DE08.50.032", "DE07.00.004"
-SUPPLIER, IMPLANTED = "DE08.50.035", "DE08.50.058"
 INFUSION_GROUP = "urn:hub:ext:infusion-group"
-DRUG_SPECIFICATION = "urn:hub:ext:drug-specification"
 PRESCRIPTION_AMOUNT = "urn:hub:ext:prescription-amount"  # valueMoney: of the whole prescription
-ROUTES, FREQUENCIES = f"{CN}.2.3.1.158", f"{CN}.2.3.1.267"
-GTS = "http://terminology.hl7.org/CodeSystem/v3-GTSAbbreviation"
-# 频次 CV06.00.228 as far as HL7 has the same
-TIMING = {"01": "BID", "09": "QD", "10": "QID", "11": "QOD"}
 _HERB = re.compile(
     r"(?P<name>[一-鿿]{1,12})\s*(?P<amount>\d{1,4}(?:\.\d{1,3})?)\s*(?P<unit>g|克|枚|条|只|片|mg|ml|mL)(?:[（(][^）)]{1,8}[）)])?"
 )
@@ -50,99 +45,8 @@ def state_medications(document: Document) -> None:
         _state_prescription(document, drugs, beside)
         return
     for drug in drugs:
-        if drug.element not in document.used and _names(drug):
-            {"device": _state_device, "vaccine": _state_vaccination}.get(kind, _state_use)(document, drug)
-
-
-# ---------------------------------------------------------------- what a drug entry says
-
-
-def product_of(element: Element) -> Element | None:
-    """manufacturedLabeledDrug or manufacturedMaterial, however it is spelled."""
-    product = next(below(element, "manufacturedProduct"), None)
-    inner = [] if product is None else [e for e in product if isinstance(e.tag, str) and e.tag.startswith("manufac")]
-    return next((e for e in inner if child(e, "name") is not None or child(e, "code") is not None), None)
-
-
-def _names(drug: Statement) -> dict[str, Any] | None:
-    product = product_of(drug.element)
-    code, name = child(product, "code"), text_of(child(product, "name"))
-    stated, display = attribute(code, "code"), attribute(code, "displayName")
-    text = name or display or text_of(child(code, "originalText"))
-    if not (stated or text):
-        return None
-    if not stated:
-        return {"text": text}
-    system = attribute(code, "codeSystem")  # `_medication` makes it a URI
-    return {"coding": [{"system": system, "code": stated, **({"display": display} if display else {})}], "text": text or stated}
-
-
-def _medication(document: Document, drug: Statement) -> dict[str, Any]:
-    """CodeableConcept of the drug, with what ConceptMaps make of its code."""
-    found = _names(drug) or {"text": "—"}
-    for own in found.get("coding", [])[:1]:
-        own["system"] = document.uri(own["system"]) if own["system"] else local_system(document.facility, "drug")
-        found["coding"] += [dict(more) for more in document.context.translate(own["system"], own["code"])]
-    return found
-
-
-def _part(document: Document, drug: Statement, code: str, to: str) -> Statement | None:
-    """A statement below the drug, marked as used."""
-    found = drug.within(code)
-    if found is None or not found.says_something:
-        return None
-    document.use(to, found.element)
-    return found
-
-
-def _amount(element: Element | None, unit: str = "") -> dict[str, Any] | None:
-    stated = attribute(element, "unit")
-    return parse_quantity(attribute(element, "value"), unit if stated in ("", "1") else stated)
-
-
-def _route(document: Document, drug: Statement) -> dict[str, Any] | None:
-    element = child(drug.element, "routeCode")
-    code, name = attribute(element, "code"), attribute(element, "displayName") or text_of(child(element, "originalText"))
-    if not code:
-        return {"text": name} if name else None
-    stated = Statement(drug.element, "", "", "用药途径", "CD", name, "", code, attribute(element, "codeSystem") or ROUTES, name)
-    return concept(document, stated)
-
-
-def _timing(document: Document, drug: Statement) -> dict[str, Any] | None:
-    """How often: a coded frequency, or rateQuantity, which the standard's own template uses for it."""
-    stated = _part(document, drug, FREQUENCY, "dosage.timing")
-    if stated is not None:
-        found = concept(document, stated) or {}
-        if stated.system == FREQUENCIES and stated.coded in TIMING:
-            found["coding"] = [*found.get("coding", []), {"system": GTS, "code": TIMING[stated.coded]}]
-        return {"code": found}
-    rate = child(drug.element, "rateQuantity")
-    words = f"{attribute(rate, 'value')}{attribute(rate, 'unit')}"
-    return {"code": {"text": words}} if attribute(rate, "value") else None
-
-
-def dosage(document: Document, drug: Statement) -> dict[str, Any]:
-    """Dosage of a medication entry; {} when it says nothing."""
-    unit = _part(document, drug, DOSE_UNIT, "dosage.doseAndRate")
-    usage = _part(document, drug, USAGE, "dosage.text")
-    dose = _amount(child(drug.element, "doseQuantity"), unit.value if unit else "")
-    route, timing = _route(document, drug), _timing(document, drug)
-    result: dict[str, Any] = {}
-    if usage:
-        result["text"] = usage.text
-    if timing:
-        result["timing"] = timing
-    if route:
-        result["route"] = route
-    if dose:
-        result["doseAndRate"] = [{"doseQuantity": dose}]
-    return result
-
-
-def _specification(document: Document, drug: Statement) -> list[dict[str, Any]]:
-    found = _part(document, drug, SPECIFICATION, "extension")
-    return [{"url": DRUG_SPECIFICATION, "valueString": found.text}] if found else []
+        if drug.element not in document.used and names_of(drug):
+            {"device": state_device, "vaccine": state_vaccine}.get(kind, _state_use)(document, drug)
 
 
 # ---------------------------------------------------------------- prescriptions
@@ -151,20 +55,20 @@ def _specification(document: Document, drug: Statement) -> list[dict[str, Any]]:
 def _state_prescription(document: Document, drugs: list[Statement], beside: list[Statement]) -> None:
     herbs, doses = first(beside, HERBS), first(beside, HERB_COUNT)
     shared = _shared(document, beside)
-    named_drugs = [drug for drug in drugs if _names(drug)]
+    named_drugs = [drug for drug in drugs if names_of(drug)]
     if herbs is not None or doses is not None:
         _state_herbs(document, named_drugs, herbs, doses, shared, beside)
         return
     groups = _groups(document, named_drugs, beside)
     for place, drug in enumerate(named_drugs):
-        request = _request(document, shared) | {"medicationCodeableConcept": _medication(document, drug)}
+        request = _request(document, shared) | {"medicationCodeableConcept": medication_of(document, drug)}
         if said := dosage(document, drug):
             request["dosageInstruction"] = [said]
-        total = _part(document, drug, TOTAL, "MedicationRequest.dispenseRequest")
+        total = part_of(document, drug, TOTAL, "MedicationRequest.dispenseRequest")
         if total and (amount := parse_quantity(total.value, total.unit)):
             request["dispenseRequest"] = {**request.get("dispenseRequest", {}), "quantity": amount}
-        _part(document, drug, FORM, "MedicationRequest.medication")
-        own = [*_specification(document, drug), *([{"url": INFUSION_GROUP, "valueString": groups[place]}] if groups else [])]
+        part_of(document, drug, FORM, "MedicationRequest.medication")
+        own = [*specification_of(document, drug), *([{"url": INFUSION_GROUP, "valueString": groups[place]}] if groups else [])]
         if extensions := [*request.get("extension", []), *own]:
             request["extension"] = extensions
         document.use("MedicationRequest", drug.element)
@@ -249,11 +153,11 @@ def _state_herbs(
 
 
 def _ingredient(document: Document, drug: Statement) -> dict[str, Any]:
-    amount = _amount(child(drug.element, "doseQuantity"))
+    amount = amount_of(child(drug.element, "doseQuantity"))
     strength = {"strength": _per_dose(amount)} if amount else {}
     for inner in drug.children:
         document.use("Medication.ingredient", inner.element)
-    return {"itemCodeableConcept": _medication(document, drug), **strength}
+    return {"itemCodeableConcept": medication_of(document, drug), **strength}
 
 
 def _herbs(text: str) -> list[dict[str, Any]]:
@@ -276,7 +180,7 @@ def _per_dose(amount: dict[str, Any]) -> dict[str, Any]:
     return {"numerator": amount, "denominator": {"value": Decimal(1), "unit": "剂"}}
 
 
-# ---------------------------------------------------------------- given, taken, implanted, vaccinated
+# ---------------------------------------------------------------- given and taken
 
 
 def _state_use(document: Document, drug: Statement) -> None:
@@ -289,7 +193,7 @@ def _state_use(document: Document, drug: Statement) -> None:
         "resourceType": kind,
         "id": document.id(kind, document.nth(kind)),
         "status": status,
-        "medicationCodeableConcept": _medication(document, drug),
+        "medicationCodeableConcept": medication_of(document, drug),
         "subject": document.patient,
         **({"effectiveDateTime": when} if when else {}),
     }
@@ -300,7 +204,7 @@ def _state_use(document: Document, drug: Statement) -> None:
     said, total = dosage(document, drug), drug.within(TOTAL)
     if said:
         resource["dosage"] = _administered(said) if given else [said]
-    if extensions := _specification(document, drug):
+    if extensions := specification_of(document, drug):
         resource["extension"] = extensions
     if total and total.says_something and not said.get("text"):
         resource["note"] = [{"text": f"总剂量 {total.text}"}]
@@ -315,54 +219,3 @@ def _administered(said: dict[str, Any]) -> dict[str, Any]:
     if rates := said.get("doseAndRate"):
         result["dose"] = rates[0]["doseQuantity"]
     return result or {"text": said.get("timing", {}).get("code", {}).get("text", "—")}
-
-
-def _state_device(document: Document, drug: Statement) -> None:
-    """高值耗材: a Device of the patient, with its maker, supplier and number."""
-    product = next(below(drug.element, "manufacturedProduct"), None)
-    number = next((found for found in ids(product) if found.extension or found.root), None)
-    maker = text_of(child(next(below(drug.element, "manufacturerOrganization"), None), "name"))
-    device: Resource = {
-        "resourceType": "Device",
-        "id": document.id("Device", document.nth("Device")),
-        "status": "active",
-        "patient": document.patient,
-        "type": _medication(document, drug),
-        "owner": document.organization,
-        **({"manufacturer": maker} if maker else {}),
-    }
-    if number:
-        system = document.uri(number.root) if number.root else local_system(document.facility, "device")
-        device["identifier"] = [{"system": system, "value": number.extension or number.root}]
-    notes = [
-        f"{label}：{found.text if found.kind != 'BL' else '是' if found.value.lower() == 'true' else '否'}"
-        for code, label in ((SUPPLIER, "供应商"), (IMPLANTED, "植入性耗材"))
-        if (found := _part(document, drug, code, "Device.note"))
-    ]
-    if amount := _amount(child(drug.element, "doseQuantity")):
-        notes.append(f"数量：{amount['value']}{amount.get('unit', '')}")
-    if notes:
-        device["note"] = [{"text": "；".join(notes)}]
-    document.use("Device", drug.element)
-    document.add(device, at=drug.element)
-
-
-def _state_vaccination(document: Document, drug: Statement) -> None:
-    when = document.time(drug.when) or document.time(document.recorded_at)
-    product = product_of(drug.element)
-    immunization: Resource = {
-        "resourceType": "Immunization",
-        "id": document.id("Immunization", document.nth("Immunization")),
-        "status": "completed",
-        "vaccineCode": _medication(document, drug),
-        "patient": document.patient,
-        **({"occurrenceDateTime": when} if when else {"occurrenceString": "未注明"}),
-    }
-    if lot := text_of(child(product, "lotNumberText")):
-        immunization["lotNumber"] = lot
-    if route := _route(document, drug):
-        immunization["route"] = route
-    if dose := _amount(child(drug.element, "doseQuantity")):
-        immunization["doseQuantity"] = dose
-    document.use("Immunization", drug.element)
-    document.add(document.of_document(immunization), at=drug.element)

@@ -15,7 +15,7 @@ from mappers.cda.codes import DATA_ELEMENTS
 from mappers.cda.document import Document, coding
 from mappers.cda.entries import Section, Statement
 from mappers.cda.reader import Element, attribute, child
-from mappers.cda.values import value_of
+from mappers.cda.values import measured, value_of
 from mappers.datatypes import parse_quantity
 from profiles.names import LOINC, OBSERVATION_CATEGORY
 
@@ -58,10 +58,12 @@ def _flat(section: Section) -> Iterator[Found]:
 
 def _measure(found: Statement) -> Measure | None:
     """By data element; by its label where the entry has no code of the catalogue."""
-    if found.what != "observation":
+    if found.what != "observation" or found.negated:
         return None
     if found.code:
-        return measures().get(found.code)
+        measure = measures().get(found.code)
+        meant = measures_by_label().get(folded(found.label)) if measure is not None and measure.label else None
+        return meant or measure
     return measures_by_label().get(folded(found.label)) if found.label else None
 
 
@@ -79,7 +81,7 @@ def observation_code(found: Statement, measure: Measure | None) -> dict[str, Any
 
 def observation(document: Document, found: Statement, within: Element | None, code: dict[str, Any], category: str) -> Resource:
     """An Observation of this document without its value."""
-    when = document.time(found.when) or document.time(document.recorded_at)
+    when = document.time(found.when) or document.time(document.observed_at or document.recorded_at)
     name = found.code or folded(found.label) or code["text"]
     resource: Resource = {
         "resourceType": "Observation",
@@ -92,7 +94,9 @@ def observation(document: Document, found: Statement, within: Element | None, co
         **({"effectiveDateTime": when} if when else {}),
     }
     procedure = document.procedures.get(within) if within is not None else None
-    if procedure is not None and procedure["resourceType"] == "Procedure":
+    if procedure is None and category == "procedure" and len(document.procedures) == 1:
+        procedure = next(iter(document.procedures.values()))  # an operation's record speaks of one
+    if procedure is not None:
         resource["partOf"] = [{"reference": f"Procedure/{procedure['id']}"}]
     return document.of_document(resource)
 
@@ -161,6 +165,12 @@ def _state_pairs(document: Document, flat: list[Found]) -> None:
             _state_pair(document, item, within, result, pair)
 
 
+def _amount_or_words(result: Statement) -> dict[str, Any]:
+    """ "1450ml" is an amount; anything that is not a number with a known unit stays words."""
+    amount = measured(result)
+    return {"valueQuantity": amount} if amount and "code" in amount else {"valueString": result.value}
+
+
 def _below(found: Statement, code: str) -> Statement | None:
     return next(
         (inner for child_ in found.children for inner in child_.walk() if inner.code == code and inner.says_something), None
@@ -169,7 +179,7 @@ def _below(found: Statement, code: str) -> Statement | None:
 
 def _state_pair(document: Document, item: Statement, within: Element | None, result: Statement, pair: Pair) -> None:
     name = item.display or item.value or item.coded
-    code: dict[str, Any] = {"text": name}
+    code: dict[str, Any] = {"text": f"Apgar评分 {name}" if pair.apgar else name}
     minute = next(
         (loinc for minute, loinc in APGAR.items() if pair.apgar and name.startswith((f"{minute}分", f"{minute}min"))), None
     )
@@ -182,7 +192,7 @@ def _state_pair(document: Document, item: Statement, within: Element | None, res
     elif result.coded or result.kind == "PQ":
         resource |= value_of(document, result)
     else:
-        resource["valueString"] = result.value
+        resource |= _amount_or_words(result)
     if pair.about:
         resource["focus"] = [{"type": "Patient", "display": pair.about}]
     document.use("Observation.code", item.element)

@@ -43,15 +43,15 @@ def state_orders(document: Document) -> None:
 
 
 def _classes(document: Document, section: Section, orders: list[Statement]) -> list[Statement]:
-    """长期 or 临时 of each order: one for all, or as many as there are orders."""
+    """长期 or 临时 of each order, if there are as many as there are orders: one before several may be of the first alone."""
     found = [statement for statement in section.every() if statement.code == CLASS and statement.says_something]
     if not found or not orders:
         return []
-    if len(found) not in (1, len(orders)):
+    if len(found) != len(orders):
         document.note("conflict", CLASS, f"{len(orders)} orders, {len(found)} order classes: they cannot be paired")
         return []
     document.use("extension", *(statement.element for statement in found))
-    return found * len(orders) if len(found) == 1 else found
+    return found
 
 
 def _beside(section: Section, content: Statement, code: str) -> Statement | None:

@@ -30,6 +30,7 @@ from profiles.names import GENDER_CN, HEALTH_CARD, ID_CARD, IDENTIFIER_TYPE, SOU
 MARITAL_STATUS = "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus"
 NULL_FLAVOR = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
 ETHNIC_GROUP = "urn:hub:ext:ethnic-group"  # valueCoding: GB/T 3304
+ADDRESS_ORDER = ("country", "state", "city", "county", "township", "streetName", "streetAddressLine", "houseNumber")
 CONTACT_CLASSES = frozenset({"ECON", "CON", "NOK", "GUARD"})
 
 
@@ -199,7 +200,11 @@ def _telecom(role: Element | None) -> dict[str, Any]:
 def _address(element: Element | None) -> dict[str, Any]:
     if element is None:
         return {}
-    parts = [text for part in element if local(part) != "postalCode" and (text := text_of(part))]
-    joined = "".join(parts) if any("一" <= c <= "鿿" for part in parts for c in part) else ", ".join(parts)
+    parts = [(local(part), text) for part in element if local(part) != "postalCode" and (text := text_of(part))]
+    if any("一" <= c <= "鿿" for _, text in parts for c in text):  # written from the house up, read from the province down
+        parts.sort(key=lambda part: ADDRESS_ORDER.index(part[0]) if part[0] in ADDRESS_ORDER else len(ADDRESS_ORDER))
+        joined = "".join(text for _, text in parts)
+    else:
+        joined = ", ".join(text for _, text in parts)
     text = joined or text_of(element)
     return {"address": [{"text": text}]} if text else {}

@@ -66,7 +66,7 @@ def _state_practitioner(document: Document, role: Element, number: Id, name: dic
     if practitioner not in stated:
         resource: Resource = {"resourceType": "Practitioner", "id": practitioner, "identifier": [identifier], "name": [name]}
         document.changes.append(Change(resource, "fill"))
-    if title:
+    if title and _is_of_header(document, role):
         part = resource_id("PractitionerRole", document.facility, number.extension, title)
         if part not in stated:
             place: Resource = {
@@ -78,6 +78,12 @@ def _state_practitioner(document: Document, role: Element, number: Id, name: dic
             }
             document.changes.append(Change(place, "fill"))
     return reference
+
+
+def _is_of_header(document: Document, role: Element) -> bool:
+    """An author's or signer's role; that of an assistant at an operation is for that operation alone."""
+    holder = role.getparent()
+    return holder is not None and holder.getparent() is document.root
 
 
 def authors(document: Document) -> list[dict[str, Any]]:

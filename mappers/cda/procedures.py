@@ -40,7 +40,17 @@ CODED_PARTS = {
     "DE05.10.129": "urn:hub:ext:asa-class",
 }
 # … → a line of note, with its label
-NOTES = ("DE05.10.063", "DE06.00.251", "DE06.00.250", "DE06.00.226", "DE06.00.181", "DE06.00.228", "DE08.50.022", "DE04.10.260")
+NOTES = (
+    "DE05.10.063",
+    "DE06.00.251",
+    "DE06.00.250",
+    "DE06.00.226",
+    "DE06.00.181",
+    "DE06.00.228",
+    "DE08.50.022",
+    "DE04.10.260",
+    "DE06.00.260",
+)
 SECTION_KIND = {"56836-0": "输血", "59774-0": "麻醉", "10213-7": "麻醉"}  # what a procedure without a code is, by its section
 
 
@@ -207,4 +217,4 @@ def state_operation(document: Document) -> None:
 
 
 def _is_of_operation(found: Statement) -> bool:
-    return found.code == OPERATION_TEXT or found.code in ("DE06.00.187", "DE08.50.037", "DE06.00.073")
+    return found.code == OPERATION_TEXT or found.code in ("DE06.00.187", "DE08.50.037", "DE06.00.073", "DE06.00.260")

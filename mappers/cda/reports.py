@@ -234,7 +234,9 @@ def _lab_observation(document: Document, number: str, triple: Triple, found: lis
     key = (number, item) if number else (*document.key, item)
     again = document.nth("Observation", *key)
     observation = _observation(document, key if again == "1" else (*key, again), "laboratory", code)
-    specimen, method = test.within(SPECIMEN_KIND), first(found, METHOD)
+    specimen = test.within(SPECIMEN_KIND)
+    only = sum(one.code == ITEM and one.says_something for one in found) == 1
+    method = first(test.children, METHOD) or (first(found, METHOD) if only else None)  # beside several items it is nobody's
     if when := document.time((specimen.low if specimen else "") or test.time):
         observation["effectiveDateTime"] = when
     if method:

@@ -130,6 +130,8 @@ def state_death(document: Document) -> None:
         if died is not None:
             document.note("invalid-value", DIED, "not a time; nothing is said of the patient's death")
         return
+    if document.encounter is not None:
+        _state_period(document, document.encounter, _all(document))
     if document.withdrawn:
         return
     document.patient_resource["deceasedDateTime"] = when

@@ -80,7 +80,7 @@ def value_of(document: Document, found: Statement, measure: Measure | None = Non
         amount = measured(found, measure.unit if measure else "", measure.units if measure else ())
         if amount is None:
             return _text(document, found)
-        if measure is not None and measure.unit and amount.get("code") not in (None, fold_unit(measure.unit)[1], measure.unit):
+        if measure is not None and measure.unit and amount.get("code") not in (fold_unit(measure.unit)[1], measure.unit):
             document.note("conflict", found.code or found.label, "the unit is not the one that the catalogue fixes for it")
         return {"valueQuantity": amount}
     return {"valueString": found.value} if found.value else {}

@@ -60,13 +60,25 @@ def _visit_number(document: Document, encounter: Element | None) -> tuple[str, s
 def _class(document: Document, encounter: Element | None) -> dict[str, str]:
     kind = next(below(document.root, "patienttypeCode"), None)
     code = child(encounter, "code")
-    stated = (attribute(kind, "code"), attribute(kind, "displayName"), attribute(code, "displayName"))
-    known = next((PATIENT_CLASS[text] for text in stated if text in PATIENT_CLASS), None) or _class_of_type(document)
+    of_type = _class_of_type(document)
+    stated = [attribute(kind, "code"), attribute(kind, "displayName")]
+    if of_type != "IMP" and attribute(code, "codeSystem") != ADMISSION_WAYS:  # how someone was admitted is not what the visit is
+        stated.append(attribute(code, "displayName"))
+    known = next((PATIENT_CLASS[text] for text in stated if text in PATIENT_CLASS), None) or of_type
+    if known is None and _is_inpatient(document, encounter):
+        known = "IMP"
     if known is None and attribute(code, "code") in ("AMB", "EMER", "IMP"):
         known = attribute(code, "code")
     if known is None:
         return {"system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "code": "UNK"}
     return {"system": ACT_CODE, "code": known}
+
+
+def _is_inpatient(document: Document, encounter: Element | None) -> bool:
+    """Only an inpatient number is there; an outpatient number may be an emergency's."""
+    numbers = [*ids(encounter), *ids(child(document.root, "recordTarget", "patientRole"))]
+    roots = {number.root for number in numbers if number.extension}
+    return f"{CN}.1.12" in roots and not roots & {f"{CN}.1.11", f"{CN}.1.10"}
 
 
 def _places(encounter: Element | None) -> dict[str, str]:
