@@ -9,7 +9,6 @@ from hub.fhir_json import load
 from hub.ingest.journal import Entry
 from hub.ingest.mapping import Attempt, invalid
 from hub.ingest.merges import REASON, closes_a_circle
-from hub.ingest.merges import REASON, closes_a_circle
 from hub.ingest.provenance import patient_of_all, provenance_key, provenance_of, says_the_same
 from hub.ingest.settle import Origin, deletion_stamp, settle, union_stamp
 from hub.ingest.unions import key_of, unions
@@ -46,8 +45,6 @@ class Effect:
             return self.bury(transaction, entry, attempt.held, tries)
         if attempt.mapped is None:
             return self.bury(transaction, entry, attempt.reason, tries)
-        if closes_a_circle(transaction, attempt.mapped.changes):
-            return self.bury(transaction, entry, REASON, tries)
         if closes_a_circle(transaction, attempt.mapped.changes):
             return self.bury(transaction, entry, REASON, tries)
         self._organization(transaction, entry.record.facility, now)
