@@ -6,6 +6,7 @@ Secrets never stand in it: a channel names a file or an environment variable tha
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import tomllib
 from datetime import datetime
@@ -178,6 +179,41 @@ class Policy(Table):
     """
 
 
+def _minute(text: str) -> int:
+    hour, _, minute = text.partition(":")
+    return 60 * int(hour) + int(minute)
+
+
+QuietHours = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
+
+
+class Alert(Table):
+    """When someone must be told of a channel (hub.ingest.alerts). 0: not of this."""
+
+    channel: str = ""  # empty: every channel that has no rule of its own
+    silence_minutes: float = Field(default=0, ge=0)  # without a record
+    silence_from_start: bool = True  # a hub that was off for a night does not count that as silence
+    backlog: int = Field(default=0, ge=0)  # records that wait
+    error_percent: float = Field(default=0, ge=0, le=100)  # of the last quarter of an hour's records, ten at least
+    down_minutes: float = Field(default=0, ge=0)  # that the channel cannot reach its source, or its port
+    quiet: tuple[QuietHours, ...] = ()  # "22:00-06:00": no alert of silence then, in the county's time
+    webhook: str = ""  # https://…: gets a POST of JSON; an address of the own network is named in egress.allow
+
+    def is_quiet(self, local: datetime) -> bool:
+        now = 60 * local.hour + local.minute
+        spans = [tuple(map(_minute, span.split("-"))) for span in self.quiet]
+        return any(begin <= now < end if begin <= end else now >= begin or now < end for begin, end in spans)
+
+
+class MetricsSettings(Table):
+    """Who may scrape /metrics beside the roles admin and it."""
+
+    token_env: str = ""  # the environment variable that holds a token for it alone
+
+    def token(self) -> str:
+        return os.environ.get(self.token_env, "") if self.token_env else ""
+
+
 class County(Table):
     name: str = "医共体"
     name_en: str = "County medical community"
@@ -190,6 +226,8 @@ class County(Table):
     store: StoreSettings = StoreSettings()
     validation: Validation = Validation()
     egress: EgressSettings = EgressSettings()
+    alerts: tuple[Alert, ...] = Field(default=(), alias="alert")
+    metrics: MetricsSettings = MetricsSettings()
     subscriptions: SubscriptionSettings = SubscriptionSettings()
     catalogue: str = "county-demo"  # which recognition catalogue is in force
     community: str = ""  # the community of facilities that state none
@@ -214,6 +252,15 @@ class County(Table):
             for code in (each.facility, *each.of, *each.ordered_by):
                 if code != "*" and self.facility(code) is None:
                     raise ValueError(f"destination {each.name}: no facility {code}")
+        return self
+
+    @model_validator(mode="after")
+    def known_to_alerts(self) -> County:
+        """A rule for a channel that is not there would never tell anyone."""
+        names = {channel.name for channel in self.channels}
+        for each in self.alerts:
+            if each.channel and each.channel not in names:
+                raise ValueError(f"alert: no channel {each.channel}")
         return self
 
     def facility(self, code: str) -> Facility | None:

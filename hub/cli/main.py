@@ -69,6 +69,7 @@ def serve(
         int | None,
         typer.Option(min=1, max=64, envvar="YITONG_PROCESSES", help="How many answer HTTP; default: one a processor, at most 4."),
     ] = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Logs as a JSON object a line; or YITONG_LOG=json.")] = False,
 ) -> None:
     """Run the hub: FHIR API, pages, listeners, polling and pipeline, supervised by this one command.
 
@@ -78,10 +79,12 @@ def serve(
     Several hubs, each with its own --data, may share one MongoDB --store. An address that holds a password belongs into the
     environment variable YITONG_STORE, or into a file that YITONG_STORE_FILE names.
     """
+    from hub.cli.logs import set_up_logs
     from hub.cli.serve import run_server
     from hub.store.opening import choose
 
     choose(store)
+    set_up_logs(as_json=log_json)
     run_server(data, host=host, port=port, mllp_port=mllp_port, dicom_port=dicom_port, config=config, processes=processes)
 
 

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 from hub.api.hl7v2 import install_hl7v2
 from hub.app import Hub, create_app, open_hub
 from hub.cli.doctor import county_path
+from hub.cli.logs import set_up_logs
 from hub.errors import Unavailable
 from hub.ingest.run import IntakeService
 from hub.ingest.status import install_status
@@ -34,7 +35,6 @@ MLLP_PORT = 2575
 DICOM_PORT = 11112
 FREED_SECONDS = 1.0  # the fronts of a hub that was killed let the port go within this
 MOST_FRONTS = 4  # unless more are asked for
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def run_server(
@@ -48,7 +48,7 @@ def run_server(
     processes: int | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. Raise Invalid or Unavailable when it cannot start."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    set_up_logs()
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # it logs what senders wrote
     path = county_path(data, config)
     county = with_channels(load_county(path), data, host=host, mllp_port=mllp_port, dicom_port=dicom_port)

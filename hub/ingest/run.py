@@ -12,6 +12,7 @@ from connectors.base import Checkpoints, Listening, Polling
 from connectors.registry import UnknownChannel, build, every, listens
 from hub.clock import utc_ms
 from hub.errors import Invalid
+from hub.ingest.alerts import Alerts, Reading
 from hub.ingest.channels import ChannelIntake, ChannelRunner, ChannelState
 from hub.ingest.checkpoints import StoreCheckpoints
 from hub.ingest.explaining import Explainer
@@ -25,7 +26,7 @@ from hub.ingest.requests import DeskRequests
 from hub.security.outward import HttpOutward
 from hub.settings import Channel, County
 from hub.store.lease import Lease
-from hub.store.port import ResourceStore
+from hub.store.port import ResourceStore, SourceTally
 
 FIRST_TRY_SECONDS = 10.0
 
@@ -60,6 +61,7 @@ class IntakeService:
         )
         self.data = data
         self.requests = DeskRequests(self.journal)
+        self.alerts = Alerts(county, self._readings)
         self._indexing = Indexing(data)
         self.explainer = Explainer(self.contexts, data / "blobs")
         self._store = store
@@ -75,6 +77,7 @@ class IntakeService:
         self.pipeline.start()
         self.contexts.start()
         self.requests.start()
+        self.alerts.start()
         self._indexing.start()
         for runner in self._runners.values():
             runner.start()
@@ -85,6 +88,7 @@ class IntakeService:
     def stop(self, timeout: float = 10) -> None:
         """Stop taking in, finish what is under way; what is journaled and not yet mapped waits for the next start."""
         until = time.monotonic() + timeout
+        self.alerts.stop()
         self.requests.stop()
         self.contexts.stop()
         self._indexing.stop()
@@ -95,6 +99,10 @@ class IntakeService:
         self.pipeline.stop(max(0.1, until - time.monotonic()))
         self.explainer.close()
         self.journal.close()
+
+    def _readings(self) -> list[Reading]:
+        counts, tallies = self.journal.counts(), self._store.tallies()
+        return [Reading(state, counts.get(state.name), tallies.get(state.name, SourceTally())) for state in self.states()]
 
     def states(self) -> tuple[ChannelState, ...]:
         return tuple(runner.state for runner in self._runners.values())

@@ -13,6 +13,8 @@ from starlette.responses import JSONResponse, Response
 from hub.api.auth import access_of
 from hub.api.responses import error_answer
 from hub.errors import HubError, NotAllowed
+from hub.ingest.alerts import told
+from hub.ingest.metrics import install_metrics
 from hub.ingest.run import IntakeService
 from hub.ingest.workbench import serve_workbench
 from hub.store.port import ResourceStore, SourceTally
@@ -29,6 +31,7 @@ def install_status(app: FastAPI, intake: IntakeService) -> None:
     """The pages read `app.state.intake` too: they say whose newest data may be missing."""
     app.state.intake = intake
     serve_workbench(app.state.hub, intake)
+    install_metrics(app, intake)
 
     @app.get("/ops/status")
     async def status(request: Request) -> Response:
@@ -65,6 +68,7 @@ def intake_status(intake: IntakeService, store: ResourceStore) -> dict[str, Any]
     return {
         "waiting": intake.pipeline.lag,
         "problem": intake.pipeline.problem,
+        "alerts": [told(alert) for alert in intake.alerts.firing()],
         "channels": channels,
         "dead": [{"seq": o.seq, "source": o.source, "facility": o.facility, "kind": o.kind, "reason": o.reason} for o in dead],
         "subscriptions": subscriptions_status(store),

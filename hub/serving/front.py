@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import logging
 import os
 import socket
 import sys
@@ -27,6 +26,7 @@ from hub.api.formats import Formats
 from hub.api.headers import SecurityHeaders
 from hub.api.service import FhirFirst, add_fhir, unexpected
 from hub.app import Hub, bare_app, open_front
+from hub.cli.logs import set_up_logs
 from hub.serving.accepting import Acceptor, Connections, Counts
 from hub.serving.saves import saving_by
 from hub.serving.tunnel import SETTLE, Gone, Tunnel
@@ -180,7 +180,7 @@ def serve_front(place: Place, data: Path, config: Path | None) -> None:
 
 def main(listener: str, pair: str, counts: str, number: str, fronts: str, data: str, config: str) -> None:
     """As `hub.serving.fronts` says: three descriptors, which front of how many, the data folder, county.toml or ""."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    set_up_logs()
     shared = Counts(int(counts), int(fronts))
     place = Place(socket.socket(fileno=int(listener)), socket.socket(fileno=int(pair)), shared, int(number))
     serve_front(place, Path(data), Path(config) if config else None)
