@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -61,6 +60,12 @@ def _delimiters(field: str, characters: str) -> Delimiters:
             character = next((c for c in (usual, *"^~\\&") if c not in stated and c != field), usual)
         stated.append(character)
     return Delimiters(field, *stated)
+
+
+@lru_cache(maxsize=64)
+def _odd(delimiters: Delimiters) -> bool:
+    """Whether a letter or a digit separates."""
+    return any(character.isalnum() for character in delimiters)
 
 
 _ESCAPED = {"F": 0, "S": 1, "R": 2, "E": 3, "T": 4}  # \S\ → the component separator itself
@@ -201,23 +206,25 @@ class Segment:
         if field >= len(fields) or not (raw := fields[field]):
             return ""
         self.read |= 1 << field
-        if raw.isalnum() and not self._message.odd:  # no delimiter, no space: most fields of most messages
+        message = self._message
+        if raw.isalnum() and not message.odd:  # no delimiter, no space: most fields of most messages
             return raw if component == subcomponent == repetition == 1 else ""
-        raw = self._repetition(field, repetition)
-        if not raw:
+        _, between, again, escape, within = message.delimiters
+        if again in raw:
+            raw = self._repetition(field, repetition)
+        elif repetition > 1:
             return ""
-        delimiters = self._message.delimiters
-        if delimiters.component in raw:
-            parts = raw.split(delimiters.component)
+        if between in raw:
+            parts = raw.split(between, component)  # what lies behind the component is not cut
             raw = parts[component - 1] if component <= len(parts) else ""
         elif component > 1:
             return ""
-        if delimiters.subcomponent in raw:
-            parts = raw.split(delimiters.subcomponent)
+        if within in raw:
+            parts = raw.split(within)
             raw = parts[subcomponent - 1] if subcomponent <= len(parts) else ""
         elif subcomponent > 1:
             return ""
-        return self.plain(raw)
+        return self.plain(raw) if escape in raw or '"' in raw else raw.strip()
 
     def text(self, field: int, repetition: int = 1) -> str:
         """The whole repetition as text: for ST, TX and FT, whose senders forget to escape ^ and &."""
@@ -342,12 +349,13 @@ class Message:
         if start is None:
             raise CannotMap("no MSH segment")
         self.delimiters = delimiters_of(lines[start])
-        if any(f"{self.delimiters.field}ED{self.delimiters.field}" in line for line in lines):
+        separator = self.delimiters.field
+        if f"{separator}ED{separator}" in decoded.text:
             lines = self._rejoined(lines)
-        self.odd = any(character.isalnum() for character in self.delimiters)
+        self.odd = _odd(self.delimiters)
         self._by_name: dict[str, list[Segment]] = {}
         self.all: list[Segment] = []
-        glue = _glue_pattern(self.delimiters) if _may_be_glued(lines, self.delimiters.field) else None
+        glue = _glue_pattern(self.delimiters) if _may_be_glued(lines, separator) else None
         for line in lines:
             if glue is not None:
                 self._unglue(line, glue)
@@ -462,8 +470,12 @@ _COUNTED = ("OBR", "OBX", "NTE", "SPM", "DG1", "PID", "PV1")
 def _may_be_glued(lines: list[str], separator: str) -> bool:
     """The cheap question first: does a segment's name with its separator stand anywhere but at a line's start?"""
     text = "\n".join(lines)
-    names = Counter([line[:4] for line in lines])
-    return any(text.count(name) > names[name] for name in [name + separator for name in (*_COUNTED, "ORC")])
+    begun = [line[:4] for line in lines]
+    for name in (*_COUNTED, "ORC"):
+        marked = name + separator
+        if marked in text and text.count(marked) > begun.count(marked):
+            return True
+    return False
 
 
 @lru_cache(maxsize=64)
