@@ -56,6 +56,9 @@ def _check_header(draft: Draft) -> None:
     if draft.message.repaired_charset:
         detail = f"declared {draft.message.declared_charset[:32]!r}, used {draft.message.charset}"
         draft.note("charset-repaired", "MSH-18", detail)
+    event = draft.message.first("EVN")
+    if draft.trigger and event is not None and event.value(1).upper() not in {"", draft.trigger}:
+        draft.note("conflict", "EVN-1", "names another event than MSH-9, which counts", "information")
     for repair in draft.message.repairs:
         draft.note("moved", repair.where, repair.detail)
 

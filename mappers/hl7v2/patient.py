@@ -12,10 +12,21 @@ from mappers.datatypes import id_birth_date, identifiers_from_id_number, looks_l
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.participants import general_practitioners
+from mappers.hl7v2.patient_extensions import birth_time, patient_extensions
 from mappers.hl7v2.related import contacts
-from mappers.hl7v2.types import LocalId, address, codeable_concept, human_name, namespace, number_identifier, read_cx, telecom
+from mappers.hl7v2.types import (
+    LocalId,
+    address,
+    assigned_identifier,
+    codeable_concept,
+    human_name,
+    namespace,
+    number_identifier,
+    read_cx,
+    telecom,
+)
 from mappers.identity_keys import resource_id
-from profiles.names import ETHNIC_GROUP, ETHNIC_GROUP_CN, GENDER_CN, HEALTH_CARD, ID_CARD, SOURCE_GENDER
+from profiles.names import GENDER_CN, HEALTH_CARD, ID_CARD, SOURCE_GENDER
 
 # HL7 table 0001, GB/T 2261.1 and what HIS screens write → administrative-gender
 ADMINISTRATIVE_GENDER = {
@@ -75,7 +86,7 @@ LOCAL_KINDS = ("MR", "MRN", "PI", "PT", "PN", "U", "")
 
 
 def is_id_card(number: LocalId) -> bool:
-    if number.kind in ID_CARD_KINDS or (number.authority == "CN" and looks_like_id_number(number.value)):
+    if number.kind in ID_CARD_KINDS or number.oid == ID_CARD or (number.authority == "CN" and looks_like_id_number(number.value)):
         return True
     return number.kind not in LOCAL_KINDS[:5] and len(number.value) == 18 and valid_id_number(number.value) is not None
 
@@ -121,16 +132,12 @@ def _identifiers(draft: Draft, pid: Segment) -> list[dict[str, Any]]:
     for number in numbers_of(pid, 3):
         if is_id_card(number):
             continue
-        if number.kind in HEALTH_CARD_KINDS:
+        if number.kind in HEALTH_CARD_KINDS or number.oid == HEALTH_CARD:
             identifiers.append({"system": HEALTH_CARD, "value": number.value})
         elif number.kind in FOREIGN_KINDS:
-            identifiers.append(
-                number_identifier(draft, number.value, number.kind.lower(), number.kind, namespace(draft, number.authority))
-            )
+            identifiers.append(assigned_identifier(draft, number, number.kind.lower(), number.kind))
         else:
-            identifiers.append(
-                number_identifier(draft, number.value, "patient", number.kind or "MR", namespace(draft, number.authority))
-            )
+            identifiers.append(assigned_identifier(draft, number, "patient", number.kind or "MR"))
     cards = _id_card_numbers(pid)
     known = {entry["value"] for entry in identifiers} | set(cards)
     for field in (2, 4):
@@ -182,34 +189,6 @@ def _deceased(draft: Draft, pid: Segment, patient: Resource) -> None:
         patient["deceasedBoolean"] = True
 
 
-CORE = "http://hl7.org/fhir/StructureDefinition/"
-# PID field → extension of FHIR's own that holds one concept, by itself or as its `code`
-CONCEPT_EXTENSIONS = {17: ("patient-religion", "religion", False), 26: ("patient-citizenship", "citizenship", True)}
-CONCEPT_EXTENSIONS |= {28: ("patient-nationality", "nationality", True)}
-
-
-def _extensions(draft: Draft, pid: Segment) -> list[dict[str, Any]]:
-    """What R4 gives a Patient no element for: mother's name, birth place, religion, ethnic group, citizenship, nationality."""
-    found: list[dict[str, Any]] = []
-    if (mother := human_name(draft, pid, 6)) and (name := mother.get("family") or mother["text"]):
-        found.append({"url": f"{CORE}patient-mothersMaidenName", "valueString": name})
-    place = pid.value(23)
-    if place.isdigit():
-        draft.refuse(pid, 23)  # a code of the source's own, whose table nobody has named
-    elif place:
-        found.append({"url": f"{CORE}patient-birthPlace", "valueAddress": {"text": place}})
-    for field, (url, kind, nested) in CONCEPT_EXTENSIONS.items():
-        if concept := codeable_concept(draft, pid, field, kind):
-            value = {"valueCodeableConcept": concept}
-            found.append({"url": CORE + url, "extension": [{"url": "code", **value}]} if nested else {"url": CORE + url, **value})
-    if group := codeable_concept(draft, pid, 22, "ethnic-group"):
-        coding = group.get("coding") or [{}]
-        if (code := pid.value(22)).isdecimal() and len(code) == 2 and coding[0].get("system") == draft.local("ethnic-group"):
-            coding[0]["system"] = ETHNIC_GROUP_CN  # two digits: GB/T 3304
-        found.append({"url": ETHNIC_GROUP, "valueCodeableConcept": group})
-    return found
-
-
 def _check_id_card(draft: Draft, pid: Segment, patient: Resource) -> None:
     """Birth date and sex stand inside an ID card number too (GB 11643); where they say something else, a person must look."""
     valid = [number for card in _id_card_numbers(pid) if (number := valid_id_number(card))]
@@ -230,21 +209,38 @@ def _multiple_birth(pid: Segment) -> dict[str, Any]:
     return {"multipleBirthBoolean": pid.value(24) == "Y"} if pid.value(24) in {"Y", "N"} else {}
 
 
+def _names(draft: Draft, pid: Segment) -> list[dict[str, Any]]:
+    """PID-5 and the aliases of PID-9, of which nothing but their type says what they are."""
+    names = [name for n in range(1, pid.count(5) + 1) if (name := human_name(draft, pid, 5, n))]
+    if not names:
+        if not pid.deleted(5):
+            draft.note("missing", f"{pid.where}-5", "no name", "information")
+        return []
+    for n in range(1, pid.count(9) + 1):
+        if alias := human_name(draft, pid, 9, n):
+            if not pid.value(9, 7, 1, n):
+                alias.pop("use")
+            names.append(alias)
+    return names
+
+
 # PID field → Patient element: an empty field says nothing, "" deletes the element
-DELETABLE = {5: "name", 7: "birthDate", 8: "gender", 11: "address", 13: "telecom", 16: "maritalStatus", 29: "deceasedDateTime"}
+DELETABLE = {
+    5: "name",
+    7: "birthDate",
+    8: "gender",
+    11: "address",
+    13: "telecom",
+    15: "communication",
+    16: "maritalStatus",
+    29: "deceasedDateTime",
+}
 
 
 def patient_from_pid(draft: Draft, pid: Segment, key: tuple[str, ...]) -> Resource:
     """What the PID states of the patient; a null stands for an element that is to be deleted."""
     patient: Resource = {"resourceType": "Patient", "id": resource_id("Patient", *key)}
     patient["identifier"] = _identifiers(draft, pid)
-    names = [name for n in range(1, pid.count(5) + 1) if (name := human_name(draft, pid, 5, n))]
-    aliases = [name for n in range(1, pid.count(9) + 1) if (name := human_name(draft, pid, 9, n))]
-    for alias in aliases:
-        if not pid.value(9, 7):
-            alias.pop("use")  # another name, of which nothing more is said
-    if not names and not pid.deleted(5):
-        draft.note("missing", f"{pid.where}-5", "no name", "information")
     homes = [home for n in range(1, pid.count(11) + 1) if (home := address(pid, 11, n))]
     phones = [
         phone
@@ -256,7 +252,7 @@ def patient_from_pid(draft: Draft, pid: Segment, key: tuple[str, ...]) -> Resour
         homes[0].setdefault("district", county)
     language = codeable_concept(draft, pid, 15, "language")
     stated = {
-        "name": names and [*names, *aliases],
+        "name": _names(draft, pid),
         "address": homes,
         "telecom": phones,
         "maritalStatus": _marital_status(draft, pid),
@@ -265,10 +261,12 @@ def patient_from_pid(draft: Draft, pid: Segment, key: tuple[str, ...]) -> Resour
         "generalPractitioner": general_practitioners(draft),
     }
     patient |= {element: value for element, value in stated.items() if value} | _multiple_birth(pid)
+    if "birthDate" in patient:
+        patient |= birth_time(draft, pid)
     _gender(draft, pid, patient)
     _check_id_card(draft, pid, patient)
     _deceased(draft, pid, patient)
-    if extensions := [*patient.get("extension", ()), *_extensions(draft, pid)]:
+    if extensions := [*patient.get("extension", ()), *patient_extensions(draft, pid)]:
         patient["extension"] = extensions
     patient["managingOrganization"] = draft.organization
     if draft.mode == "patch":

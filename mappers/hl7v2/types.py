@@ -15,6 +15,7 @@ from mappers.hl7v2.message import Segment
 from mappers.identity_keys import local_system
 from profiles.names import LOINC, UCUM
 
+_OID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d{0,38})){2,30}", re.ASCII)
 CJK = re.compile("[㐀-鿿豈-﫿\U00020000-\U0003ffff]")
 
 # HL7 table 0396 → FHIR's URI, where one exists
@@ -50,11 +51,13 @@ class LocalId:
     value: str
     authority: str
     kind: str
+    oid: str = ""  # urn:oid of the authority, where it is named by one
 
 
 def read_cx(segment: Segment, field: int, repetition: int = 1) -> LocalId:
-    authority = segment.value(field, 4, 1, repetition) or segment.value(field, 4, 2, repetition)
-    return LocalId(segment.value(field, 1, 1, repetition), authority, segment.value(field, 5, 1, repetition).upper())
+    name, universal, kind = (segment.value(field, 4, part, repetition) for part in (1, 2, 3))
+    oid = f"urn:oid:{universal}" if kind == "ISO" and _OID.fullmatch(universal) else ""
+    return LocalId(segment.value(field, 1, 1, repetition), name or universal, segment.value(field, 5, 1, repetition).upper(), oid)
 
 
 def coding_system(draft: Draft, name: str, kind: str) -> str:
@@ -143,6 +146,9 @@ def human_name(draft: Draft, segment: Segment, field: int, repetition: int = 1) 
     if middle in {"男", "女", "未知"} or (CJK.search(family + given) and middle in _SEX_IN_NAME):
         draft.note("moved", f"{segment.where}-{field}.3", "a sex code stands in the name")
         middle = ""
+    if given in _SEX_IN_NAME and len(family) > 1 and CJK.search(family) and not middle:  # 张三^男
+        draft.note("moved", f"{segment.where}-{field}.2", "a sex code stands in the name")
+        given = ""
     if "^" in family and not given:  # an escaped or foreign separator: 张\S\三
         family, given = family.split("^", 1)
     chinese = CJK.search(family + given) is not None
@@ -230,6 +236,15 @@ def namespace(draft: Draft, authority: str) -> str:
     header = draft.message.header
     own = {"", draft.facility, header.value(3), header.value(4), header.value(3, 2), header.value(4, 2)}
     return draft.facility if authority in own else f"{draft.facility}:{authority}"
+
+
+def assigned_identifier(draft: Draft, number: LocalId, kind: str, code: str) -> dict[str, Any]:
+    """An Identifier that says who assigned it, where the source names them by an OID."""
+    identifier = number_identifier(draft, number.value, kind, code, namespace(draft, number.authority))
+    if not number.oid:
+        return identifier
+    name = {"display": number.authority} if number.authority not in number.oid else {}
+    return {**identifier, "assigner": {"identifier": {"system": "urn:ietf:rfc3986", "value": number.oid}, **name}}
 
 
 def number_identifier(draft: Draft, number: str, kind: str, code: str = "", space: str = "") -> dict[str, Any]:

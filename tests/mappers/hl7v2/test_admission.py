@@ -420,6 +420,62 @@ def test_what_cannot_be_is_named_and_left_out(pv1: str, where: str) -> None:
     assert "end" not in only(done, "Encounter").get("period", {})
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "given", "moved"),
+    [
+        ("张三", "张三", None, False),
+        ("张^三", "张三", ["三"], False),
+        ("张三^男", "张三", None, True),
+        ("张三^^男", "张三", None, True),
+        ("张^三^男", "张三", ["三"], True),
+        ("王^男", "王男", ["男"], False),
+        (r"张\S\三", "张三", ["三"], False),
+        ("MÜLLER^JOSÉ^^^Dr", "Dr JOSÉ MÜLLER", ["JOSÉ"], False),
+    ],
+)
+def test_names_as_sources_write_them(name: str, text: str, given: list[str] | None, moved: bool) -> None:
+    done = mapped(adt("A08", f"PID|1||7||{name}"))
+    (found,) = only(done, "Patient")["name"]
+    assert (found["text"], found.get("given")) == (text, given)
+    assert ("moved" in {issue.code for issue in done.issues}) is moved
+
+
+def test_what_r4_has_no_element_for() -> None:
+    number = "7^^^&1.2.156.1&ISO^MR"
+    stated = {
+        3: number,
+        5: "张三",
+        6: "李",
+        7: "19850712083000",
+        10: "2106-3^White^CDCREC~X",
+        17: "佛教",
+        22: "01",
+        23: "杭州",
+        26: "CN",
+    }
+    pid = "PID|" + "|".join(stated.get(field, "") for field in range(1, 27))
+    done = mapped(adt("A08", pid))
+    check_r4(done)
+    patient = only(done, "Patient")
+    urls = {extension["url"].rpartition("/")[2]: extension for extension in patient["extension"]}
+    assert set(urls) == {
+        "patient-mothersMaidenName",
+        "patient-birthPlace",
+        "patient-religion",
+        "patient-citizenship",
+        "urn:hub:ext:ethnic-group",
+        "us-core-race",
+    }
+    assert urls["urn:hub:ext:ethnic-group"]["valueCodeableConcept"]["coding"][0]["system"] == "urn:oid:2.16.156.10011.2.3.3.3"
+    assert patient["_birthDate"]["extension"][0]["valueDateTime"] == "1985-07-12T08:30:00+08:00"
+    assert patient["identifier"][0]["assigner"]["identifier"]["value"] == "urn:oid:1.2.156.1"
+    later = "PID|" + "|".join({3: number, 22: '""', 23: '""'}.get(field, "") for field in range(1, 24))
+    gone = one(settled(adt("A08", pid, at="20240501"), adt("A08", later, at="20240502")), "Patient")
+    left = {extension["url"].rpartition("/")[2] for extension in gone["extension"]}
+    assert left == set(urls) - {"patient-birthPlace", "urn:hub:ext:ethnic-group"}
+    assert (gone["birthDate"], gone["_birthDate"]) == ("1985-07-12", patient["_birthDate"])
+
+
 # ---------------------------------------------------------------- real messages that may not be copied into the project
 
 
