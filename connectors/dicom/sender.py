@@ -65,14 +65,14 @@ def _entity(calling_ae: str, timeout: float) -> Any:
 
 
 def _associate(entity: Any, host: str, port: int, called_ae: str) -> Any:
-    association = entity.associate(host, port, ae_title=called_ae, evt_handlers=[(evt.EVT_CONN_OPEN, _no_delay)])
+    association = entity.associate(host, port, ae_title=called_ae, evt_handlers=[(evt.EVT_CONN_OPEN, no_delay)])
     if not association.is_established:
         raise SourceUnavailable(f"no DICOM association with {host}:{port}")
-    _give_answers_back(association)
+    give_answers_back(association)
     return association
 
 
-def _give_answers_back(association: Any) -> None:
+def give_answers_back(association: Any) -> None:
     """pynetdicom's reactor says that it is paused a moment before it is, and may then take the answer that the sender waits for.
 
     It drops what it takes, so on a busy machine an answer was waited for in vain. Here it puts it back.
@@ -88,7 +88,7 @@ def _give_answers_back(association: Any) -> None:
     association._serve_request = serve_or_give_back
 
 
-def _no_delay(event: Any) -> None:
+def no_delay(event: Any) -> None:
     event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
