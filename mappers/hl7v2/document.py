@@ -13,6 +13,7 @@ from typing import Any
 from mappers.base import CannotMap, Resource
 from mappers.hl7v2.attachments import MEDIA_TYPES, attachments_of, is_document
 from mappers.hl7v2.codes import note_local
+from mappers.hl7v2.deletes import DOCUMENT, state_patch
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Group, group_orders
 from mappers.hl7v2.message import Segment
@@ -122,7 +123,7 @@ def _state(draft: Draft, txa: Segment, content: list[Segment]) -> None:
     if not attachments:  # content is required: until a message brings it, its name stands for it
         title = txa.value(16) or txa.value(25) or (kind or {}).get("text") or number or "document"
         draft.state({**document, "content": [{"attachment": {"title": title}}]}, "fill")
-    draft.state(document, "patch")
+    state_patch(draft, document, (txa, DOCUMENT))
 
 
 def _doc_status(draft: Draft, txa: Segment, completion: str) -> str | None:
@@ -152,8 +153,8 @@ def _related(draft: Draft, txa: Segment) -> list[dict[str, Any]]:
     if relation is None:
         return []
     if relation == "replaces":
-        draft.state({"resourceType": "DocumentReference", "id": target, "status": "superseded"}, "patch")
         draft.state(_shell(draft, target, parent), "fill")
+        draft.state({"resourceType": "DocumentReference", "id": target, "status": "superseded"}, "patch")
     return [{"code": relation, "target": {"reference": f"DocumentReference/{target}"}}]
 
 

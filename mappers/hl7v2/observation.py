@@ -123,13 +123,14 @@ def status_of(draft: Draft, obx: Segment, code: str, report: Report) -> str:
 
 def interpretation_of(draft: Draft, obx: Segment, flags: tuple[str, ...]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
+    names = {obx.value(8, 1, 1, n): obx.value(8, 2, 1, n) for n in range(1, obx.count(8) + 1)} if obx.has(8) else {}
     for flag in flags:
         if flag in NORMAL_WORDS:
             continue
         code = INTERPRETATION.get(flag) or INTERPRETATION.get(flag.upper())
         if code is None:
             draft.note("unmapped-code", f"{obx.where}-8", "not in HL7 table 0078", system="HL7 table 0078", value=flag[:16])
-            found.append({"text": flag})
+            found.append({"text": names.get(flag) or flag})
             continue
         coding = {"system": OBSERVATION_INTERPRETATION, "code": code}
         if display := INTERPRETATION_DISPLAY.get(code):

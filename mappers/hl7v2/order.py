@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 from mappers.base import CannotMap, Resource
+from mappers.hl7v2.deletes import ORDER_OBR, ORDER_ORC, state_patch
 from mappers.hl7v2.dispense import state_group
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Group
@@ -102,7 +103,7 @@ def service_request_from_orc(draft: Draft, group: Group, key: tuple[str, ...]) -
     request["intent"] = "order"
     requesters = [person for segment, field in ((group.orc, 12), (obr, 16)) if segment for person in people(draft, segment, field)]
     requesters += persons_of(draft, group.people, ORDERERS)
-    notes = [text for text in (obr.text(13).strip() if obr else "", note_text(group.notes)) if text]
+    notes = [text for text in ((obr.value(13, 2) or obr.value(13)) if obr else "", note_text(group.notes)) if text]
     stated: dict[str, Any] = {
         "category": _category(draft, group),
         "priority": priority_of(group.timing, (obr, 5, 1), (obr, 27, 6), (group.orc, 7, 6)),
@@ -165,4 +166,4 @@ def _state_order(draft: Draft, group: Group, key: tuple[str, ...]) -> None:
         request["supportingInfo"] = [*answers, *request.get("supportingInfo", [])]
     if "status" not in request:
         draft.state({**request, "status": "unknown"}, "fill")
-    draft.state(request, "patch")
+    state_patch(draft, request, (group.orc, ORDER_ORC), (group.obr, ORDER_OBR))

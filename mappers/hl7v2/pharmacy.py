@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from mappers.base import Resource
 from mappers.datatypes import decimal_of, quantity
 from mappers.hl7v2.codes import note_local
+from mappers.hl7v2.deletes import DRUG_ORC, DRUG_RXE, DRUG_RXO, state_patch
 from mappers.hl7v2.dosage import Amounts, dosages, unit_text, whens_of
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Drug, Group
@@ -252,7 +253,8 @@ def state_medication_requests(draft: Draft, groups: list[Group]) -> None:
         request = medication_request(draft, group, key) if drug else _status_alone(draft, group, key)
         if "status" not in request:
             draft.state({**request, "status": "unknown"}, "fill")
-        draft.state(request, "patch")
+        segment = drug.segment if drug else None
+        state_patch(draft, request, (group.orc, DRUG_ORC), (segment, DRUG_RXE if segment and segment.name == "RXE" else DRUG_RXO))
 
 
 def _status_alone(draft: Draft, group: Group, key: tuple[str, ...]) -> Resource:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mappers.base import CannotMap, Resource
 from mappers.hl7v2.codes import shared_concept
+from mappers.hl7v2.deletes import PROBLEM, state_patch
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Group, Result
 from mappers.hl7v2.message import Segment
@@ -98,7 +99,7 @@ def _state(draft: Draft, prb: Segment, behind: list[Segment]) -> None:
     condition |= {element: value for element, value in stated.items() if value}
     if deleted:
         condition["clinicalStatus"] = None  # con-5: what was entered in error has none
-    draft.state(condition, "patch")
+    state_patch(draft, condition, (prb, PROBLEM))
 
 
 def _coded(system: str, code: str | None) -> dict[str, Any] | None:

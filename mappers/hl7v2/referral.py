@@ -10,6 +10,7 @@ from typing import Any
 
 from mappers.base import CannotMap, Resource
 from mappers.hl7v2.codes import note_local
+from mappers.hl7v2.deletes import REFERRAL_RF1, state_patch
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import group_orders
 from mappers.hl7v2.message import Segment
@@ -37,7 +38,7 @@ def state_referral(draft: Draft) -> None:
     if not number:
         raise CannotMap("neither RF1-6 nor RF1-11: nothing tells this referral from another")
     request = _request(draft, rf1, number)
-    draft.state(request, "patch")
+    state_patch(draft, request, (rf1, REFERRAL_RF1))
     draft.state(_task(draft, rf1, number, request), "patch")
 
 

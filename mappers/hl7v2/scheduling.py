@@ -12,6 +12,7 @@ from typing import Any
 from mappers.base import CannotMap, Resource
 from mappers.datatypes import decimal_of
 from mappers.hl7v2.admission import persons, state_subject
+from mappers.hl7v2.deletes import APPOINTMENT, state_patch
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.observation import note_text
@@ -96,7 +97,7 @@ def state_appointment(draft: Draft, patients: list[dict[str, Any]], patient_keys
         "basedOn": _orders(draft, sch),
         "participant": [*_patients(patients, status), *_participants(draft, status), *_contacts(draft, sch)],
     }
-    draft.state(appointment | {element: value for element, value in stated.items() if value}, "patch")
+    state_patch(draft, appointment | {element: value for element, value in stated.items() if value}, (sch, APPOINTMENT))
 
 
 def _identifiers(draft: Draft, sch: Segment | None) -> list[dict[str, Any]]:

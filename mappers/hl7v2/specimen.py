@@ -29,7 +29,13 @@ def state_specimens(draft: Draft, group: Group, key: tuple[str, ...]) -> list[di
         specimens.append(source)
     for specimen in specimens:
         draft.state(specimen)
-    return [{"reference": f"Specimen/{specimen['id']}"} for specimen in specimens]
+    return [{"reference": f"Specimen/{id}"} for id in dict.fromkeys(specimen["id"] for specimen in specimens)]
+
+
+def _number(spm: Segment, field: int) -> str:
+    """EIP: the filler's number (component 2), else the placer's. Some write number^namespace: a word is then no number."""
+    placer, filler = spm.value(field, 1), spm.value(field, 2)
+    return filler if not placer or any(character.isdigit() for character in filler) else placer
 
 
 def collected_at(draft: Draft, group: Group) -> str | None:
@@ -68,7 +74,7 @@ def _specimen(draft: Draft, sample: Sample, key: tuple[str, ...]) -> Resource:
 
 
 def _from_spm(draft: Draft, spm: Segment, key: tuple[str, ...]) -> Resource:
-    number = spm.value(2, 2) or spm.value(2, 1)
+    number = _number(spm, 2)
     own_key = (draft.facility, number) if number else key
     specimen: Resource = {"resourceType": "Specimen", "id": resource_id("Specimen", *own_key)}
     if number:
@@ -80,7 +86,7 @@ def _from_spm(draft: Draft, spm: Segment, key: tuple[str, ...]) -> Resource:
     specimen["subject"] = draft.patient
     if received := draft.datetime(spm, 18):
         specimen["receivedTime"] = received
-    if parent := spm.value(3, 2) or spm.value(3, 1):
+    if parent := _number(spm, 3):
         specimen["parent"] = [{"reference": f"Specimen/{resource_id('Specimen', draft.facility, parent)}"}]
     stated = {"collection": _collection(draft, spm), "container": _container_of_spm(draft, spm)}
     stated["condition"] = [*concepts(draft, spm, 21, "reject-reason"), *concepts(draft, spm, 24, "specimen-condition")]
