@@ -21,7 +21,7 @@ def pointed_at(document: Document, element: Element | None) -> str:
     reference = attribute(child(element, "reference"), "value")
     if text or not reference.startswith("#"):
         return text
-    return text_of(next((e for e in document.root.iter() if e.get("ID") == reference[1:]), None))
+    return text_of(document.anchor(reference[1:]))
 
 
 def _coding(document: Document, element: Element) -> dict[str, str] | None:

@@ -89,7 +89,7 @@ def section_from(document: Document, section: Section, by_element: dict[Element,
     if text := _narrative(document, section, empty=not inner):
         result["text"] = text
     if section.element in document.entries:
-        result["entry"] = document.entries[section.element]
+        result["entry"] = [{"reference": reference} for reference in document.entries[section.element]]
     if inner:
         result["section"] = inner
     return result

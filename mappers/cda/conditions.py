@@ -54,7 +54,8 @@ def _diagnoses(section: Section) -> list[tuple[Statement, Statement | None]]:
     """Codes, each with its name, and names without a code: below one another, in one organizer, or side by side."""
     flat = [found for found in section.every() if found.code in CODES or found.code in NAMES]
     flat = [found for found in flat if found.says_something and not found.negated]
-    nested = {inner.element: found for found in flat for inner in every(found.children) if inner in flat}
+    elements = {found.element for found in flat}
+    nested = {inner.element: found for found in flat for inner in every(found.children) if inner.element in elements}
     names_first = bool(flat) and flat[0].code in NAMES
     result: list[tuple[Statement, Statement | None]] = []
     place = 0
@@ -111,8 +112,9 @@ def _condition(document: Document, section: Section, said: Statement, name: Stat
 
 
 def _add_state_at_admission(document: Document, section: Section, said: Statement, condition: Resource) -> None:
-    beside = (found for found in section.every() if found.group is said.group and said.group is not None)
-    state = next((found for found in beside if found.code == AT_ADMISSION and found.coded and found.group.tag == "organizer"), None)  # type: ignore[union-attr]
+    if said.group is None or said.group.tag != "organizer":
+        return
+    state = next((found for found in section.beside(said) if found.code == AT_ADMISSION and found.coded), None)
     if state is None:
         return
     name = named(document, state)

@@ -38,11 +38,13 @@ class Document:
     patient_resource: Resource = field(default_factory=dict)
     encounter: Resource | None = None
     sections: tuple[Section, ...] = ()
-    entries: dict[Element, list[dict[str, str]]] = field(default_factory=dict)  # section → the resources its entries became
+    entries: dict[Element, dict[str, None]] = field(default_factory=dict)  # section → the resources its entries became, in order
     used: dict[Element, str] = field(default_factory=dict)  # element → what it became
     counts: dict[tuple[str, ...], int] = field(default_factory=dict)
     procedures: dict[Element, Resource] = field(default_factory=dict)  # procedure element → its resource
     observed_at: str = ""  # when a visit was, where it is not when it was written down
+    anchors: dict[str, Element] = field(default_factory=dict)  # ID → element of the narrative
+    staff: set[str] = field(default_factory=set)  # ids of Practitioner and PractitionerRole that are stated already
     staff_names: dict[str, set[str]] = field(default_factory=dict)  # staff number → the names it stands with
 
     @property
@@ -90,9 +92,8 @@ class Document:
     def link(self, element: Element, resource: Resource) -> None:
         """The resource is an entry of the section that its element stands in."""
         section = next((e for e in element.iterancestors() if local(e) == "section"), None)
-        reference = {"reference": f"{resource['resourceType']}/{resource['id']}"}
-        if section is not None and reference not in self.entries.setdefault(section, []):
-            self.entries[section].append(reference)
+        if section is not None:
+            self.entries.setdefault(section, {})[f"{resource['resourceType']}/{resource['id']}"] = None
 
     def add(self, resource: Resource, *, at: Element | None = None, mode: str = "replace") -> Resource:
         """State a resource of this document; `at`: the entry it comes from."""
@@ -107,6 +108,12 @@ class Document:
         if at is not None:
             self.link(at, resource)
         return resource
+
+    def anchor(self, name: str) -> Element | None:
+        """The element of this ID, which a reference points to."""
+        if not self.anchors:
+            self.anchors = {identity: e for e in self.root.iter() if (identity := e.get("ID"))} or {"": self.root}
+        return self.anchors.get(name)
 
     def number(self, root: str) -> str:
         """A report, request, prescription or specimen number: it stands among the patient's ids."""

@@ -7,7 +7,7 @@ below it in entryRelationship COMP. The same reader serves C-CDA, whose statemen
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mappers.cda.catalogue import folded, label_means, measures, section_labels, value_names, words
@@ -74,6 +74,8 @@ class Section:
     label: str
     title: str  # as the document writes it; ""
     statements: tuple[Statement, ...]
+    flat: tuple[Statement, ...]  # those and all below them
+    groups: Mapping[Element, tuple[Statement, ...]]  # organizer or entry → all that stands in it
     contradicts: bool = False  # its label means another section than its code
 
     @property
@@ -81,7 +83,11 @@ class Section:
         return self.code or self.stated or self.label or self.title or "?"
 
     def every(self) -> Iterator[Statement]:
-        return every(self.statements)
+        return iter(self.flat)
+
+    def beside(self, found: Statement) -> tuple[Statement, ...]:
+        """What stands in the same organizer or entry, itself included."""
+        return self.groups.get(found.group, ()) if found.group is not None else ()
 
 
 def _label(code: Element | None) -> str:
@@ -202,7 +208,17 @@ def _section(element: Element, *, by_label: bool) -> Section:
     named = next((means for text in (label, title) if text and (means := label_means().get(folded(text)))), "") if by_label else ""
     contradicts = bool(own and named and own != named and own in section_labels())
     meant = named if contradicts else own or named
-    return Section(element, meant, stated, label, title, statements_of(element), contradicts)
+    statements = statements_of(element)
+    flat = tuple(every(statements))
+    return Section(element, meant, stated, label, title, statements, flat, _grouped(flat), contradicts)
+
+
+def _grouped(flat: Iterable[Statement]) -> dict[Element, tuple[Statement, ...]]:
+    groups: dict[Element, list[Statement]] = {}
+    for found in flat:
+        if found.group is not None:
+            groups.setdefault(found.group, []).append(found)
+    return {group: tuple(found) for group, found in groups.items()}
 
 
 def every(statements: Iterable[Statement]) -> Iterator[Statement]:

@@ -55,8 +55,7 @@ def _classes(document: Document, section: Section, orders: list[Statement]) -> l
 
 
 def _beside(section: Section, content: Statement, code: str) -> Statement | None:
-    together = [found for found in section.every() if found.group is content.group]
-    return first(content.walk(), code) or first(together, code)
+    return first(content.walk(), code) or first(section.beside(content), code)
 
 
 def _state(document: Document, section: Section, content: Statement, order_class: Statement | None) -> None:

@@ -27,13 +27,18 @@ def _staff_number(role: Element) -> Id | None:
     return next((number for number in numbers if number.root in STAFF_ROOTS), numbers[0] if numbers else None)
 
 
+def _staff_key(number: Id) -> str:
+    """Authors and signers have roots of their own for the same numbers."""
+    return number.extension if number.root.startswith(CN) else number.text
+
+
 def _names_by_number(document: Document) -> dict[str, set[str]]:
     """Read once a document."""
     if not document.staff_names:
         for role in document.root.iter(*ROLES):
             number, name = _staff_number(role), _name(role)
             if number and name:
-                document.staff_names.setdefault(number.text, set()).add(name["text"])
+                document.staff_names.setdefault(_staff_key(number), set()).add(name["text"])
     return document.staff_names
 
 
@@ -45,7 +50,7 @@ def person(document: Document, role: Element | None) -> dict[str, Any] | None:
     result: dict[str, Any] = {"display": name["text"]} if name else {}
     if number:
         system = local_system(document.facility, "staff") if number.root.startswith(CN) else document.uri(number.root)
-        if len(_names_by_number(document).get(number.text, ())) > 1:
+        if len(_names_by_number(document).get(_staff_key(number), ())) > 1:
             document.note("conflict", "assignedEntity/id", "one staff number under several names; the number is not taken")
             number = None
         else:
@@ -62,13 +67,14 @@ def _state_practitioner(document: Document, role: Element, number: Id, name: dic
     practitioner = resource_id("Practitioner", document.facility, number.extension)
     reference = f"Practitioner/{practitioner}"
     title = attribute(child(role, "code"), "displayName")
-    stated = {change.resource["id"] for change in document.changes}
-    if practitioner not in stated:
+    if practitioner not in document.staff:
+        document.staff.add(practitioner)
         resource: Resource = {"resourceType": "Practitioner", "id": practitioner, "identifier": [identifier], "name": [name]}
         document.changes.append(Change(resource, "fill"))
     if title and _is_of_header(document, role):
         part = resource_id("PractitionerRole", document.facility, number.extension, title)
-        if part not in stated:
+        if part not in document.staff:
+            document.staff.add(part)
             place: Resource = {
                 "resourceType": "PractitionerRole",
                 "id": part,

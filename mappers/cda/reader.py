@@ -18,6 +18,7 @@ Element = etree._Element
 MAX_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 128
 MAX_ELEMENTS = 500_000
+TOO_MUCH = "the document is deeper than 256 levels or has a text longer than 10,000,000 bytes"  # the parser's own limits
 DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 DECLARED = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
@@ -59,6 +60,8 @@ def _tree(content: bytes | str) -> Element:
     try:
         root = etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:
+        if getattr(error, "code", None) == etree.ErrorTypes.ERR_RESOURCE_LIMIT:
+            raise CannotMap(TOO_MUCH) from None
         line, column = error.position
         raise CannotMap(f"the document is not well-formed XML: line {line}, column {column}") from None
     except ValueError:

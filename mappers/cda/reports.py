@@ -7,7 +7,7 @@ instrument, no study), so their own word goes before it whenever it comes. Recog
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from mappers.base import Resource
 from mappers.cda.codes import IMAGING_REPORT_ROOT, LAB_REPORT_ROOT, OID, REQUEST_ROOT, SPECIMEN_ROOT
@@ -33,7 +33,14 @@ EXAM_SERVICE = (
     ("内镜", "OTH"), ("胃镜", "OTH"), ("病理", "PAT"),
 )  # fmt: skip
 
-Triple = tuple[Statement, Statement | None, Statement | None]  # item, coded result, quantity
+
+class Result(NamedTuple):
+    """One item of a laboratory report, as far as its parts could be told."""
+
+    item: Statement
+    flag: Statement | None = None  # the coded result
+    amount: Statement | None = None
+    name: Statement | None = None
 
 
 def _all(document: Document) -> list[Statement]:
@@ -184,24 +191,24 @@ def _grouped(found: Iterable[Statement]) -> list[list[Statement]]:
     return list(groups.values())
 
 
-def _paired(document: Document, found: list[Statement]) -> list[Triple]:
-    """Items with their coded result and quantity: below the item, else siblings that their order pairs, if the counts agree."""
-    result: list[Triple] = []
+def _results(document: Document, found: list[Statement]) -> list[Result]:
+    """Items with coded result and quantity: below the item, else siblings that their order pairs, if the counts agree."""
+    results: list[Result] = []
     for group in _grouped(found):
-        tests = [one for one in group if one.code == ITEM and one.says_something]
-        own = [(test, first(test.children, FLAG), first(test.children, AMOUNT)) for test in tests]
-        if any(flag or amount for _, flag, amount in own):
-            result += own
+        items = [one for one in group if one.code == ITEM and one.says_something]
+        own = [Result(item, *(first(item.children, code) for code in (FLAG, AMOUNT, ITEM_NAME))) for item in items]
+        if any(result.flag or result.amount for result in own):
+            results += own
             continue
-        flags = [one for one in group if one.code == FLAG]
-        amounts = [one for one in group if one.code == AMOUNT]
-        if any(len(beside) not in (0, len(tests)) for beside in (flags, amounts)):
-            told = f"{len(tests)} items, {len(flags)} coded results, {len(amounts)} quantities: they cannot be paired"
+        flags, amounts, names = ([one for one in group if one.code == code] for code in (FLAG, AMOUNT, ITEM_NAME))
+        if any(len(beside) not in (0, len(items)) for beside in (flags, amounts)):
+            told = f"{len(items)} items, {len(flags)} coded results, {len(amounts)} quantities: they cannot be paired"
             document.note("conflict", "section 30954-2", told)
             continue
-        nothing: list[Statement | None] = [None] * len(tests)
-        result += zip(tests, flags or nothing, amounts or nothing, strict=True)
-    return result
+        nothing: list[Statement | None] = [None] * len(items)
+        named = names if len(names) == len(items) else nothing
+        results += [Result(*parts) for parts in zip(items, flags or nothing, amounts or nothing, named, strict=True)]
+    return results
 
 
 def _abnormal(document: Document, flag: Statement) -> bool:
@@ -223,28 +230,21 @@ def _lab_value(flag: Statement | None, amount: Statement | None) -> dict[str, An
     return {"dataAbsentReason": coding(DATA_ABSENT, "unknown")}
 
 
-def _lab_observation(document: Document, number: str, triple: Triple, found: list[Statement]) -> Resource:
-    test, flag, amount = triple
-    beside = [one for one in found if one.group is test.group and one.group is not None and one.group.tag == "organizer"]
-    names = [one for one in beside if one.code == ITEM_NAME and one.says_something]
-    tests = [one for one in beside if one.code == ITEM and one.says_something]
-    name = names[tests.index(test)] if len(names) == len(tests) and test in tests else first(test.children, ITEM_NAME)
-    code = _lab_code(document, test, name)
-    item = test.coded or test.value
+def _lab_observation(document: Document, number: str, result: Result, method: Statement | None) -> Resource:
+    item = result.item.coded or result.item.value
     key = (number, item) if number else (*document.key, item)
     again = document.nth("Observation", *key)
+    code = _lab_code(document, result.item, result.name)
     observation = _observation(document, key if again == "1" else (*key, again), "laboratory", code)
-    specimen = test.within(SPECIMEN_KIND)
-    only = sum(one.code == ITEM and one.says_something for one in found) == 1
-    method = first(test.children, METHOD) or (first(found, METHOD) if only else None)  # beside several items it is nobody's
-    if when := document.time((specimen.low if specimen else "") or test.time):
+    specimen = result.item.within(SPECIMEN_KIND)
+    if when := document.time((specimen.low if specimen else "") or result.item.time):
         observation["effectiveDateTime"] = when
     if method:
         observation["method"] = {"text": method.text}
-    observation |= _lab_value(flag, amount)
-    if flag and _abnormal(document, flag):
+    observation |= _lab_value(result.flag, result.amount)
+    if result.flag and _abnormal(document, result.flag):
         observation["interpretation"] = [coding(OBSERVATION_INTERPRETATION, "A", "Abnormal")]
-    _used(document, "Observation", test, flag, amount, amount.within(UNIT) if amount else None, name, method)
+    _used(document, "Observation", *result, result.amount.within(UNIT) if result.amount else None, method)
     return observation
 
 
@@ -289,11 +289,13 @@ def state_lab(document: Document) -> None:
     specimen = _specimen(document, found)
     if specimen:
         report["specimen"] = [{"reference": f"Specimen/{specimen['id']}"}]
-    for triple in _paired(document, found):
-        observation = _lab_observation(document, number, triple, found)
+    results = _results(document, found)
+    method = first(found, METHOD) if len(results) == 1 else None  # beside several items it is nobody's
+    for result in results:
+        observation = _lab_observation(document, number, result, first(result.item.children, METHOD) or method)
         if specimen:
             observation["specimen"] = report["specimen"][0]
-        document.add(observation, at=triple[0].element, mode="fill")
+        document.add(observation, at=result.item.element, mode="fill")
         report.setdefault("result", []).append({"reference": f"Observation/{observation['id']}"})
         if when := observation.get("effectiveDateTime"):
             report.setdefault("effectiveDateTime", when)
