@@ -19,10 +19,11 @@ from pathlib import Path
 from benchmarks import measures, scale
 from benchmarks.figures import Figure, median, table
 from benchmarks.hub import BenchHub
+from benchmarks.sql_rows import SqlHub, sql_rows
 
 RESULTS = Path(__file__).parent / "results"
 GROWTH = (100_000, 1_000_000)
-INTAKE = ("split", "map", "mllp", "lane", "flood", "dicom")
+INTAKE = ("split", "map", "mllp", "lane", "flood", "dicom", "sql")
 
 
 def _intake(folder: Path, only: frozenset[str]) -> Iterator[Figure]:
@@ -45,6 +46,9 @@ def _intake(folder: Path, only: frozenset[str]) -> Iterator[Figure]:
     if "dicom" in only:
         with BenchHub(folder / "dicom") as hub:
             yield median("C-STORE into the hub, CT", "instances/s", "200", lambda: measures.c_store(hub))
+    if "sql" in only:
+        with SqlHub(folder / "sql") as reader:
+            yield median("SQL rows through journal and mapping, laboratory", "rows/s", "", lambda: sql_rows(reader), 1)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import httpx
 
@@ -38,7 +39,7 @@ class BenchHub:
         headers = {"Authorization": f"Bearer {self.token}"}
         httpx.get(f"{self.url}/fhir/AuditEvent", params=asked, headers=headers, timeout=600).raise_for_status()
 
-    def __enter__(self) -> BenchHub:
+    def __enter__(self) -> Self:
         self.wait()
         command = [sys.executable, "-m", "hub", "token", "create", "--data", str(self.folder), "--name", "bench", "--role", "admin"]
         self.token = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from connectors.sql.text import StoredAs
 
 # A name as databases allow it, Chinese letters included; it is looked up in the inspected schema before it is ever used.
 NAME = re.compile(r"[^\W\d][\w$#]{0,127}")
@@ -36,10 +38,20 @@ class Table(BaseModel):
 class ViewConfig(Table):
     name: QualifiedName  # v_patient or schema.v_patient
     key: tuple[Identifier, ...] = Field(min_length=1)  # the columns that name a row
-    changed_at: Identifier  # when the row was last written: DATETIME, TIMESTAMP, DATE or ISO text
+    changed_at: Identifier | None = None  # when the row was last written: DATETIME, TIMESTAMP, DATE or ISO text
+    # … or, without one: a column that grows with every row, or with every write (rowversion). With neither, all rows are compared
+    grows: Identifier | None = None
+    tail: int = Field(default=1_000, ge=0)  # with `grows`: how many rows may be numbered before one that commits later
+    compare_every: float = Field(default=3_600, gt=0)  # with neither: seconds between two readings of all rows
     columns: tuple[Identifier, ...] = ()  # empty: every column of the view
     deleted: Identifier | None = None  # a flag column: 1, Y, T, true or 是 mean that the row no longer holds
     table: str = Field(default="", pattern=r"^[a-z0-9_]*$")  # the declared table that maps it; empty: the view's own name
+
+    @model_validator(mode="after")
+    def one_order(self) -> ViewConfig:
+        if self.changed_at and self.grows:
+            raise ValueError("state changed_at or grows, not both")
+        return self
 
     @property
     def kind(self) -> str:
@@ -55,6 +67,10 @@ class SqlConfig(Table):
     overlap: float = Field(default=300, ge=0)  # seconds: the longest time between writing changed_at and its commit
     remember: int = Field(default=5_000, ge=0)  # rows of the overlap known by digest, so that they are not sent again
     every: float = Field(default=60, gt=0)  # seconds between two polls
+    stored_as: StoredAs = (
+        ""  # "latin1" or "bytes": text is held under a character set that it is not; the channel's charset says which
+    )
+    writer: Literal["warn", "refuse"] = "warn"  # what becomes of an account that may also write
     timeout: int = Field(default=60, ge=1)  # seconds one statement may take, where the driver has a limit
 
     @model_validator(mode="after")

@@ -21,6 +21,8 @@ import msgspec
 Stamp = datetime | date | str
 """A change time as the driver gives it: SQLite has text, in whatever ISO shape the source writes."""
 
+NOISE = 2.0  # seconds between two looks that are no step of a clock: MySQL's own clock shows whole seconds
+FURTHEST_BACK = 30 * 86_400.0
 AHEAD = timedelta(days=1)  # a change time further ahead of our clock is a slip; it is read, but the mark does not follow it
 
 
@@ -35,8 +37,26 @@ class Progress:
     settled: bool = False  # nothing at or before the mark can appear any more
     until: Stamp | None = None  # a scan is under way up to this change …
     after: tuple[Any, ...] | None = None  # … and has come to this (changed_at, *key)
+    here: datetime | None = None  # when we last looked, by our clock …
+    there: datetime | None = None  # … and by the source's
+    back: float = 0  # seconds by which the source's clock was set back: the scan begins so much earlier
+    left: float = 0  # what of it the source's clock has not yet made up for
     known: dict[str, str] = field(default_factory=dict)  # rows of the overlap: digest of the key → digest of the row
     fresh: dict[str, str] = field(default_factory=dict)  # the same, gathered by the scan under way for the next one
+
+    def looked(self, *, here: datetime, there: datetime) -> Progress:
+        """At a look: a source's clock that went less far than ours since the last one was set back between them.
+
+        Rows written since then have times before the mark, until its clock has made up for the step.
+        """
+        back = left = self.left
+        if self.here is not None and self.there is not None:
+            passed = (there - self.there).total_seconds()
+            step = (here - self.here).total_seconds() - passed
+            back = min(self.left + (step if step > NOISE else 0), FURTHEST_BACK)
+            left = max(0.0, back - max(0.0, passed))
+        settled = self.settled and not back
+        return replace(self, here=here, there=there, back=back, left=left, settled=settled)
 
     def begin(self, until: Stamp) -> Progress:
         return replace(self, until=until, after=None, fresh={})
@@ -44,10 +64,11 @@ class Progress:
     def end(self, until: Stamp, now: datetime, overlap: timedelta) -> Progress:
         """The scan has come to its end: the mark moves, and stands still once nothing can come before it."""
         mark = clamp(until, now)
+        clocks = Progress(here=self.here, there=self.there, back=self.back, left=self.left)
         if mark != self.mark or self.marked_at is None:
-            return Progress(mark=mark, marked_at=now, known=self.fresh)
-        settled = now - self.marked_at > overlap and as_time(mark) <= latest(mark, now)
-        return Progress(mark=mark, marked_at=self.marked_at, settled=settled, known={} if settled else self.fresh)
+            return replace(clocks, mark=mark, marked_at=now, known=self.fresh)
+        settled = now - self.marked_at > overlap and as_time(mark) <= latest(mark, now) and not self.left
+        return replace(clocks, mark=mark, marked_at=self.marked_at, settled=settled, known={} if settled else self.fresh)
 
 
 def latest(like: Stamp, now: datetime) -> datetime:
@@ -94,13 +115,13 @@ def digest(value: bytes) -> str:
 
 
 # A cursor is text. These types come back as what they were, for a driver compares 2024-05-01 and '2024-05-01' differently.
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return {"datetime": value.isoformat()}
     if isinstance(value, date):
         return {"date": value.isoformat()}
     if isinstance(value, tuple):
-        return [_plain(v) for v in value]
+        return [plain_value(v) for v in value]
     if isinstance(value, (bytes, bytearray)):
         return {"bytes": value.hex()}
     if isinstance(value, Decimal):
@@ -119,9 +140,9 @@ READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _typed(value: Any) -> Any:
+def typed_value(value: Any) -> Any:
     if isinstance(value, list):
-        return tuple(_typed(v) for v in value)
+        return tuple(typed_value(v) for v in value)
     if isinstance(value, dict):
         ((kind, text),) = value.items()
         return READERS[kind](text)
@@ -130,11 +151,15 @@ def _typed(value: Any) -> Any:
 
 def to_text(progress: Progress) -> str:
     state = {
-        "mark": _plain(progress.mark),
-        "marked_at": _plain(progress.marked_at),
+        "mark": plain_value(progress.mark),
+        "marked_at": plain_value(progress.marked_at),
         "settled": progress.settled,
-        "until": _plain(progress.until),
-        "after": _plain(progress.after),
+        "until": plain_value(progress.until),
+        "after": plain_value(progress.after),
+        "here": plain_value(progress.here),
+        "there": plain_value(progress.there),
+        "back": progress.back or None,
+        "left": progress.left or None,
     }
     kept = {name: value for name, value in state.items() if value not in (None, False)}
     for name in ("known", "fresh"):
@@ -146,4 +171,4 @@ def to_text(progress: Progress) -> str:
 def from_text(text: str) -> Progress:
     state = msgspec.json.decode(text) if text else {}
     rows = {name: state.pop(name, {}) for name in ("known", "fresh")}
-    return Progress(**{name: _typed(value) for name, value in state.items()}, **rows)
+    return Progress(**{name: typed_value(value) for name, value in state.items()}, **rows)

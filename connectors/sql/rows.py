@@ -55,7 +55,8 @@ def row_json(row: Mapping[str, Any]) -> bytes:
 
 def key_text(parts: tuple[Any, ...]) -> str:
     """The key's values joined: the source's own name for the row."""
-    return "|".join(str(json_value(part)).replace("\\", "\\\\").replace("|", "\\|") for part in parts)
+    # without the blanks with which a CHAR column fills its width
+    return "|".join(str(json_value(part)).rstrip(" ").replace("\\", "\\\\").replace("|", "\\|") for part in parts)
 
 
 def is_set(flag: Any) -> bool:

@@ -77,6 +77,8 @@ class Row:
 
     def value(self, name: str) -> str:
         """A cell; `a+b` is both together, where both hold something."""
+        if "+" not in name:
+            return self.cells.get(name, "")
         parts = [self.cells.get(part, "") for part in name.split("+")]
         return "|".join(parts) if all(parts) else ""
 
