@@ -28,8 +28,8 @@ from hub.store.opening import open_reader, target_of
 from hub.store.port import ResourceStore
 
 WIDE = 200  # of what is written into a file or another program
-out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDE)
+err = Console(stderr=True, highlight=False, markup=False)
 PLENTY = 2_000  # records behind, from which building the index is told
 
 

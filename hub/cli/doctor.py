@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,6 @@ import apsw
 import httpx
 from rich.console import Console
 
-from connectors.base import SourceDenied, SourceUnavailable
 from hub.errors import HubError
 from hub.settings import County, load_county
 from hub.store.opening import open_reader, target_of
@@ -28,6 +28,7 @@ from hub.store.sqlite.outcomes import StoredOutcomes
 State = Literal["ok", "warning", "broken"]
 SAFE_SQLITE = (3, 51, 3)  # the WAL-reset corruption is fixed from here on
 FEW_GIGABYTES = 5
+MOST_SKEW_SECONDS = 30
 MARKS: dict[State, tuple[str, str]] = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "broken": ("✗", "red")}
 
 
@@ -67,15 +68,19 @@ def _print(findings: list[Finding]) -> None:
 
 
 def _findings(data: Path, config: Path | None, url: str) -> Iterator[Finding]:
+    from hub.cli.doctor_channels import channel_findings
+
     yield from (check() for check in (_python, _sqlite, _assets, _clock))
     yield from _folder(data)
     county, finding = _county(county_path(data, config))
     yield finding
     yield from _server(data, county or County())
+    if county is not None:
+        yield from _came(data, county)
     if url:
         yield _running(url)
     elif county is not None:
-        yield from _channels(county)
+        yield from channel_findings(county, data)
 
 
 def _python() -> Finding:
@@ -186,22 +191,17 @@ def _county(path: Path | None) -> tuple[County | None, Finding]:
     return county, Finding("county.toml", "ok", found)
 
 
-def _channels(county: County) -> Iterator[Finding]:
-    from connectors.registry import UnknownChannel, build
-    from hub.security.outward import HttpOutward
+def _came(data: Path, county: County) -> Iterator[Finding]:
+    from hub.cli.doctor_channels import record_findings
 
-    for channel in county.channels:
-        name = f"Channel {channel.name}"
-        try:
-            build(channel, lambda *_: (), outward=HttpOutward).check()
-        except SourceDenied as error:
-            yield Finding(name, "broken", f"refused: {error}", "check the account and its rights")
-        except SourceUnavailable as error:
-            yield Finding(name, "broken", f"not reachable: {error}", "check address, port and network; is the hub already running?")
-        except UnknownChannel as error:
-            yield Finding(name, "broken", str(error), "mend the channel in county.toml")
-        else:
-            yield Finding(name, "ok", f"{channel.connector} answers")
+    try:
+        target = target_of("")
+        if target is None and not (data / "store.sqlite").is_file():
+            return
+        with closing(open_reader(data, target, county.store) if target else StoredOutcomes(data)) as outcomes:
+            yield from record_findings(data, county, outcomes)
+    except (HubError, apsw.Error) as error:
+        yield Finding("Records", "broken", f"cannot be read: {type(error).__name__}", "see the findings above")
 
 
 def _running(url: str) -> Finding:
@@ -212,5 +212,16 @@ def _running(url: str) -> Finding:
             "Running hub", "broken", f"{url} does not answer ({type(error).__name__})", "start it: yitong serve --data DIR"
         )
     if answer.status_code == httpx.codes.OK:
-        return Finding("Running hub", "ok", url)
+        return _same_time(answer, url)
     return Finding("Running hub", "broken", f"{url}/health answers {answer.status_code}", "look at its log")
+
+
+def _same_time(answer: httpx.Response, url: str) -> Finding:
+    """Whether the hub's clock and this machine's agree: windows, audits and late records depend on it."""
+    try:
+        skew = abs((parsedate_to_datetime(answer.headers["date"]) - datetime.now(UTC)).total_seconds())
+    except (KeyError, ValueError):
+        return Finding("Running hub", "ok", url)
+    if skew > MOST_SKEW_SECONDS:
+        return Finding("Running hub", "warning", f"{url}: its clock is {skew:.0f} s from this one", "set both by NTP: timedatectl")
+    return Finding("Running hub", "ok", url)

@@ -61,12 +61,22 @@ codes_app = typer.Typer(
 )
 
 
+outbox_app = typer.Typer(
+    help=say(
+        "What the hub reports back to facilities' systems: how each destination stands, what is dead, send again.",
+        "回传给各机构系统的报告:各目的地状态、死信、重新发送。",
+    ),
+    no_args_is_help=True,
+)
+
+
 def add_to(app: typer.Typer) -> None:
     app.command("init", help=INIT)(init)
     app.command("connect", help=CONNECT)(connect)
     app.add_typer(messages_app, name="messages")
     app.add_typer(map_app, name="map")
     app.add_typer(codes_app, name="codes")
+    app.add_typer(outbox_app, name="outbox")
 
 
 INIT = say(
@@ -445,3 +455,65 @@ def codes_import(
 
     choose(store)
     raise typer.Exit(import_codes(data, file, yes=yes, config=config))
+
+
+# ---------------------------------------------------------------- outbox
+
+Destination = Annotated[str, typer.Option(help=say("Only of this [[destination]].", "仅此目的地。"))]
+Sent = Annotated[str, typer.Option(help=say("waiting, sent, dead or skipped.", "waiting、sent、dead 或 skipped。"))]
+
+
+@outbox_app.command(
+    "list",
+    help=say("Each destination: what waits, was sent, is dead. Exit 1 if one has trouble.", "各目的地状态;有问题则退出码为 1。"),
+)
+def outbox_list(data: DataFolder, json_output: Json = False, config: ConfigFile = None, store: StoreAddress = "") -> None:
+    from hub.cli.outbox import list_lanes
+    from hub.store.opening import choose
+
+    choose(store)
+    raise typer.Exit(list_lanes(data, as_json=json_output, config=config))
+
+
+@outbox_app.command("items", help=say("Reports one by one, with why they failed.", "逐条列出报告及失败原因。"))
+def outbox_items(
+    data: DataFolder,
+    destination: Destination = "",
+    state: Sent = "",
+    limit: Limit = 50,
+    json_output: Json = False,
+    config: ConfigFile = None,
+    store: StoreAddress = "",
+) -> None:
+    from hub.cli.outbox import list_items
+    from hub.store.opening import choose
+
+    choose(store)
+    raise typer.Exit(list_items(data, destination=destination, state=state, limit=limit, as_json=json_output, config=config))
+
+
+@outbox_app.command(
+    "replay",
+    help=say(
+        """Send again, of each record its newest version only, after counting and asking.
+
+        Example: yitong outbox replay --data /srv/yitong --destination twp-his --state dead""",
+        """重新发送(每条记录仅最新版本),先计数并询问。
+
+        示例:yitong outbox replay --data /srv/yitong --destination twp-his --state dead""",
+    ),
+)
+def outbox_replay(
+    data: DataFolder,
+    destination: Destination = "",
+    state: Sent = "dead",
+    number: Annotated[list[int] | None, typer.Option(help=say("Only this one; several times.", "仅此条;可多次使用。"))] = None,
+    yes: Yes = False,
+    config: ConfigFile = None,
+    store: StoreAddress = "",
+) -> None:
+    from hub.cli.outbox import send_again
+    from hub.store.opening import choose
+
+    choose(store)
+    raise typer.Exit(send_again(data, destination=destination, state=state, numbers=tuple(number or ()), yes=yes, config=config))

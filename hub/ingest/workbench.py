@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from hub.ingest.gaps import Confirmation, confirm, serve_remapping
 from hub.ingest.run import IntakeService
+from hub.outbox.queue import Choice, replay
 from hub.security.access import Access
+from hub.store.port import ResourceStore
 
 if TYPE_CHECKING:
     from hub.app import Hub
 
 CONFIRM = "confirm-codes"
+OUTBOX = "send-again"
 
 
 def serve_workbench(hub: Hub, intake: IntakeService) -> None:
     serve_remapping(hub.jobs, intake.journal, intake.contexts)
     intake.requests.serve(CONFIRM, lambda body: confirmed(hub, body))
+    intake.requests.serve(OUTBOX, lambda body: sent_again(hub.store, body))
 
 
 def confirmed(hub: Hub, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,3 +31,13 @@ def confirmed(hub: Hub, body: Mapping[str, Any]) -> dict[str, Any]:
     who = Access(name=str(body["who"]), role="it", purpose="HOPERAT", address="127.0.0.1")
     decisions = [Confirmation(*map(str, each)) for each in body["codes"]]
     return asdict(asyncio.run(confirm(hub.door, hub.store, who, decisions, hub.clock)))
+
+
+def sent_again(store: ResourceStore, body: Mapping[str, Any]) -> dict[str, Any]:
+    """{"destination", "states", "numbers"} → how many were queued, and how many gave way to a newer version."""
+    return asdict(replay(store, choice_of(body)))
+
+
+def choice_of(body: Mapping[str, Any]) -> Choice:
+    numbers = frozenset(map(int, body["numbers"]))
+    return Choice(destination=str(body["destination"]), states=frozenset(body["states"]), numbers=numbers)
