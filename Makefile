@@ -7,7 +7,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE :=
 WORKERS := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test lint bench kill-campaign crash-campaign fuzz lock clean
+.PHONY: help demo test lint bench kill-campaign crash-campaign write-kills fuzz lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -37,6 +37,10 @@ kill-campaign: ## kill -9 the hub at 200 random moments while a LIS sends (ARGS=
 crash-campaign: ## power cuts under the store and kill -9 of its process, 1,000 each (ARGS="--trials 1000 --seed 1")
 	@scripts/setup.sh test
 	@$(PY) -m tests.end_to_end.crash_campaign $(ARGS)
+
+write-kills: ## kill -9 the intake at each of its write and sync calls, by strace (ARGS="--every 8")
+	@scripts/setup.sh test
+	@$(PY) -m tests.end_to_end.write_kills $(ARGS)
 
 fuzz: ## ask what the OpenAPI document describes in many ways (EXAMPLES=200)
 	@scripts/setup.sh test

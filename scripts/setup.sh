@@ -56,6 +56,7 @@ servers() {
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
     command -v storescu >/dev/null || missing+=(dcmtk)
     command -v chromium >/dev/null || missing+=(chromium)
+    command -v strace >/dev/null || missing+=(strace)
     [ -n "$(fc-list :lang=zh 2>/dev/null)" ] || missing+=(fontconfig fonts-noto-cjk)
     command -v npm >/dev/null || missing+=(npm)
     command -v node >/dev/null || missing+=(nodejs)
