@@ -19,6 +19,7 @@ from mappers.ecg.xml import root_of
 
 _V3 = {"v": "urn:hl7-org:v3"}
 _LEAD = "MDC_ECG_LEAD_"
+MAX_DIGITS = 8_000_000  # characters of one lead: half an hour at 1000 a second
 _CODES = {
     "MDC_ECG_HEART_RATE": "heart_rate",
     "MDC_ECG_TIME_PD_RR": "rr_interval",
@@ -100,8 +101,11 @@ def _samples(value: etree._Element) -> Samples:
     if scale is None or not factor:
         raise EcgError("a lead that is not in volts")
     base = _number(origin) * _MICROVOLTS.get(origin.get("unit", ""), 1.0) if origin is not None else 0.0
+    stated = value.findtext("v:digits", "", _V3)
+    if len(stated) > MAX_DIGITS:
+        raise EcgError(f"a lead of {len(stated)} characters; the limit is {MAX_DIGITS}")
     try:
-        digits = np.array((value.findtext("v:digits", "", _V3)).split(), dtype=np.float64)
+        digits = np.array(stated.split(), dtype=np.float64)
     except ValueError:
         raise EcgError("a digit that is no number") from None
     return (digits * (_number(scale) * factor) + base).astype(np.float32)

@@ -23,7 +23,7 @@ from mappers.ecg.model import LEAD_NUMBERS, Ecg, EcgError, Measurement, Samples,
 from mappers.ecg.scp_signal import Beats, HuffmanTable, beats, decoded, expanded, huffman_tables, stored_count, with_beats, zones_of
 
 MAX_BYTES = 64 * 1024 * 1024
-MAX_LEADS, MAX_LEAD_SAMPLES = 64, 10_000_000
+MAX_LEADS, MAX_SAMPLES = 64, 5_000_000  # samples of all leads together: 12 leads of 13 minutes at 500 a second
 _HEADER = 16  # checksum, number, length, version, protocol, reserved
 _POINTER = 10
 _SIGNATURE = b"SCPECG"
@@ -114,9 +114,11 @@ def _lead_definitions(section: bytes) -> tuple[bool, list[_Lead]]:
     leads = []
     for number in range(count):
         start, end, code = struct.unpack_from("<IIB", section, 2 + 9 * number)
-        if not 0 < end - start + 1 <= MAX_LEAD_SAMPLES:
+        if not 0 < end - start + 1 <= MAX_SAMPLES:
             raise EcgError(f"section 3: a lead from sample {start} to {end}")
         leads.append(_Lead(LEAD_NUMBERS.get(code, f"lead {code}"), max(start - 1, 0), end - start + 1))
+    if (samples := sum(lead.count for lead in leads)) > MAX_SAMPLES:
+        raise EcgError(f"section 3: {samples} samples; the limit is {MAX_SAMPLES}")
     return bool(flags & 1), leads
 
 

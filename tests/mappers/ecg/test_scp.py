@@ -143,3 +143,9 @@ def test_bytes_that_lie_are_refused_and_never_read_beyond():
             ecg_from_scp(bytes(hostile))
         except EcgError:
             continue
+
+
+def test_a_lead_that_claims_a_day_is_refused_before_room_is_made_for_it():
+    content = scp.record({3: scp.leads(EIGHT, 900_000), 6: scp.signal([b"\0" * 100 for _ in EIGHT])})
+    with pytest.raises(EcgError, match="7200000 samples"):
+        ecg_from_scp(content)
