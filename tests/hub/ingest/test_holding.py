@@ -1,19 +1,26 @@
-"""What contradicts itself or was refused over the wire: kept, shown to a person, and let pass when the person says so."""
+"""What contradicts itself, was refused over the wire or harms its mapper: kept, shown to a person, and its neighbours go on."""
 
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from connectors.base import SourceRecord
 from connectors.hl7v2_mllp.client import MllpClient
+from connectors.hl7v2_mllp.config import MllpConfig
 from connectors.hl7v2_mllp.framing import frame
+from connectors.hl7v2_mllp.listener import MllpListener
 from hub.fhir_json import load
+from hub.ingest.mapping import MapperPool
 from hub.ingest.replay import Filter
 from hub.search.query import SearchQuery
 from hub.store.port import EVERYTHING
-from tests.connectors.test_mllp import msa, read_blocks
+from tests.connectors.test_mllp import NOW, msa, read_blocks
 from tests.hub.ingest.messages import oru
+from tests.hub.ingest.test_pipeline import House
 from tests.hub.ingest.test_run import LISTENER, Intake, intake
 
 assert intake  # a fixture
@@ -79,3 +86,37 @@ def test_what_was_refused_is_a_dead_letter_with_its_bytes(intake, reason):
     assert dead.reason == reason
     assert service.journal.read(dead.seq).record.content == content
     assert values(intake) == []
+
+
+@pytest.mark.parametrize("harm", ["loop", "eat", "die", "raise"])
+def test_neighbours_are_acknowledged_while_a_mapper_is_at_a_poison_message(tmp_path: Path, harm: str) -> None:
+    house = House(tmp_path)
+    house.mapper = MapperPool({}, tmp_path / "blobs", seconds=1.0, memory=1 << 28, modules=("tests.hub.ingest.poison",))
+
+    def intake(*records: SourceRecord) -> tuple[int, ...]:
+        return house.journal(*(poisoned(record, harm) for record in records))
+
+    listener = MllpListener(MllpConfig(port=0), intake, source="cty-lis", facility="CTY", hints={}, clock=lambda: NOW)
+    listener.start()
+    pipeline = house.pipeline()
+    with MllpClient("127.0.0.1", listener.port, timeout=60) as laboratory:
+        assert laboratory.deliver(oru(1)).accepted
+        assert laboratory.deliver(oru(2)).accepted  # the poison
+        pipeline.start()
+        for number in range(3, 13):
+            assert laboratory.deliver(oru(number)).accepted
+            if harm == "loop" and number == 3:
+                assert house.store.outcome(2) is None  # its mapper is still at it
+    listener.stop()
+    assert pipeline.wait_until_idle(60)
+    pipeline.stop()
+    (dead,) = house.store.outcomes(state="dead")
+    assert dead.seq == 2
+    assert dead.attempts <= 3
+    assert len(house.all("DiagnosticReport")) == 11
+    house.close()
+
+
+def poisoned(record: SourceRecord, harm: str) -> SourceRecord:
+    """The second message as one that its mapper cannot bear."""
+    return replace(record, kind="poison", content=harm.encode()) if record.key == "M2" else record
