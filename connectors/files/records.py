@@ -13,7 +13,7 @@ from connectors.files.config import AUTO, FilesConfig, SheetConfig
 from connectors.files.content import kind_of, text_of
 from connectors.files.documents import facts_of
 from connectors.files.folder import Refused
-from connectors.files.sheets import GridRow, csv_rows, sheet_for, sheet_rows
+from connectors.files.sheets import GridRow, NoHeader, csv_rows, sheet_for, sheet_rows
 from connectors.files.workbook import grids
 from connectors.hl7v2_mllp.header import split_messages
 
@@ -109,14 +109,28 @@ def _bounded(grid: Iterator[GridRow], most: int) -> Iterator[GridRow]:
 
 
 def _workbook(name: str, content: bytes, config: FilesConfig, sheets: Sequence[SheetConfig], mark: str) -> Iterator[Part]:
-    """Every sheet that a [[channel.sheets]] names; the others are meant for people."""
+    """Every sheet that a [[channel.sheets]] means; one that cannot be read does not hold back the others.
+
+    Where any sheet will do (`sheet = "*"`), those without the header are meant for people, as long as one has it.
+    """
     taken = False
+    wrong: list[tuple[str, bool]] = []
     for title, grid in grids(content, allowance=config.max_sheet_bytes, max_rows=config.max_rows):
-        if sheet := sheet_for(sheets, name, title):
-            taken = True
-            yield from _rows(grid, sheet, mark, f"{title}!")
+        sheet = sheet_for(sheets, name, title)
+        if sheet is None:
+            continue
+        try:
+            for part in _rows(grid, sheet, mark, f"{title}!"):
+                taken = True
+                yield part
+        except NoHeader as reason:
+            wrong.append((f"sheet {title}: {reason}", sheet.sheet != "*"))
+        except Refused as reason:
+            wrong.append((f"sheet {title}: {reason}", True))
+    if told := [reason for reason, matters in wrong if matters or not taken]:
+        raise Refused("\n".join(told))
     if not taken:
-        raise Refused("no [[channel.sheets]] says which declared table maps a sheet of this workbook")
+        raise Refused("no [[channel.sheets]] says which declared table maps a sheet of this workbook, or it has no rows")
 
 
 def _rows(grid: Iterator[GridRow], sheet: SheetConfig, mark: str, place: str) -> Iterator[Part]:

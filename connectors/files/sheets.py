@@ -23,6 +23,10 @@ LONGEST_CELL = 131_072
 HEADER_WITHIN = 30  # rows
 
 
+class NoHeader(Refused):
+    """None of its rows is the header that is looked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class GridRow:
     number: int  # the line of the file, or the row of the sheet, from 1
@@ -105,14 +109,14 @@ def _header(first: Sequence[GridRow], config: SheetConfig) -> tuple[tuple[str, .
         names = _joined([row.cells for row in first[place : place + config.header_rows]])
         lacking = set(config.columns) - set(names)
         if config.header and lacking:
-            raise Refused(f"its header has no column {', '.join(sorted(lacking))}")
+            raise NoHeader(f"its header has no column {', '.join(sorted(lacking))}")
         if config.header or (not lacking if config.columns else len({name for name in names if name}) > 1):
             return _distinct(names), place + config.header_rows
         missing = min(missing, lacking, key=len)
     if missing:
         wanted, lacking_at_best = ", ".join(config.columns), ", ".join(sorted(missing))
-        raise Refused(f"none of its first rows is a header with {wanted}; the nearest lacks {lacking_at_best}")
-    raise Refused("it has no header row")
+        raise NoHeader(f"none of its first rows is a header with {wanted}; the nearest lacks {lacking_at_best}")
+    raise NoHeader("it has no header row")
 
 
 def _joined(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -241,7 +241,7 @@ def workbook() -> bytes:
     return out.getvalue()
 
 
-BOOK = [
+BOOK: list[dict[str, Any]] = [
     {"sheet": "体检", "table": "checkup_sheet", "header_rows": 2, "columns": ["姓名", "血压/收缩压"], "dates": ["体检日期"]},
     {"sheet": "二组", "table": "checkup_sheet"},
 ]
@@ -267,6 +267,22 @@ def test_a_workbook_gives_a_record_a_row_of_each_sheet_that_is_named(tmp_path: P
     mapped = map_record(found[0], MappingContext(tables=load_tables(EXAMPLES)))
     assert [resource["resourceType"] for resource in mapped.resources] == ["Patient", "Encounter", "Observation", "Observation"]
     assert mapped.issues == ()
+
+
+def test_a_sheet_for_people_is_passed_over_and_a_named_one_without_its_header_is_told(tmp_path: Path, clock: Clock) -> None:
+    any_sheet = [{**BOOK[0], "sheet": "*"}]
+    drop(tmp_path, "a.xlsx", workbook(), clock)
+    source = connector(tmp_path, clock, sheets=any_sheet)
+    (page,) = pages(source)
+    source.done(page)
+    assert len(page.records) == 3
+    assert files(tmp_path) == ["done/a.xlsx"]
+    drop(tmp_path, "b.xlsx", workbook(), clock)
+    source = connector(tmp_path, clock, sheets=[{**BOOK[0], "sheet": "说明"}, BOOK[1]])
+    (page,) = pages(source)
+    source.done(page)
+    assert len(page.records) == 1
+    assert "sheet 说明: none of its first rows is a header with 姓名, 血压/收缩压" in reason(tmp_path, "b.xlsx")
 
 
 def test_a_workbook_that_is_a_bomb_or_damaged_or_meant_for_people_is_refused(tmp_path: Path, clock: Clock) -> None:
