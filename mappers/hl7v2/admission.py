@@ -16,6 +16,10 @@ from mappers.hl7v2.patient import identify, state_patient
 from mappers.hl7v2.related import state_guarantors, state_mother
 from mappers.hl7v2.stated import stated_at
 
+BEHIND_PID = frozenset(
+    {"PD1", "NK1", "PV1", "PV2", "ROL", "PRT", "DB1", "OBX", "AL1", "IAM", "DG1", "PR1", "GT1", "IN1", "IN2", "ACC"}
+)
+
 
 def patient_segment(message: Message) -> Segment:
     """Raise CannotMap without PID, or when several leave open whom the message is about."""
@@ -54,6 +58,9 @@ def map_admission(draft: Draft) -> None:
 
 
 def _state_admission(draft: Draft, pid: Segment) -> None:
+    for segment in draft.message.all[: draft.message.all.index(pid)]:
+        if segment.name in BEHIND_PID:
+            draft.note("moved", segment.where, "it stands before PID", "information")
     _state_person(draft, pid)
     visit = read_visit(draft)
     diagnoses = state_conditions(draft)
@@ -78,6 +85,12 @@ def _state_observations(draft: Draft) -> None:
             draft.state(observation)
 
 
+def map_new_person(draft: Draft) -> None:
+    """A28: there is one again, whatever an A29 said before."""
+    map_admission(draft)
+    draft.state({"resourceType": "Patient", "id": draft.patient["reference"].partition("/")[2], "active": True}, "patch")
+
+
 def map_deleted_person(draft: Draft) -> None:
     """A29: the record of the person was made in error. FHIR has no such status of a Patient: it is inactive."""
     state_patient(draft, patient_segment(draft.message))
@@ -85,13 +98,14 @@ def map_deleted_person(draft: Draft) -> None:
 
 
 def persons(message: Message) -> list[Message]:
-    """A message about several patients → one part a PID, with what stands before the first. Raise CannotMap without PID."""
+    """A message about several patients → one part a PID, each with header and event. Raise CannotMap without PID."""
     starts = [place for place, segment in enumerate(message.all) if segment.name == "PID"]
     if not starts:
         raise CannotMap("no PID segment")
-    head = message.all[: starts[0]]
-    ends = [*starts[1:], len(message.all)]
-    return [message.part([*head, *message.all[start:end]]) for start, end in zip(starts, ends, strict=True)]
+    head = [segment for segment in message.all[: starts[0]] if segment.name in {"MSH", "EVN"}]
+    begins, ends = [0, *starts[1:]], [*starts[1:], len(message.all)]
+    parts = [message.all[begin:end] for begin, end in zip(begins, ends, strict=True)]
+    return [message.part([*(head if place else ()), *part]) for place, part in enumerate(parts)]
 
 
 def _two(draft: Draft) -> list[Message]:

@@ -12,7 +12,7 @@ from mappers.base import Resource
 from mappers.datatypes import instant
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
-from mappers.hl7v2.types import codeable_concept, number_identifier, people, staff, terminology
+from mappers.hl7v2.types import codeable_concept, number_identifier, people, positive, staff, terminology
 from mappers.identity_keys import resource_id
 from profiles.names import LOINC
 
@@ -49,8 +49,8 @@ def state_conditions(draft: Draft) -> list[dict[str, Any]]:
         entry: dict[str, Any] = {"condition": {"reference": f"Condition/{condition['id']}"}}
         if use := DIAGNOSIS_USE.get(dg1.value(6).upper()):
             entry["use"] = terminology("diagnosis-role", use)
-        if (rank := dg1.value(15)).isdecimal() and int(rank) > 0:
-            entry["rank"] = int(rank)
+        if rank := positive(dg1.value(15)):
+            entry["rank"] = rank
         diagnoses.append(entry)
     return diagnoses
 

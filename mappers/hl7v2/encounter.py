@@ -5,10 +5,11 @@ https://build.fhir.org/ig/HL7/v2-to-fhir/ConceptMap-segment-pv1-to-encounter.htm
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from mappers.base import Resource
-from mappers.datatypes import decimal_of, instant, read_moment
+from mappers.datatypes import decimal_of, read_moment
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.participants import holds_a_doctor, participants
@@ -171,7 +172,7 @@ def _period(draft: Draft, pv1: Segment) -> dict[str, str | None]:
         draft.note("moved", f"{pv1.where}-46", "the admission time stands where PV1-46 is; PV1-44 is empty", "information")
         start = draft.datetime(pv1, 46) if shifted else None
     said = {"start": start, "end": draft.datetime(pv1, 45) or _event_time(draft, {"A03"})}
-    if _ends_before_it_begins(draft, pv1):
+    if said["start"] and said["end"] and _before(said["end"], said["start"]):
         draft.refuse(pv1, 45)
         draft.note("conflict", f"{pv1.where}-45", "the discharge is before the admission: left out")
         said["end"] = None
@@ -181,9 +182,12 @@ def _period(draft: Draft, pv1: Segment) -> dict[str, str | None]:
     return period
 
 
-def _ends_before_it_begins(draft: Draft, pv1: Segment) -> bool:
-    start, end = (instant(text, draft.context.zone) if (text := pv1.value(field)) else None for field in (44, 45))
-    return start is not None and end is not None and end < start and len(pv1.value(44)) == len(pv1.value(45))
+def _before(one: str, other: str) -> bool:
+    """Of two dateTimes, as far as both say."""
+    if "T" in one and "T" in other:
+        return datetime.fromisoformat(one) < datetime.fromisoformat(other)
+    precision = min(len(one.partition("T")[0]), len(other.partition("T")[0]))
+    return one[:precision] < other[:precision]
 
 
 def _hospitalization(draft: Draft, pv1: Segment) -> dict[str, Any]:

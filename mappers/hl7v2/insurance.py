@@ -12,7 +12,7 @@ from mappers.base import Resource
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.related import phones, relationship
-from mappers.hl7v2.types import address, codeable_concept, human_name, namespace, number_identifier, read_cx
+from mappers.hl7v2.types import address, codeable_concept, human_name, namespace, number_identifier, positive, read_cx
 from mappers.identity_keys import resource_id
 
 COVERAGE_CLASS = "http://terminology.hl7.org/CodeSystem/coverage-class"
@@ -123,8 +123,8 @@ def _state_coverage(draft: Draft, in1: Segment, in2: Segment | None) -> None:
         "payor": [{"reference": "#insurer"} if payor else {"display": (plan or {}).get("text") or number}],
         "class": _classes(in1, plan),
     }
-    if (priority := in1.value(22)).isdecimal() and int(priority) > 0:
-        coverage["order"] = int(priority)
+    if priority := positive(in1.value(22)):
+        coverage["order"] = priority
     draft.state({element: value for element, value in coverage.items() if value})
 
 

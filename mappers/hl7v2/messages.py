@@ -9,7 +9,7 @@ from collections import Counter
 
 from connectors.base import SourceRecord
 from mappers.base import CannotMap, Change, Mapped, MappingContext
-from mappers.hl7v2.admission import ADMISSIONS, map_admission, map_deleted_person, map_link, map_merge, map_swap
+from mappers.hl7v2.admission import ADMISSIONS, map_admission, map_deleted_person, map_link, map_merge, map_new_person, map_swap
 from mappers.hl7v2.clinical import CLINICAL_MAPS, USUAL_TRIGGER, Map
 from mappers.hl7v2.declared import state_declared
 from mappers.hl7v2.draft import Draft
@@ -24,6 +24,7 @@ MAPS: dict[tuple[str, str], Map] = {
     **{("ADT", trigger): map_merge for trigger in MERGES},
     ("ADT", "A17"): map_swap,
     ("ADT", "A24"): map_link,
+    ("ADT", "A28"): map_new_person,
     ("ADT", "A29"): map_deleted_person,
     ("ADT", "A37"): map_link,
     **CLINICAL_MAPS,

@@ -22,6 +22,7 @@ from mappers.hl7v2.types import (
     human_name,
     namespace,
     number_identifier,
+    positive,
     read_cx,
     telecom,
 )
@@ -204,8 +205,8 @@ def _check_id_card(draft: Draft, pid: Segment, patient: Resource) -> None:
 
 
 def _multiple_birth(pid: Segment) -> dict[str, Any]:
-    if (order := pid.value(25)).isdecimal() and int(order) > 0:
-        return {"multipleBirthInteger": int(order)}
+    if order := positive(pid.value(25)):
+        return {"multipleBirthInteger": order}
     return {"multipleBirthBoolean": pid.value(24) == "Y"} if pid.value(24) in {"Y", "N"} else {}
 
 

@@ -257,6 +257,11 @@ def number_identifier(draft: Draft, number: str, kind: str, code: str = "", spac
     return result
 
 
+def positive(text: str) -> int | None:
+    """→ positiveInt. None: none, or more than FHIR's integers hold."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0 else None
+
+
 def terminology(system: str, code: str) -> dict[str, Any]:
     """A CodeableConcept of one of FHIR's own code systems."""
     return {"coding": [{"system": f"http://terminology.hl7.org/CodeSystem/{system}", "code": code}]}

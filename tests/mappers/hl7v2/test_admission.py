@@ -293,9 +293,22 @@ def test_a_link_and_its_end() -> None:
         mapped(adt("A24", PID, PID))
 
 
+def test_segments_in_another_order_are_grouped_all_the_same() -> None:
+    done = mapped(adt("A01", "AL1|1|DA|青霉素", PV1, "NK1|1|李四|SPO", PID))
+    assert sorted((issue.code, issue.where) for issue in done.issues) == [
+        ("moved", "AL1[1]"),
+        ("moved", "NK1[1]"),
+        ("moved", "PV1[1]"),
+    ]
+    expected = mapped(adt("A01", PID, "NK1|1|李四|SPO", PV1, "AL1|1|DA|青霉素"))
+    assert (done.resources, done.ledger) == (expected.resources, expected.ledger)
+
+
 def test_a_person_deleted_or_added() -> None:
     state = settled(adt("A28", PID, at="20240501"), adt("A29", PID, at="20240502"))
     assert one(state, "Patient")["active"] is False
+    again = settled(adt("A28", PID, at="20240501"), adt("A29", PID, at="20240502"), adt("A28", PID, at="20240503"))
+    assert one(again, "Patient")["active"] is True
     assert not of_type(mapped(adt("A31", PID, "PV1|1|N")), "Encounter")
 
 
@@ -411,6 +424,7 @@ def test_an_id_card_that_says_something_else_is_named() -> None:
     ("pv1", "where"),
     [
         ("PV1|1|I|||||||||||||||||V1|||||||||||||||||||||||||20240502|20240501", "PV1[1]-45"),
+        ("PV1|1|I|||||||||||||||||V1|||||||||||||||||||||||||20240502080000|20240501", "PV1[1]-45"),
         ("PV1|1|ZZ|||||||||||||||||V1", "PV1[1]-2"),
     ],
 )
