@@ -123,14 +123,13 @@ def status_of(draft: Draft, obx: Segment, code: str, report: Report) -> str:
 
 def interpretation_of(draft: Draft, obx: Segment, flags: tuple[str, ...]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    names = {obx.value(8, 1, 1, n): obx.value(8, 2, 1, n) for n in range(1, obx.count(8) + 1)} if obx.has(8) else {}
     for flag in flags:
         if flag in NORMAL_WORDS:
             continue
         code = INTERPRETATION.get(flag) or INTERPRETATION.get(flag.upper())
         if code is None:
             draft.note("unmapped-code", f"{obx.where}-8", "not in HL7 table 0078", system="HL7 table 0078", value=flag[:16])
-            found.append({"text": names.get(flag) or flag})
+            found.append({"text": _name_of(obx, flag)})
             continue
         coding = {"system": OBSERVATION_INTERPRETATION, "code": code}
         if display := INTERPRETATION_DISPLAY.get(code):
@@ -138,6 +137,12 @@ def interpretation_of(draft: Draft, obx: Segment, flags: tuple[str, ...]) -> lis
         entry: dict[str, Any] = {"coding": [coding]}
         found.append({**entry, "text": flag} if flag != code else entry)
     return found
+
+
+def _name_of(obx: Segment, flag: str) -> str:
+    """What the source calls a flag of its own."""
+    names = {obx.value(8, 1, 1, n): obx.value(8, 2, 1, n) for n in range(1, obx.count(8) + 1)}
+    return names.get(flag) or flag
 
 
 def item_code(draft: Draft, segment: Segment, number: int) -> tuple[dict[str, Any] | None, Mark | None]:
@@ -235,8 +240,8 @@ def observation_from_obx(draft: Draft, result: Result, report: Report) -> Resour
     stated = {
         "interpretation": interpretation_of(draft, obx, flags.flags),
         "note": [{"text": text}] if text else None,
-        "bodySite": codeable_concept(draft, obx, 20, "body-site"),
-        "method": codeable_concept(draft, obx, 17, "method"),
+        "bodySite": codeable_concept(draft, obx, 20, "body-site") if obx.has(20) else None,
+        "method": codeable_concept(draft, obx, 17, "method") if obx.has(17) else None,
         "specimen": report.specimen,
         "device": device_of(draft, obx, result.people),
         "referenceRange": [limits] if limits else None,

@@ -17,6 +17,7 @@ from mappers.hl7v2.types import CODE_SYSTEMS, people, staff
 _ROLE, _PERSON, _ORGANIZATION, _DEVICE = 4, 5, 8, 10
 REPORTERS = frozenset({"RO", "PI", "AI", "RES"})  # table 0912 / 0443: interpreters of a result
 ORDERERS = frozenset({"OP", "OCP"})
+FINDINGS = frozenset({*CODE_SYSTEMS, "RADLEX"})  # code systems of what was found, in OBX-15 of some
 TAKEN_BACK = frozenset({"DE", "D", "X"})
 
 
@@ -47,9 +48,11 @@ def organization(draft: Draft, segment: Segment, field: int) -> dict[str, Any] |
 
 def producer(draft: Draft, obx: Segment) -> dict[str, Any] | None:
     """The laboratory: OBX-23, else OBX-15 (a CWE), unless that is a code of what was found."""
-    if found := organization(draft, obx, 23):
+    if obx.has(23) and (found := organization(draft, obx, 23)):
         return found
-    if obx.value(15, 3).upper() in {*CODE_SYSTEMS, "RADLEX"}:
+    if not obx.has(15):
+        return None
+    if obx.value(15, 3).upper() in FINDINGS:
         draft.refuse(obx, 15)
         return None
     return _named("Organization", draft.local("organization"), obx.value(15, 2), obx.value(15))
@@ -66,6 +69,8 @@ def _named(kind: str, system: str, name: str, number: str) -> dict[str, Any] | N
 
 def device_of(draft: Draft, obx: Segment, participants: Sequence[Segment]) -> dict[str, Any] | None:
     """OBX-18 (EI), else the device of a PRT; one of several: R4 has room for one."""
+    if not participants and not obx.has(18):
+        return None
     for segment, field in ((obx, 18), *((prt, _DEVICE) for prt in _stated(participants) if prt.name == "PRT")):
         number, name = segment.value(field), segment.value(field, 2)
         if number:
@@ -80,7 +85,8 @@ def performers(draft: Draft, obx: Segment, participants: Sequence[Segment]) -> l
     observers = [found for n in range(1, obx.count(16) + 1) if (found := staff(draft, obx, 16, n))] if obx.has(16) else []
     laboratory = producer(draft, obx)
     named = [laboratory] if laboratory else organizations_of(draft, participants)
-    return once([draft.organization, *named, *observers, *persons_of(draft, participants)])
+    others = [*named, *observers, *persons_of(draft, participants)]
+    return once([draft.organization, *others]) if others else [draft.organization]
 
 
 def once(found: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -204,13 +204,19 @@ def state_report(draft: Draft, group: Group, shared_orders: Counter[str]) -> lis
     stated = {
         "resultsInterpreter": _interpreters(draft, group),
         "specimen": specimens,
-        "result": [{"reference": f"Observation/{placed.observation['id']}"} for placed in contents.results],
+        "result": _listed(contents),
         "imagingStudy": contents.studies,
         "conclusion": "\n".join(contents.conclusions),
         "presentedForm": contents.forms,
     }
     draft.state(report | {element: value for element, value in stated.items() if value})
     return contents.results
+
+
+def _listed(contents: Contents) -> list[dict[str, Any]]:
+    """A result that was entered in error has left its report."""
+    valid = (placed.observation for placed in contents.results if placed.observation["status"] != "entered-in-error")
+    return [{"reference": f"Observation/{observation['id']}"} for observation in valid]
 
 
 def _performers(draft: Draft, group: Group) -> list[dict[str, Any]]:
@@ -268,12 +274,12 @@ def _contents(draft: Draft, group: Group, shared: Report) -> Contents:
         if is_document(obx):
             found.forms += attachments_of(draft, obx) if obx.value(11).upper() not in TAKEN_BACK else []
             continue
-        if is_study(obx):
+        if obx.value(2) != "NM" and is_study(obx):
             found.studies.append(reference("ImagingStudy", draft.facility, obx.value(5)))
         observation = observation_from_obx(draft, result, shared)
         draft.state(observation)
         found.results.append(Placed(obx, observation))
-        if _is_conclusion(obx) and "valueString" in observation:
+        if "valueString" in observation and _is_conclusion(obx):
             found.conclusions.append(observation["valueString"])
     return found
 

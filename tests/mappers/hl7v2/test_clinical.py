@@ -221,6 +221,15 @@ def test_who_reported_who_did_it_and_with_what() -> None:
     check_valid(done)
 
 
+def test_a_result_taken_back_has_left_its_report() -> None:
+    done = mapped(message("ORU^R01", "OBR|1||L1|K", "OBX|1|NM|K||4.1||||||D", "OBX|2|NM|NA||141||||||F"))
+    wrong, right = of_type(done, "Observation")
+    assert (wrong["status"], only(done, "DiagnosticReport")["result"]) == (
+        "entered-in-error",
+        [{"reference": f"Observation/{right['id']}"}],
+    )
+
+
 # ---------------------------------------------------------------- documents inside OBX
 
 
