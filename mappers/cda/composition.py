@@ -5,9 +5,7 @@ https://hl7.org/fhir/R4/composition.html, https://hl7.org/fhir/R4/documentrefere
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
+import re
 from typing import Any
 
 from mappers.base import Attachment, Change, Resource
@@ -16,6 +14,7 @@ from mappers.cda.codes import DOCUMENT_SYSTEM, TEMPLATE_ROOT
 from mappers.cda.document import Document
 from mappers.cda.entries import LOINC_CODE, Section, body_sections, lines, sections_of
 from mappers.cda.header import stated_time, type_key, version_of
+from mappers.cda.media import embedded, state_binary
 from mappers.cda.narrative import div_from_lines, div_from_text
 from mappers.cda.people import authors, custodian, person
 from mappers.cda.reader import Element, Id, attribute, child, children, id_of, ids, text_of
@@ -24,10 +23,8 @@ from mappers.identity_keys import resource_id
 from profiles.names import LOINC
 
 EMPTY = '<div xmlns="http://www.w3.org/1999/xhtml"><p>—</p></div>'
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
-MEDIA_TYPES = frozenset(
-    {"application/pdf", "image/jpeg", "image/png", "image/tiff", "image/gif", "text/plain", "text/rtf", "text/html"}
-)
 
 
 def document_type(document: Document) -> dict[str, Any]:
@@ -113,12 +110,15 @@ def _narrative(document: Document, section: Section, *, empty: bool) -> dict[str
 
 
 def _parents(document: Document) -> list[Id]:
-    """The documents that this one replaces. An empty relatedDocument is a template left in place."""
-    return [
-        parent
-        for related in children(document.root, "relatedDocument")
-        if attribute(related, "typeCode") == "RPLC" and (parent := id_of(child(related, "parentDocument", "id")))
-    ]
+    """The documents that this one replaces. An empty relatedDocument, or one with a set alone, is a template left in place."""
+    replaced = (e for e in children(document.root, "relatedDocument") if attribute(e, "typeCode") == "RPLC")
+    return [parent for e in replaced if (parent := _parent(child(e, "parentDocument")))]
+
+
+def _parent(element: Element | None) -> Id | None:
+    """By its id; by set and version where it has no id."""
+    version = attribute(child(element, "versionNumber"), "value")
+    return id_of(child(element, "id")) or (id_of(child(element, "setId")) if version else None)
 
 
 def _attesters(document: Document) -> list[dict[str, Any]]:
@@ -130,6 +130,12 @@ def _attesters(document: Document) -> list[dict[str, Any]]:
             if party:
                 result.append({"mode": mode, **({"time": time} if time else {}), "party": party})
     return result
+
+
+def _language(document: Document) -> str:
+    """languageCode, if it is one: zh-CN, zh_CN."""
+    stated = attribute(child(document.root, "languageCode"), "code").replace("_", "-")
+    return stated if LANGUAGE.fullmatch(stated) else ""
 
 
 def _version(document: Document) -> int:
@@ -178,7 +184,7 @@ def state_composition(document: Document) -> None:
     code = attribute(child(document.root, "confidentialityCode"), "code")
     if code in ("U", "L", "M", "N", "R", "V"):
         composition["confidentiality"] = code
-    if language := attribute(child(document.root, "languageCode"), "code"):
+    if language := _language(document):
         composition["language"] = language
     if attesters := _attesters(document):
         composition["attester"] = attesters
@@ -195,31 +201,6 @@ def state_composition(document: Document) -> None:
 # ---------------------------------------------------------------- DocumentReference and bytes
 
 
-def _binary(document: Document, content: bytes, content_type: str) -> Attachment:
-    name = hashlib.sha256(content).hexdigest()
-    binary = {"resourceType": "Binary", "id": name, "contentType": content_type, "securityContext": document.patient}
-    document.changes.append(Change(binary))
-    return Attachment(name, content_type, content)
-
-
-def _embedded(document: Document) -> Attachment | None:
-    """nonXMLBody: a scan or a PDF inside the document. What it only points to is not fetched."""
-    text = child(document.root, "component", "nonXMLBody", "text")
-    if text is None:
-        return None
-    if attribute(text, "representation") != "B64":
-        document.note("unsupported", "nonXMLBody", "a body by reference or as plain text; the document is kept as it came")
-        return None
-    document.use("Binary", child(document.root, "component", "nonXMLBody"))
-    media = attribute(text, "mediaType").lower()
-    try:
-        content = base64.b64decode("".join(str(part) for part in text.itertext()), validate=False)
-    except (binascii.Error, ValueError):
-        document.note("invalid-value", "nonXMLBody", "not base64")
-        return None
-    return _binary(document, content, media if media in MEDIA_TYPES else "application/octet-stream") if content else None
-
-
 def _content(attachment: Attachment, title: str, language: str, created: str | None) -> dict[str, Any]:
     result = {
         "contentType": attachment.content_type,
@@ -231,11 +212,9 @@ def _content(attachment: Attachment, title: str, language: str, created: str | N
 
 
 def state_document_reference(document: Document) -> tuple[Attachment, ...]:
-    original = _binary(document, document.record.content, "application/xml")
-    embedded = _embedded(document)
-    attachments = (original, *((embedded,) if embedded else ()))
+    attachments = (state_binary(document, document.record.content, "application/xml"), *embedded(document))
     own = id_of(child(document.root, "id"))
-    language = attribute(child(document.root, "languageCode"), "code")
+    language = _language(document)
     when = fhir_instant(stated_time(document), document.context.zone)
     created = document.time(stated_time(document))
     reference: Resource = {

@@ -18,7 +18,7 @@ DIAGNOSIS = re.compile(r"DE05\.(01\.02[14]|10\.130)")  # a reader wants the code
 DATA_ELEMENT = re.compile(r"\s*((?:DE\d{2}\.\d{2}\.\d{3})|(?:HDSD\d{2}\.\d{2}\.\d{3}))(?:\.\d{1,3})*\s*", re.IGNORECASE)
 TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?")
 LOINC_CODE = re.compile(r"\d{1,5}-\d")
-STATEMENTS = frozenset({"observation", "procedure", "substanceAdministration", "act", "supply", "encounter"})
+STATEMENTS = frozenset({"observation", "procedure", "substanceAdministration", "act", "supply", "encounter", "observationMedia"})
 # What stands inside a statement and is not one: who, when and with what
 NOT_INSIDE = frozenset({"code", "value", "text", "author", "performer", "consumable", "effectiveTime", "reference", "section"})
 ABSENT = frozenset({"", "-", "--", "—", "/", "N/A", "NULL", "null"})  # what vendors write for nothing; NA is sodium
@@ -95,6 +95,8 @@ def _label(code: Element | None) -> str:
 
 
 def _bare(value: Element | None) -> str:
+    if attribute(value, "representation") == "B64":
+        return ""  # bytes, which `media` keeps
     stated = attribute(value, "value") or text_of(child(value, "originalText")) or text_of(value)
     return "" if stated.strip() in ABSENT or attribute(value, "nullFlavor") else stated
 
@@ -246,6 +248,8 @@ def element_name(code: str) -> str:
 
 
 def spoken(found: Statement) -> str:
+    if found.what == "observationMedia":
+        return "（附件）"
     if found.what != "observation":
         return _described(found.element)
     if found.kind == "BL":

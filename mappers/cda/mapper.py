@@ -12,7 +12,7 @@ from connectors.base import SourceRecord
 from mappers.base import Mapped, MappingContext
 from mappers.cda.allergies import state_allergies
 from mappers.cda.ccda import state_ccda
-from mappers.cda.composition import state_composition, state_document_reference
+from mappers.cda.composition import CONFIDENTIALITY, state_composition, state_document_reference
 from mappers.cda.conditions import state_conditions, state_onset
 from mappers.cda.conformance import report
 from mappers.cda.consent import state_consent
@@ -24,7 +24,7 @@ from mappers.cda.medications import state_medications
 from mappers.cda.observations import state_observations
 from mappers.cda.orders import state_orders
 from mappers.cda.procedures import state_operation, state_procedures
-from mappers.cda.reader import parse
+from mappers.cda.reader import attribute, child, parse
 from mappers.cda.reports import state_imaging, state_lab
 from mappers.cda.stay import state_costs, state_death, state_discharge, state_reason
 
@@ -45,6 +45,8 @@ AFTER: dict[str, Maker] = {
     "referral": state_referral,
 }
 LAST: dict[str, Maker] = {"answers": state_answers}
+RESTRICTED = frozenset({"R", "V"})
+SHARED = frozenset({"Patient", "Encounter", "Practitioner", "PractitionerRole"})
 ALWAYS: tuple[Maker, ...] = (state_conditions, state_onset, state_allergies, state_medications, state_procedures)
 
 
@@ -57,6 +59,7 @@ def map_document(record: SourceRecord, context: MappingContext) -> Mapped:
     _state_entries(document)
     state_composition(document)
     attachments = state_document_reference(document)
+    _label(document)
     lines = ledger_of(document)
     report(document, lines)
     return Mapped(
@@ -67,6 +70,16 @@ def map_document(record: SourceRecord, context: MappingContext) -> Mapped:
         counts_of(lines),
         tuple(lines) if context.explain else (),
     )
+
+
+def _label(document: Document) -> None:
+    """A restricted document's label goes to all that it alone states; a person's other records are not restricted by it."""
+    code = attribute(child(document.root, "confidentialityCode"), "code")
+    if code not in RESTRICTED:
+        return
+    for change in document.changes:
+        if change.resource["resourceType"] not in SHARED:
+            change.resource["meta"] = {"security": [{"system": CONFIDENTIALITY, "code": code}]}
 
 
 def _state_entries(document: Document) -> None:

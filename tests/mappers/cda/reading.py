@@ -19,7 +19,7 @@ from profiles.validation import validate
 GOLDEN = Path(__file__).parents[2] / "golden" / "cda"
 NOON = datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
 V3 = "{urn:hl7-org:v3}"
-COUNTED = {"observation", "procedure", "substanceAdministration", "act", "supply", "encounter", "organizer"}
+COUNTED = {"observation", "procedure", "substanceAdministration", "act", "supply", "encounter", "organizer", "observationMedia"}
 DATA_ELEMENT = re.compile(r"(DE|HDSD)\d\d\.\d\d\.\d{3}(\.\d+)?")
 
 

@@ -275,3 +275,35 @@ def test_no_issue_repeats_what_a_document_says() -> None:
 def test_what_would_exhaust_or_reach_out_is_refused_with_its_reason(content: bytes, reason: str) -> None:
     with pytest.raises(CannotMap, match=reason):
         mapped(content)
+
+
+def test_bytes_inside_a_document_are_binaries_and_no_narrative() -> None:
+    picture = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+    entries = [
+        f'<observationMedia><value mediaType="image/gif" representation="B64">{picture}</value></observationMedia>',
+        observation("DE04.50.131.00", "检查报告结果-客观所见", value("ED", picture, representation="B64", mediaType="image/gif")),
+    ]
+    result = mapped(typed("C0006", section("", "检查报告", *entries)), explain=True)
+    assert [one.content_type for one in result.attachments] == ["application/xml", "image/gif"]
+    assert len(the(result, "DocumentReference")["content"]) == 2
+    assert picture not in str(the(result, "Composition"))
+    assert [line.to for line in result.lines if line.where.startswith("section 检查报告,")] == ["Binary", "Binary"]
+    words = typed("C0038").replace(b"<structuredBody></structuredBody>", "<nonXMLBody><text>今日查房</text></nonXMLBody>".encode())
+    assert [one.content for one in mapped(words).attachments[1:]] == ["今日查房".encode()]
+
+
+def test_sections_that_stand_in_the_document_itself_are_read() -> None:
+    """Some writers leave structuredBody out."""
+    content = typed("C0005", section("10160-0", "HISTORY OF MEDICATION USE", drug("连花清瘟胶囊")))
+    bare = content.replace(b"<component><structuredBody>", b"").replace(b"</structuredBody></component>", b"")
+    assert the(mapped(bare), "MedicationRequest")["medicationCodeableConcept"]["text"] == "连花清瘟胶囊"
+    assert mapped(bare).ledger == mapped(content).ledger
+
+
+@pytest.mark.parametrize(("code", "labelled"), [("N", False), ("R", True), ("V", True)])
+def test_a_restricted_documents_label_goes_to_all_it_states(code: str, *, labelled: bool) -> None:
+    header = f'<id root="2.16.156.10011.1.1" extension="D1"/><confidentialityCode code="{code}"/>'
+    result = mapped(typed("C0002", section("29548-5", "Diagnosis", diagnosis("F20", "精神分裂症")), header=header))
+    valid(result, model=False)
+    found = {resource["resourceType"] for resource in result.resources if resource.get("meta", {}).get("security")}
+    assert found == ({"Condition", "Composition", "DocumentReference", "Binary"} if labelled else set())
