@@ -128,7 +128,7 @@ def _id_card_numbers(pid: Segment) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _identifiers(draft: Draft, pid: Segment) -> list[dict[str, Any]]:
+def _identifiers(draft: Draft, pid: Segment, cards: list[str]) -> list[dict[str, Any]]:
     identifiers: list[dict[str, Any]] = []
     for number in numbers_of(pid, 3):
         if is_id_card(number):
@@ -139,7 +139,6 @@ def _identifiers(draft: Draft, pid: Segment) -> list[dict[str, Any]]:
             identifiers.append(assigned_identifier(draft, number, number.kind.lower(), number.kind))
         else:
             identifiers.append(assigned_identifier(draft, number, "patient", number.kind or "MR"))
-    cards = _id_card_numbers(pid)
     known = {entry["value"] for entry in identifiers} | set(cards)
     for field in (2, 4):
         for number in numbers_of(pid, field):
@@ -190,9 +189,9 @@ def _deceased(draft: Draft, pid: Segment, patient: Resource) -> None:
         patient["deceasedBoolean"] = True
 
 
-def _check_id_card(draft: Draft, pid: Segment, patient: Resource) -> None:
+def _check_id_card(draft: Draft, pid: Segment, cards: list[str], patient: Resource) -> None:
     """Birth date and sex stand inside an ID card number too (GB 11643); where they say something else, a person must look."""
-    valid = [number for card in _id_card_numbers(pid) if (number := valid_id_number(card))]
+    valid = [number for card in cards if (number := valid_id_number(card))]
     if len(set(valid)) > 1:
         draft.note("conflict", f"{pid.where}-3/19", "two different ID card numbers")
     for number in valid[:1]:
@@ -241,7 +240,8 @@ DELETABLE = {
 def patient_from_pid(draft: Draft, pid: Segment, key: tuple[str, ...]) -> Resource:
     """What the PID states of the patient; a null stands for an element that is to be deleted."""
     patient: Resource = {"resourceType": "Patient", "id": resource_id("Patient", *key)}
-    patient["identifier"] = _identifiers(draft, pid)
+    cards = _id_card_numbers(pid)
+    patient["identifier"] = _identifiers(draft, pid, cards)
     homes = [home for n in range(1, pid.count(11) + 1) if (home := address(pid, 11, n))]
     phones = [
         phone
@@ -265,7 +265,7 @@ def patient_from_pid(draft: Draft, pid: Segment, key: tuple[str, ...]) -> Resour
     if "birthDate" in patient:
         patient |= birth_time(draft, pid)
     _gender(draft, pid, patient)
-    _check_id_card(draft, pid, patient)
+    _check_id_card(draft, pid, cards, patient)
     _deceased(draft, pid, patient)
     if extensions := [*patient.get("extension", ()), *patient_extensions(draft, pid)]:
         patient["extension"] = extensions
@@ -274,7 +274,7 @@ def patient_from_pid(draft: Draft, pid: Segment, key: tuple[str, ...]) -> Resour
         patient |= {element: None for field, element in DELETABLE.items() if pid.deleted(field) and element not in patient}
         if pid.deleted(14) and not pid.deleted(13):
             patient["telecom"] = [*(phones or ()), {"use": "work"}]  # a use without a number: there is none
-        if pid.deleted(19) and not _id_card_numbers(pid):
+        if pid.deleted(19) and not cards:
             patient["identifier"].append({"system": ID_CARD})  # a system without a number: there is none
     return patient
 
