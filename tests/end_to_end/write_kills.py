@@ -16,7 +16,6 @@ import ctypes
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -97,18 +96,27 @@ def _opened(folder: Path) -> tuple[IntakeService, SqliteStore]:
     return IntakeService(data, COUNTY, store, BlobStore(data / "blobs")), store
 
 
-def _forked(folder: Path) -> tuple[int, int]:
-    """A life that waits to be let go; its process and where it tells of acknowledgements."""
+class Forked(NamedTuple):
+    """A life that waits to be let go."""
+
+    process: int
+    told: int  # to read its acknowledgements from
+    go: int  # to write a byte into, and it begins
+
+
+def _forked(folder: Path) -> Forked:
     reading, told = os.pipe()
+    waiting, go = os.pipe()
     process = os.fork()
     if process:
         os.close(told)
-        return process, reading
+        os.close(waiting)
+        return Forked(process, reading, go)
     code = 1
     try:
         os.close(reading)
         ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)  # where only a parent may trace
-        os.kill(os.getpid(), signal.SIGSTOP)
+        os.read(waiting, 1)
         live(folder, told)
         code = 0
     finally:
@@ -130,14 +138,15 @@ def _traced(process: int, folder: Path, place: Place, *more: str) -> subprocess.
     return tracer
 
 
-def _lived(process: int, reading: int, tracer: subprocess.Popen[bytes]) -> tuple[int, int]:
+def _lived(life: Forked, tracer: subprocess.Popen[bytes]) -> tuple[int, int]:
     """Let it go: (how many acknowledgements it told of, its exit status)."""
-    os.kill(process, signal.SIGCONT)
+    os.write(life.go, b"!")
+    os.close(life.go)
     told = b""
-    while piece := os.read(reading, 65_536):
+    while piece := os.read(life.told, 65_536):
         told += piece
-    os.close(reading)
-    _, status = os.waitpid(process, 0)
+    os.close(life.told)
+    _, status = os.waitpid(life.process, 0)
     tracer.wait(30)
     return told.count(b"\n"), status
 
@@ -173,8 +182,8 @@ class Campaign:
     def _calls(self, place: Place) -> int:
         """How many such calls an undisturbed life makes in its busiest thread: strace counts each thread's."""
         with _folder() as folder:
-            process, reading = _forked(folder)
-            told, status = _lived(process, reading, _traced(process, folder, place))
+            life = _forked(folder)
+            told, status = _lived(life, _traced(life.process, folder, place))
             assert (told, status) == (RECORDS, 0)
             threads = Counter(line.split(None, 1)[0] for line in (folder / "trace").read_text().splitlines() if "(" in line)
             self.facts[f"calls at the {place.name}"] = sum(threads.values())
@@ -182,9 +191,9 @@ class Campaign:
 
     def _die_at(self, place: Place, call: int, reference: dict[str, Any]) -> None:
         with _folder() as folder:
-            process, reading = _forked(folder)
+            life = _forked(folder)
             injected = ("-e", f"inject={place.calls}:signal=KILL:when={call}")
-            told, status = _lived(process, reading, _traced(process, folder, place, *injected))
+            told, status = _lived(life, _traced(life.process, folder, place, *injected))
             self.facts["lives"] += 1
             self.facts[f"killed at the {place.name}"] += os.WIFSIGNALED(status)
             self.facts["acknowledged before the kill"] += told
