@@ -16,7 +16,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import measures, scale
+from benchmarks import images, measures, scale
 from benchmarks.figures import Figure, median, table
 from benchmarks.hub import BenchHub
 from benchmarks.sql_rows import SqlHub, sql_rows
@@ -45,7 +45,10 @@ def _intake(folder: Path, only: frozenset[str]) -> Iterator[Figure]:
             yield median("ACK p99 of a good peer among 500 stuck ones and a flood", "ms", "500", lambda: measures.flooded(hub), 1)
     if "dicom" in only:
         with BenchHub(folder / "dicom") as hub:
-            yield median("C-STORE into the hub, CT", "instances/s", "200", lambda: measures.c_store(hub))
+            yield median("C-STORE into the hub, CT", "instances/s", "200", lambda: images.into_hub(hub))
+        yield median("C-STORE into the listener and its journal", "instances/s", "", lambda: images.into_listener(folder / "scp"))
+        if images.ORTHANC:
+            yield median("C-STORE into Orthanc, as a comparison", "instances/s", "", images.into_orthanc)
     if "sql" in only:
         with SqlHub(folder / "sql") as reader:
             yield median("SQL rows through journal and mapping, laboratory", "rows/s", "", lambda: sql_rows(reader), 1)

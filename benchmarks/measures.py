@@ -6,31 +6,23 @@ import itertools
 import os
 import random
 import statistics
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from io import BytesIO
+from datetime import UTC, datetime
 from pathlib import Path
-from shutil import which
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 import httpx
 import psutil
-from pydicom import dcmread
-from pydicom.uid import generate_uid
 
 from benchmarks.data import bundle, messages, resources
 from benchmarks.flood import Plan, flood
 from benchmarks.hub import BenchHub
 from benchmarks.load import Load, Request, run_load
 from connectors.base import SourceRecord
-from connectors.dicom.sender import send
 from connectors.hl7v2_mllp.client import MllpClient
-from demo.pacs_objects import Exam, head_ct
 from demo.story import ITEMS
 from hub import fhir_json
 from hub.ingest.journal import Entry
@@ -45,7 +37,6 @@ BUNDLE = 500
 FOLDING = 10.0  # seconds that the log may take to be folded
 LANES = 8  # MLLP connections
 STUCK_PEERS, FLOOD = 500, 750.0  # of MLLP; five times the rate that the pipeline is to reach
-ASSOCIATIONS, SLICES = 4, 50  # of DICOM
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -248,31 +239,3 @@ def _wait_until_done(hub: BenchHub, count: int) -> None:
         time.sleep(0.25)
 
 
-def c_store(hub: BenchHub) -> tuple[float, str]:
-    """CT slices of 512 × 512 over ASSOCIATIONS at once, by DCMTK's storescu if it is installed: our own sender is the slower."""
-    exam = Exam("B1", "测试^影像", "M", NOW.date(), "A1", generate_uid(), NOW - timedelta(days=1))
-    slice_ = dcmread(BytesIO(head_ct(exam, slices=1, size=512)[0]))
-    with TemporaryDirectory() as made:
-        folders = [Path(made) / str(number) for number in range(ASSOCIATIONS)]
-        for folder in folders:
-            folder.mkdir()
-            for number in range(SLICES):
-                slice_.SOPInstanceUID = slice_.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-                slice_.save_as(folder / f"{number}.dcm")
-        size = (folders[0] / "0.dcm").stat().st_size
-        send_folder = _by_storescu if which("storescu") else _by_our_sender
-        started = time.perf_counter()
-        with ThreadPoolExecutor(ASSOCIATIONS) as pool:
-            list(pool.map(lambda folder: send_folder(hub.dicom_port, folder), folders))
-        seconds = time.perf_counter() - started
-    return ASSOCIATIONS * SLICES / seconds, f"{size // 1024} KB each, {ASSOCIATIONS} associations, {send_folder.__name__[4:]}"
-
-
-def _by_storescu(port: int, folder: Path) -> None:
-    command = ["storescu", "--max-send-pdu", "131072", "--scan-directories", "-aec", "YITONG", "127.0.0.1", str(port), str(folder)]
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "TCP_NODELAY": "1"})
-
-
-def _by_our_sender(port: int, folder: Path) -> None:
-    if any(send("127.0.0.1", port, sorted(folder.iterdir()), "BENCH")):
-        raise RuntimeError("a C-STORE was refused")

@@ -197,13 +197,19 @@ def open_instance(record: SourceRecord, context: MappingContext, issues: list[Is
         header=header,
         facility=record.facility,
         zone=header.text(ZONE) or record.hints.get("zone", "") or context.zone,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=_digest(record, content),
         study_uid=study,
         series_uid=series,
         instance_uid=instance,
         content=content,
         peer=record.hints.get("peer", ""),
     )
+
+
+def _digest(record: SourceRecord, content: bytes) -> str:
+    """SHA-256 of what is kept: the journal knows it of a record, unless the preamble was changed. Half a megabyte takes 3 ms."""
+    known = record.hints.get("sha256", "") if content is record.content else ""
+    return known or hashlib.sha256(content).hexdigest()
 
 
 def _required_uid(header: Header, tag: int) -> str:
