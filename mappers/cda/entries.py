@@ -15,7 +15,10 @@ from mappers.cda.codes import CN, mended_root
 from mappers.cda.reader import XSI_TYPE, Element, attribute, below, child, children, local, text_of
 
 DIAGNOSIS = re.compile(r"DE05\.(01\.02[14]|10\.130)")  # a reader wants the code beside the name
-DATA_ELEMENT = re.compile(r"\s*((?:DE\d{2}\.\d{2}\.\d{3})|(?:HDSD\d{2}\.\d{2}\.\d{3}))(?:\.\d{1,3})*\s*", re.IGNORECASE)
+DATA_ELEMENT = re.compile(
+    r"\s*(?:DE(?P<major>\d{2})[._](?P<minor>\d{1,2})[._](?P<item>\d{3})|(?P<front>HDSD\d{2}\.\d{2}\.\d{3}))(?:[._]\d{1,3})*\s*",
+    re.I,
+)
 TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?")
 LOINC_CODE = re.compile(r"\d{1,5}-\d")
 STATEMENTS = frozenset({"observation", "procedure", "substanceAdministration", "act", "supply", "encounter", "observationMedia"})
@@ -109,14 +112,13 @@ def _value(element: Element, name: str = "value") -> Element | None:
 
 def _statement(element: Element, group: Element | None) -> Statement:
     code, value, time = child(element, "code"), _value(element), child(element, "effectiveTime")
-    match = DATA_ELEMENT.fullmatch(attribute(code, "code"))
     bare, coded, display = _bare(value), attribute(value, "code"), attribute(value, "displayName")
     coded, display = ("" if text in ABSENT else text for text in (coded, display))
     unit = attribute(value, "unit") or attribute(value, "currency")
     return Statement(
         element,
         local(element),
-        match[1].upper() if match else "",
+        data_element(attribute(code, "code")),
         _label(code),
         attribute(value, XSI_TYPE).rpartition(":")[2],
         display or (f"{bare}{unit}" if bare else coded),
@@ -140,9 +142,8 @@ def _read(element: Element, group: Element | None) -> Statement:
 def _participant(element: Element, group: Element | None) -> Statement:
     """A substance as front sheets state it: playingEntity with a data element as its code and its name as desc."""
     code = child(element, "code")
-    match = DATA_ELEMENT.fullmatch(attribute(code, "code"))
     bare = _bare(child(element, "desc")) or _bare(child(element, "name"))
-    return Statement(element, "observation", match[1].upper() if match else "", _label(code), "ST", bare, bare, group=group)
+    return Statement(element, "observation", data_element(attribute(code, "code")), _label(code), "ST", bare, bare, group=group)
 
 
 def is_statement(element: Element) -> bool:
@@ -151,7 +152,15 @@ def is_statement(element: Element) -> bool:
 
 
 def _is_coded(element: Element) -> bool:
-    return DATA_ELEMENT.fullmatch(attribute(child(element, "code"), "code")) is not None
+    return bool(data_element(attribute(child(element, "code"), "code")))
+
+
+def data_element(code: str) -> str:
+    """DE04.10.186.00 → DE04.10.186; also where a dot is an underscore or a zero is missing. "" for any other code."""
+    match = DATA_ELEMENT.fullmatch(code)
+    if match is None:
+        return ""
+    return match["front"].upper() if match["front"] else f"DE{match['major']}.{match['minor']:0>2}.{match['item']}"
 
 
 def _nearest(element: Element) -> Iterator[Element]:

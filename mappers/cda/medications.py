@@ -206,7 +206,7 @@ def _state_use(document: Document, drug: Statement) -> None:
         resource["dosage"] = _administered(said) if given else [said]
     if extensions := specification_of(document, drug):
         resource["extension"] = extensions
-    if total and total.says_something and not said.get("text"):
+    if total and total.says_something:
         resource["note"] = [{"text": f"总剂量 {total.text}"}]
         document.use(f"{kind}.note", total.element)
     document.use(kind, drug.element)

@@ -10,7 +10,7 @@ from typing import Any
 from mappers.base import Resource
 from mappers.cda.codes import CN
 from mappers.cda.document import Document
-from mappers.cda.entries import DATA_ELEMENT, Section, Statement, every, first
+from mappers.cda.entries import Section, Statement, data_element, every, first
 from mappers.cda.people import person
 from mappers.cda.reader import attribute, child, children
 from mappers.cda.values import boolean, concept, named
@@ -70,7 +70,7 @@ def _code(document: Document, section: Section, found: Statement) -> dict[str, A
     name = first(found.children, NAME)
     display = attribute(element, "displayName")
     text = (name.text if name else "") or display
-    if DATA_ELEMENT.fullmatch(stated):
+    if data_element(stated):
         document.note("invalid-value", f"section {section.name}", "a procedure coded by a data element; only its name is taken")
         stated = ""
     if name:

@@ -307,3 +307,10 @@ def test_a_restricted_documents_label_goes_to_all_it_states(code: str, *, labell
     valid(result, model=False)
     found = {resource["resourceType"] for resource in result.resources if resource.get("meta", {}).get("security")}
     assert found == ({"Condition", "Composition", "DocumentReference", "Binary"} if labelled else set())
+
+
+@pytest.mark.parametrize("code", ["DE04.10.186.00", "de04.10.186", "DE04_10.186.00", " DE04.10.186.00.001 "])
+def test_a_data_element_is_read_however_its_parts_are_joined(code: str) -> None:
+    result = mapped(typed("C0020", section("8716-3", "VITAL SIGNS", observation(code, "体温", value("PQ", value="36.8")))))
+    assert the(result, "Observation")["code"]["coding"][0]["code"] == "8310-5"
+    valid(result, model=False)
