@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from rich.progress import Progress
 from rich.text import Text
@@ -92,7 +93,7 @@ def map_diff(data: Path, *, new: Path, old: Path | None, query: Query, last: int
             batches = stored(desk.journal, numbers)
             found = diff(was, now, batches, data / "blobs", told=lambda done: progress.update(bar, completed=done))
     if as_json:
-        sys.stdout.write(dump({**asdict(found), "messages": [asdict(each) for each in found.messages]}).decode() + "\n")
+        sys.stdout.write(dump(_json(found)).decode() + "\n")
     else:
         _print_diff(found)
     return 1 if found.regressions and not accept else 0
@@ -115,6 +116,20 @@ def _numbers(desk: Desk, query: Query, last: int) -> list[int]:
         found += [message.seq for message in page.messages]
         before = page.next
     return sorted(found)
+
+
+def _json(found: MapDiff) -> dict[str, Any]:
+    counts = {"looked": found.looked, "same": found.same, "differing": found.differing, "regressions": found.regressions}
+    counted = {"resources": dict(found.resources), "elements": dict(found.elements), "issues": dict(found.issues)}
+    return {**counts, **counted, "messages": [_message(each) for each in found.messages]}
+
+
+def _message(each: MessageDiff) -> dict[str, Any]:
+    resources = [
+        {"reference": one.reference, "change": one.change, "elements": [element._asdict() for element in one.elements]}
+        for one in each.resources
+    ]
+    return {**asdict(each), "resources": resources}
 
 
 def _print_diff(found: MapDiff) -> None:

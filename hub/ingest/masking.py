@@ -32,14 +32,15 @@ PRIVATE_FIELDS: Mapping[str, frozenset[int]] = {
     "RXO": frozenset({6, 7}),
     "TXA": frozenset({12, 16, 25}),
 }
-"""Every other segment (PID, NK1, IN1, GT1, MRG, NTE, Z…) is masked wholly, but for its set id."""
+"""Every other segment (PID, NK1, IN1, GT1, MRG, NTE, Z…) is masked wholly …"""
 
-_SET_ID = 1
+COUNTED = frozenset({"PID", "NK1", "IN1", "IN3", "GT1", "NTE", "PR1", "ACC", "IAM"})
+"""… but for the first field of these, which only counts them."""
 
 
 def private_field(segment: str, field: int) -> bool:
     private = PRIVATE_FIELDS.get(segment)
-    return field != _SET_ID or segment in {"MRG", "NTE"} if private is None else field in private
+    return not (field == 1 and segment in COUNTED) if private is None else field in private
 
 
 # Columns that name things, not people: codes, times, organisations, states
