@@ -100,7 +100,7 @@ map_pharmacy = about_one_patient(lambda draft: state_pharmacy(draft, group_order
 
 # (message code, trigger) → the map
 CLINICAL_MAPS: dict[tuple[str, str], Map] = {
-    ("ORU", "R01"): map_results,
+    **{("ORU", trigger): map_results for trigger in ("R01", "R30", "R31", "R32", "R40")},
     **{("OUL", trigger): map_results for trigger in ("R21", "R22", "R23", "R24")},
     **dict.fromkeys((("ORM", "O01"), ("OML", "O21"), ("OML", "O33"), ("OML", "O35"), ("OMG", "O19"), ("OMI", "O23")), map_orders),
     **dict.fromkeys((("OMP", "O09"), ("OMD", "O03"), ("OMS", "O05"), ("OMN", "O07")), map_orders),
@@ -111,7 +111,7 @@ CLINICAL_MAPS: dict[tuple[str, str], Map] = {
     **{("SIU", trigger): map_appointment for trigger in APPOINTMENTS},
     **{("DFT", trigger): about_one_patient(_state_bill) for trigger in ("P03", "P11")},
     **{("PPR", trigger): about_one_patient(state_problems) for trigger in ("PC1", "PC2", "PC3")},
-    **{("REF", trigger): about_one_patient(state_referral) for trigger in ("I12", "I13", "I14", "I15")},
+    **{(code, trigger): about_one_patient(state_referral) for code in ("REF", "RRI") for trigger in ("I12", "I13", "I14", "I15")},
 }
 USUAL_TRIGGER = {
     **{

@@ -16,6 +16,8 @@ from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Group
 from mappers.hl7v2.message import Segment
 
+SUSCEPTIBILITIES = frozenset({"S", "I", "R", "SDD", "NS"})  # v3-ObservationInterpretation
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
@@ -36,6 +38,7 @@ class Reported:
 def link_results(draft: Draft, reports: list[Reported]) -> None:
     for report in reports:
         _link_sub_identifiers(report)
+        _link_susceptibilities(report)
         obr = report.group.obr
         if obr is not None and (obr.has(29) or len(obr.value(26)) > 1):  # a single letter is a status that was shifted
             _link_to_parent(draft, report, obr, reports)
@@ -60,6 +63,26 @@ def _link_sub_identifiers(report: Reported) -> None:
         above, dot, _ = placed.obx.value(4).rpartition(".")
         if dot and above and len(named.get(above, ())) == 1:
             _join(named[above][0].observation, placed.observation)
+
+
+def _link_susceptibilities(report: Reported) -> None:
+    """Most laboratories write isolate and drugs below one sub-identifier: what is S, I or R belongs to its only coded result."""
+    named: dict[str, list[Placed]] = defaultdict(list)
+    for placed in report.results:
+        if sub_identifier := placed.obx.value(4):
+            named[sub_identifier].append(placed)
+    for same in named.values():
+        drugs = [placed for placed in same if _is_susceptibility(placed.observation)]
+        isolates = [placed for placed in same if placed not in drugs and "valueCodeableConcept" in placed.observation]
+        if len(isolates) == 1:
+            for drug in drugs:
+                if "derivedFrom" not in drug.observation:
+                    _join(isolates[0].observation, drug.observation)
+
+
+def _is_susceptibility(observation: Resource) -> bool:
+    codes = {coding.get("code") for entry in observation.get("interpretation", ()) for coding in entry.get("coding", ())}
+    return bool(codes & SUSCEPTIBILITIES)
 
 
 def _link_to_parent(draft: Draft, report: Reported, obr: Segment, reports: list[Reported]) -> None:

@@ -57,6 +57,11 @@ INTERPRETATION = {
     "异常": "A",
     "阳性": "POS",
     "阴性": "NEG",
+    "弱阳性": "WR",
+    "敏感": "S",
+    "中介": "I",
+    "耐药": "R",
+    "剂量依赖性敏感": "SDD",
     "+": "POS",
     "-": "NEG",
 }
@@ -70,6 +75,9 @@ INTERPRETATION_DISPLAY = {
     "AA": "Critical abnormal",
     "POS": "Positive",
     "NEG": "Negative",
+    "S": "Susceptible",
+    "I": "Intermediate",
+    "R": "Resistant",
     "<": "Off scale low",
     ">": "Off scale high",
 }

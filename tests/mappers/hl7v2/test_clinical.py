@@ -221,6 +221,16 @@ def test_who_reported_who_did_it_and_with_what() -> None:
     check_valid(done)
 
 
+def test_drugs_below_one_sub_identifier_belong_to_its_only_isolate() -> None:
+    isolate = "OBX|1|CE|ORG^鉴定结果|1|KPN^肺炎克雷伯菌^L||||||F"
+    drugs = ("OBX|2|SN|AMK|1|<=^2|ug/mL||敏感|||F", "OBX|3|ST|CRO|1|耐药|||R|||F", "OBX|4|ST|CNT|1|>10万CFU/mL||||||F")
+    organism, amikacin, ceftriaxone, count = of_type(mapped(message("ORU^R01", "OBR|1||L1|CULT", isolate, *drugs)), "Observation")
+    assert organism["hasMember"] == [{"reference": f"Observation/{drug['id']}"} for drug in (amikacin, ceftriaxone)]
+    assert (amikacin["interpretation"][0]["coding"][0]["code"], "derivedFrom" in count) == ("S", False)
+    two = mapped(message("ORU^R01", "OBR|1||L1|CULT", isolate, isolate.replace("KPN", "ECO"), *drugs))
+    assert not [o for o in of_type(two, "Observation") if "derivedFrom" in o]  # whose they are is not certain
+
+
 def test_a_result_taken_back_has_left_its_report() -> None:
     done = mapped(message("ORU^R01", "OBR|1||L1|K", "OBX|1|NM|K||4.1||||||D", "OBX|2|NM|NA||141||||||F"))
     wrong, right = of_type(done, "Observation")
@@ -376,7 +386,7 @@ def test_a_problem_that_is_deleted_or_resolved() -> None:
     ("I14", "A", "revoked", "cancelled"), ("I12", "", "active", "requested"),
 ])  # fmt: skip
 def test_a_referral_and_its_answer(trigger: str, answer: str, request_status: str, task: str) -> None:
-    done = mapped(message(f"REF^{trigger}", f"RF1|{answer}|U|UP^上转|||Z1", "PRD|RT|||县医院"))
+    done = mapped(message(f"{'RRI' if answer == 'A' else 'REF'}^{trigger}", f"RF1|{answer}|U|UP^上转|||Z1", "PRD|RT|||县医院"))
     assert (only(done, "ServiceRequest")["status"], only(done, "Task")["status"]) == (request_status, task)
     assert only(done, "Task")["owner"]["display"] == "县医院"
     check_valid(done)
