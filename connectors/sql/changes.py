@@ -89,14 +89,17 @@ class Changes:
         fresh = dict(progress.fresh)
         records: list[SourceRecord] = []
         for row in rows:
-            content = self._source.content(row)
+            key, content = self._source.read(row)
             changed_at = self._aware(self._time(row[name]))
-            key, state = digest(self._source.key(row).encode()), digest(content)
-            if progress.known.get(key) != state:
-                records.append(self._source.record(row, content, changed_at))
+            if changed_at < window and not progress.known:  # a first load: there is nothing to know it by, and no need to
+                records.append(self._source.record(row, key, content, changed_at))
+                continue
+            known, state = digest(key.encode()), digest(content)
+            if progress.known.get(known) != state:
+                records.append(self._source.record(row, key, content, changed_at))
             if changed_at >= window:
-                fresh.pop(key, None)
-                fresh[key] = state
+                fresh.pop(known, None)
+                fresh[known] = state
         for forgotten in list(fresh)[: max(0, len(fresh) - self._remember)]:
             del fresh[forgotten]  # the oldest go first; their rows come again, which is harmless
         after = progress.after

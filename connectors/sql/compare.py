@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -20,6 +20,17 @@ from connectors.sql.progress import digest, plain_value, typed_value
 from connectors.sql.reader import Found, Source, behind
 
 ROWS_OF_A_BLOCK = 256  # on average
+
+
+class Read(NamedTuple):
+    row: dict[str, Any]
+    key: str
+    content: bytes
+
+
+def _ends(key: str) -> bool:
+    """Whether a block ends with the row of that key: one in ROWS_OF_A_BLOCK does, always the same."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=2).digest(), "big") % ROWS_OF_A_BLOCK == 0
 
 
 class Compare:
@@ -43,7 +54,7 @@ class Compare:
             records: list[SourceRecord] = []
             for block in self._blocks(rows, whole=last):
                 records.extend(self._changed(block, blocks, fresh))
-                after = [plain_value(block[-1][name]) for name in self._view.key]
+                after = [plain_value(block[-1].row[name]) for name in self._view.key]
             if last:
                 done = {"blocks": fresh, "read_at": now.isoformat()}
                 yield tuple(records), msgspec.json.encode(done).decode()
@@ -51,29 +62,24 @@ class Compare:
             if records:
                 yield tuple(records), msgspec.json.encode({"blocks": blocks, "fresh": fresh, "after": after}).decode()
 
-    def _blocks(self, rows: list[dict[str, Any]], *, whole: bool) -> Iterator[list[dict[str, Any]]]:
+    def _blocks(self, rows: list[dict[str, Any]], *, whole: bool) -> Iterator[list[Read]]:
         """Whole blocks; the rest of a page is read again with the next one, unless a page holds no end of a block at all."""
-        block: list[dict[str, Any]] = []
+        block: list[Read] = []
         cut = False
         for row in rows:
-            block.append(row)
-            if self._ends(row):
+            block.append(Read(row, *self._source.read(row)))
+            if _ends(block[-1].key):
                 yield block
                 block, cut = [], True
         if block and (whole or not cut):
             yield block
 
-    def _ends(self, row: dict[str, Any]) -> bool:
-        name = hashlib.blake2b(self._source.key(row).encode(), digest_size=2).digest()
-        return int.from_bytes(name, "big") % ROWS_OF_A_BLOCK == 0
-
-    def _changed(self, block: list[dict[str, Any]], blocks: dict[str, str], fresh: dict[str, str]) -> list[SourceRecord]:
-        contents = [self._source.content(row) for row in block]
-        name, state = digest(self._source.key(block[-1]).encode()), digest(b"\x1e".join(contents))
+    def _changed(self, block: list[Read], blocks: dict[str, str], fresh: dict[str, str]) -> list[SourceRecord]:
+        name, state = digest(block[-1].key.encode()), digest(b"\x1e".join(one.content for one in block))
         fresh[name] = state
         if blocks.get(name) == state:
             return []
-        return [self._source.record(row, content, None) for row, content in zip(block, contents, strict=True)]
+        return [self._source.record(one.row, one.key, one.content, None) for one in block]
 
     def page(self, after: list[Any] | None) -> sa.Select[Any]:
         columns: list[sa.ColumnElement[Any]] = [self._view.table.c[name] for name in self._view.key]

@@ -30,12 +30,12 @@ class Growing:
             rows = self._source.rows(self.page(progress))
             records: list[SourceRecord] = []
             for row in rows:
-                content = self._source.content(row)
-                key, state_now = digest(self._source.key(row).encode()), digest(content)
-                if known.get(key) != state_now:
-                    records.append(self._source.record(row, content, None))
-                fresh.pop(key, None)
-                fresh[key] = [state_now, plain_value(row[self._view.grows])]
+                key, content = self._source.read(row)
+                name, state_now = digest(key.encode()), digest(content)
+                if known.get(name) != state_now:
+                    records.append(self._source.record(row, key, content, None))
+                fresh.pop(name, None)
+                fresh[name] = [state_now, plain_value(row[self._view.grows])]
             for forgotten in list(fresh)[: max(0, len(fresh) - max(1, self._tail))]:
                 del fresh[forgotten]
             if rows:

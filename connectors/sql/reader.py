@@ -42,20 +42,18 @@ class Source:
     def now(self) -> datetime:
         return self.clock().astimezone(self.zone)
 
-    def key(self, row: Mapping[str, Any]) -> str:
+    def read(self, row: Mapping[str, Any]) -> tuple[str, bytes]:
+        """A row's key and its content."""
         whole = self.view.whole(row)
-        return key_text(tuple(whole[name] for name in self.view.key))
+        return key_text(tuple(whole[name] for name in self.view.key)), row_json(whole)
 
-    def content(self, row: Mapping[str, Any]) -> bytes:
-        return row_json(self.view.whole(row))
-
-    def record(self, row: Mapping[str, Any], content: bytes, changed_at: datetime | None) -> SourceRecord:
+    def record(self, row: Mapping[str, Any], key: str, content: bytes, changed_at: datetime | None) -> SourceRecord:
         deleted = self.view.deleted is not None and is_set(row[self.view.deleted])
         return SourceRecord(
             source=self.name,
             facility=self.facility,
             kind=self.view.kind,
-            key=self.key(row),
+            key=key,
             content=content,
             received_at=self.now(),
             changed_at=changed_at,
