@@ -40,6 +40,17 @@ CLINICAL_STATUS = {
     "S": ("unconfirmed", "active"),
     "U": ("unconfirmed", "active"),
 }
+# What sources write where there is no allergy → SNOMED CT, as the international patient summary has it
+NO_ALLERGY = ("716186003", "No known allergy")
+NO_DRUG_ALLERGY = ("409137002", "No known drug allergy")
+NONE_KNOWN = {
+    **dict.fromkeys(
+        ("NKA", "NO KNOWN ALLERGIES", "NO KNOWN ALLERGY", "NONE", "无", "无过敏", "无过敏史", "否认过敏史"), NO_ALLERGY
+    ),
+    **dict.fromkeys(("NKDA", "NO KNOWN DRUG ALLERGIES", "无药物过敏", "无药物过敏史", "否认药物过敏史"), NO_DRUG_ALLERGY),
+}
+NOBODY_KNOWS = {"UNKNOWN", "UNK", "不详", "未知"}
+SNOMED = "http://snomed.info/sct"
 DELETED = {"D", "X"}  # HL7 table 0323 (IAM-6)
 
 
@@ -57,6 +68,15 @@ def _state_allergy(draft: Draft, segment: Segment) -> None:
         draft.note("missing", f"{segment.where}-3", "an allergy without a substance")
         return
     name = code["coding"][0]["code"] if "coding" in code else code["text"]
+    words = {name.upper(), code["text"].upper()}
+    if words & NOBODY_KNOWS:
+        draft.refuse(segment, 3)
+        draft.note("missing", f"{segment.where}-3", "whether there is an allergy is not known: nothing is stated", "information")
+        return
+    if none := next(
+        (NONE_KNOWN[word] for word in sorted(words) if word in NONE_KNOWN), None
+    ):  # never an allergy to a substance of that name
+        code["coding"] = [*code.get("coding", ()), {"system": SNOMED, "code": none[0], "display": none[1]}]
     verification, clinical = _status(draft, segment)
     category = draft.translate(ALLERGY_CATEGORY, segment.value(2), f"{segment.where}-2", "HL7 table 0127")
     reactions = [found for n in range(1, segment.count(5) + 1) if (found := _manifestation(draft, segment, n))]

@@ -369,6 +369,26 @@ def test_allergies_with_actions() -> None:
     assert "clinicalStatus" not in gone
 
 
+@pytest.mark.parametrize(
+    ("substance", "code"),
+    [
+        ("6334447^NKA^ALLERGY", "716186003"),
+        ("^无", "716186003"),
+        ("0^否认药物过敏史", "409137002"),
+        ("J01^青霉素", None),
+        ("^不详", ""),
+    ],
+)
+def test_no_known_allergy_is_no_allergy_to_a_substance(substance: str, code: str | None) -> None:
+    done = mapped(adt("A01", PID, PV1, f"AL1|1|DA|{substance}"))
+    if code == "":
+        assert not of_type(done, "AllergyIntolerance")
+        assert "AL1[1]-3" in {issue.where for issue in done.issues}
+        return
+    codes = {coding["system"]: coding["code"] for coding in only(done, "AllergyIntolerance")["code"]["coding"]}
+    assert codes.get("http://snomed.info/sct") == code
+
+
 def test_diagnoses_procedures_and_a_death() -> None:
     done = mapped(
         adt(
