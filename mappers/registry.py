@@ -17,6 +17,7 @@ MAPPERS = {
     "ecg": "mappers.ecg.mapper:map_ecg",
     "document": "mappers.document:map_document_file",
     "fhir": "mappers.fhir:map_resource",
+    "hl7v3": "mappers.hl7v3:map_message",
 }
 
 

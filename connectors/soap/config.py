@@ -1,0 +1,58 @@
+"""Options of a channel whose connector is soap."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+
+class SoapConfig(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8088, ge=0, le=65535)  # 0: any free port
+    path: str = Field(default="/HIPMessageService", pattern=r"^/[A-Za-z0-9_./\-]*$")
+    auth: Literal["none", "basic", "username_token"] = "none"
+    user: str = ""
+    secret_file: Path | None = None
+    secret_env: str = ""
+    allow: tuple[str, ...] = ()  # addresses and networks that may call; empty: any
+    unknown_actions: Literal["keep", "refuse"] = "keep"
+    facilities: dict[str, str] = Field(default_factory=dict)  # sender's device id → facility code, for a channel of several
+    certificate: Path | None = None  # of the server, where it speaks https; with its chain
+    key: Path | None = None
+    max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    read_seconds: float = Field(default=60.0, gt=0)  # for a whole request
+    max_connections: int = Field(default=128, ge=1)
+    workers: int = Field(default=8, ge=1, le=64)
+
+    @field_validator("allow")
+    @classmethod
+    def networks(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        for each in allow:
+            ipaddress.ip_network(each, strict=False)
+        return allow
+
+    @model_validator(mode="after")
+    def complete(self) -> SoapConfig:
+        if self.auth != "none" and (not self.user or bool(self.secret_file) == bool(self.secret_env)):
+            raise ValueError(f"auth {self.auth} takes a user and one of secret_file and secret_env")
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key go together")
+        return self
+
+    def secret(self) -> str:
+        """Raise LookupError naming where it is missing."""
+        if self.secret_file is not None:
+            try:
+                return self.secret_file.read_text("utf-8").strip()
+            except OSError as error:
+                raise LookupError(f"secret_file {self.secret_file}: {error.strerror}") from None
+        found = os.environ.get(self.secret_env, "")
+        if not found:
+            raise LookupError(f"secret_env {self.secret_env}: the variable is not set")
+        return found
