@@ -29,8 +29,8 @@ class SourceRecord:
     hints: Mapping[str, str] = field(default_factory=dict)
     """Channel settings a mapper may need (charset, zone, peer), and what the connector says of the record itself.
 
-    `held`: why nothing becomes of it until a person has looked. `control_id_days`: for so long `key` names one record,
-    and another body under it is a contradiction.
+    `held`: why nothing becomes of it until a person has looked. `control_id_days`: for so long `key` names one record
+    of `control_id_of`, and another body under it is a contradiction.
     """
 
 

@@ -18,7 +18,8 @@ from connectors.hl7v2_mllp.charset import Undecodable, decode
 from connectors.hl7v2_mllp.header import Header, declared_charset, read_header
 
 HELD = "held"  # a hint: why nothing becomes of the record until a person has looked
-UNIQUE_DAYS = "control_id_days"  # a hint: for so long the record's key names one message
+UNIQUE_DAYS = "control_id_days"  # a hint: for so long the record's key names one message …
+UNIQUE_FOR = "control_id_of"  # … of this sender
 
 NO_MSH = "no MSH segment: kept for inspection"
 UNDECODABLE = "not decodable by MSH-18, UTF-8 or GB18030: kept for inspection"
@@ -85,6 +86,7 @@ class Desk:
             hints[HELD] = held
         elif control_id and self.unique_days:
             hints[UNIQUE_DAYS] = f"{self.unique_days:g}"
+            hints[UNIQUE_FOR] = _numbering(header)
         return SourceRecord(
             source=self.source,
             facility=bound or self.facility or self.senders.facility_of(sender_of(text)) or "unknown",
@@ -94,6 +96,11 @@ class Desk:
             received_at=self.clock(),
             hints=hints,
         )
+
+
+def _numbering(header: Header | None) -> str:
+    """Who numbers: each application of a facility, and many number each type of message by itself. MSH-3, MSH-4, MSH-9."""
+    return b"|".join(header[number] for number in (3, 4, 9)).decode("utf-8", "backslashreplace")[:200] if header else ""
 
 
 def _judge(header: Header | None, text: str | None) -> Answer:

@@ -93,6 +93,7 @@ _CONTRADICTED = """
 SELECT seq, (SELECT CASE WHEN first.sha256 = later.sha256 THEN NULL ELSE first.seq END FROM record AS first
              WHERE first.source = later.source AND first.key = later.key AND first.seq < later.seq
                AND json_extract(first.hints, '$.control_id_days') IS NOT NULL
+               AND json_extract(first.hints, '$.control_id_of') IS json_extract(later.hints, '$.control_id_of')
                AND julianday(later.received) - julianday(first.received) <= json_extract(later.hints, '$.control_id_days')
              ORDER BY first.seq LIMIT 1)
 FROM record AS later

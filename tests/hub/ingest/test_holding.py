@@ -54,6 +54,17 @@ def test_another_body_under_a_control_id_waits_for_a_person(intake):
     assert (values(intake), intake.store.outcomes(state="dead")) == (["5.00", "9.90"], [])
 
 
+def test_each_application_numbers_its_own_messages(intake):
+    service = intake.open(LISTENER.format(port=0))
+    service.start()
+    contents = [oru(1), oru(2).replace(b"|LIS|", b"|POCT|"), oru(3).replace(b"ORU^R01", b"ORM^O01")]
+    with MllpClient("127.0.0.1", service.connector("cty-lis").port) as engine:
+        for number, content in enumerate(contents, 1):
+            assert engine.deliver(content.replace(b"|M%d|" % number, b"|1|")).accepted
+    assert service.pipeline.wait_until_idle(60)
+    assert intake.store.outcomes(state="dead") == []
+
+
 def test_a_source_that_counts_anew_says_so(intake):
     service = intake.open(LISTENER.format(port=0) + "control_id_days = 0\n")
     service.start()
