@@ -166,6 +166,7 @@ VISIT: dict[str, Fields] = {
             17: "participant",
             18: "type",
             19: "identifier, Encounter.id",
+            22: "hospitalization.specialCourtesy",
             36: "hospitalization.dischargeDisposition",
             37: "hospitalization.destination",
             38: "hospitalization.dietPreference",
@@ -194,6 +195,7 @@ VISIT: dict[str, Fields] = {
     "DG1": _of(
         "Condition",
         {
+            2: "code.coding.system",
             3: "code",
             4: "code.text",
             5: "recordedDate",
@@ -207,6 +209,7 @@ VISIT: dict[str, Fields] = {
     "PR1": _of(
         "Procedure",
         {
+            2: "code.coding.system",
             3: "code",
             4: "code.text",
             5: "performed[x]",

@@ -12,7 +12,7 @@ from mappers.base import Resource
 from mappers.datatypes import instant
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
-from mappers.hl7v2.types import codeable_concept, number_identifier, people, positive, staff, terminology
+from mappers.hl7v2.types import codeable_concept, concept_by_method, number_identifier, people, positive, staff, terminology
 from mappers.identity_keys import resource_id
 from profiles.names import LOINC
 
@@ -34,7 +34,7 @@ def state_conditions(draft: Draft) -> list[dict[str, Any]]:
     """DG1 → Conditions; → the entries of Encounter.diagnosis."""
     diagnoses = []
     for dg1 in draft.message.segments("DG1"):
-        code = codeable_concept(draft, dg1, 3, "diagnosis")
+        code = concept_by_method(draft, dg1, 3, 2, "diagnosis")
         description = dg1.value(4)
         nameless = code is None or ("coding" in code and code["text"] == code["coding"][0]["code"])
         if description and nameless:  # 2.3 had the name here, not in DG1-3
@@ -79,7 +79,7 @@ PERFORMERS = {8: "anesthesiologist", 11: "surgeon", 12: "practitioner"}
 def state_procedures(draft: Draft, stated_at: datetime | None) -> None:
     """PR1 → Procedure. A time before the statement's own says that it is done; without one nothing says whether it is."""
     for pr1 in draft.message.segments("PR1"):
-        code = codeable_concept(draft, pr1, 3, "procedure") or ({"text": pr1.value(4)} if pr1.value(4) else None)
+        code = concept_by_method(draft, pr1, 3, 2, "procedure") or ({"text": pr1.value(4)} if pr1.value(4) else None)
         if code is None:
             draft.note("missing", f"{pr1.where}-3", "a procedure without code and text")
             continue

@@ -65,6 +65,7 @@ HOSPITALIZATION |= {13: ("reAdmission", "readmission")}
 HOSPITALIZATION_LISTS = {
     15: ("specialArrangement", "ambulatory-status"),
     16: ("specialCourtesy", "vip"),
+    22: ("specialCourtesy", "courtesy"),
     38: ("dietPreference", "diet"),
 }
 TYPES = {4: "admission-type", 18: "patient-type"}
@@ -201,7 +202,7 @@ def _hospitalization(draft: Draft, pv1: Segment) -> dict[str, Any]:
             stated[element] = None
     for field, (element, kind) in HOSPITALIZATION_LISTS.items():
         if several := [c for n in range(1, pv1.count(field) + 1) if (c := codeable_concept(draft, pv1, field, kind, n))]:
-            stated[element] = several
+            stated[element] = [*stated.get(element, ()), *several]
     if pv1.has(37) and (destination := pv1.value(37, 2) or pv1.value(37)):
         stated["destination"] = {"display": destination}
     return stated

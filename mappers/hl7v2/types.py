@@ -33,6 +33,9 @@ CODE_SYSTEMS = {
     "I9": "http://hl7.org/fhir/sid/icd-9-cm",
     "I9C": "http://hl7.org/fhir/sid/icd-9-cm",
     "I9CDX": "http://hl7.org/fhir/sid/icd-9-cm",
+    "I9CP": "http://hl7.org/fhir/sid/icd-9-cm",
+    "ICD9": "http://hl7.org/fhir/sid/icd-9-cm",
+    "ICD-9": "http://hl7.org/fhir/sid/icd-9-cm",
     "CVX": "http://hl7.org/fhir/sid/cvx",
     "NDC": "http://hl7.org/fhir/sid/ndc",
     "C4": "http://www.ama-assn.org/go/cpt",
@@ -97,6 +100,16 @@ def codeable_concept(draft: Draft, segment: Segment, field: int, kind: str, repe
         segment.value(field, 9, 1, repetition) or segment.value(field, 2, 1, repetition) or segment.value(field, 5, 1, repetition)
     )
     return concept(draft, coding, text)
+
+
+def concept_by_method(draft: Draft, segment: Segment, field: int, method: int, kind: str) -> dict[str, Any] | None:
+    """DG1-3 and PR1-3: before 2.4 the code system stood in a field of its own (DG1-2, PR1-2), not in the code's third component."""
+    name = segment.value(method) if not segment.value(field, 3) and segment.value(field) else ""
+    found = codeable_concept(draft, segment, field, kind)
+    system = coding_system(draft, name, kind) if name else draft.local(kind)
+    if found and "coding" in found and system != draft.local(kind):
+        found["coding"][0]["system"] = system
+    return found
 
 
 def concept(draft: Draft, coding: list[dict[str, Any]], text: str) -> dict[str, Any] | None:

@@ -416,6 +416,15 @@ def test_diagnoses_procedures_and_a_death() -> None:
     assert only(later, "Procedure")["status"] == "completed"
 
 
+def test_a_code_system_in_a_field_of_its_own() -> None:
+    done = mapped(adt("A08", PID, PV1, "DG1|1|I10|I21.9|心肌梗死||F", "DG1|2|院内码|B2|||F", "PR1|1|C4|73630", "PR1|2|I9C|1^x^C4"))
+    check_r4(done)
+    conditions = {c["code"]["coding"][0]["code"]: c["code"]["coding"][0]["system"] for c in of_type(done, "Condition")}
+    assert conditions == {"I21.9": "http://hl7.org/fhir/sid/icd-10", "B2": "urn:hub:CTY:diagnosis"}
+    procedures = {c["code"]["coding"][0]["code"]: c["code"]["coding"][0]["system"] for c in of_type(done, "Procedure")}
+    assert procedures == {"73630": "http://www.ama-assn.org/go/cpt", "1": "http://www.ama-assn.org/go/cpt"}
+
+
 def test_roles_of_patient_and_visit() -> None:
     done = mapped(
         adt(
