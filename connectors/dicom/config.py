@@ -23,7 +23,7 @@ class DicomConfig(BaseModel):
     certificates: dict[str, str] = Field(default_factory=dict)  # a client certificate's name or sha256:… → its facility's code
     max_pdu: int = Field(default=131072, ge=4096, le=16 * 1024 * 1024)
     max_associations: int = Field(default=64, ge=1)
-    max_associations_per_peer: int = Field(default=32, ge=1)  # of one address
+    max_associations_per_peer: int = Field(default=64, ge=1)  # of one address
     max_instance_bytes: int = Field(default=1 << 30, ge=1024)
     window: int = Field(default=8, ge=1, le=64)  # C-STOREs of one association at a time, where the sender asks for more than one
     network_timeout: float = Field(default=60.0, gt=0)  # silence within an association before it is aborted, s

@@ -160,8 +160,9 @@ class DicomListener:
             config, executor = self._config, self._executor
             if executor is None:
                 return
+            window = config.window if self._context is None else 1  # a TLS connection is not read and written by two threads
             limits = Limits(
-                config.max_pdu, config.max_instance_bytes, config.window,
+                config.max_pdu, config.max_instance_bytes, window,
                 config.artim_timeout, config.network_timeout, config.dimse_timeout,
             )  # fmt: skip
             Association(connection, Peer("", "", address, certified), self, limits, executor).run()

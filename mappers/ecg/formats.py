@@ -12,6 +12,7 @@ from typing import Protocol
 
 from mappers.ecg.aecg import ecg_from_aecg
 from mappers.ecg.dicom_waveform import ecg_from_dicom
+from mappers.ecg.edf import ecg_from_edf, is_edf
 from mappers.ecg.model import Ecg, EcgError
 from mappers.ecg.scp import ecg_from_scp, is_scp
 from mappers.ecg.sierra import NAMESPACE as SIERRA
@@ -67,6 +68,7 @@ FORMATS = (
         lambda content: _xml_root(content) == "restingecgdata" and SIERRA.encode() in content[:4096].replace(b"\0", b""),
         lambda content, *, charset, zone: ecg_from_sierra(content, zone=zone),  # noqa: ARG005
     ),
+    Format("EDF", "application/edf", is_edf, lambda content, *, charset, zone: ecg_from_edf(content, charset=charset, zone=zone)),
 )
 
 

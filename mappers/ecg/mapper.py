@@ -1,6 +1,6 @@
 """An ECG file as a cart or a box drops it → the recording in FHIR, with the original beside it.
 
-SCP-ECG, HL7 aECG, Philips Sierra, DICOM by content, whatever the file is called; a PDF print is a document without a waveform.
+SCP-ECG, HL7 aECG, Philips Sierra, EDF, DICOM by content, whatever the file is called; a PDF print is a document without a waveform.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ FILES = [
     "aecg/liryc_example_100hz.xml",
     "aecg/fda_minimum_aecg.xml",
     "scp/hl7example.scp",
+    "derived/hl7example.edf",
     "sierra/129DYPRG_1.03.xml",
     "sierra/ZZDEMO_1.04.xml",
     "sierra/2020-5-18_1.04.01.xml",

@@ -49,3 +49,19 @@ def test_xli_ends_where_its_data_end():
     for data in (b"", b"\0" * 7, b"\xff\xff\xff\x7f\0\0\0\0", b"\4\0\0\0\0\0\0\0\xff\xff\xff\xff", b"\2\0\0\0\0\0\0\0\0"):
         with suppress(EcgError):
             assert all(len(lead) <= 10 for lead in unpacked(data, leads=12, samples=10))
+
+
+def test_an_edf_of_another_kind_is_refused_with_a_reason():
+    content = read(SAMPLES / "ecg" / "derived" / "hl7example.edf")
+    brain = content[:256] + content[256 : 256 + 13 * 16].replace(b"V", b"X").replace(b"I", b"X").replace(b"aX", b"XX")
+    for damaged, reason in (
+        (content[:192] + b"EDF+D" + content[197:], "gaps"),
+        (content[:252] + b"9999" + content[256:], "signals"),
+        (content[:3000], "signals in a header"),
+        (content[:3600], "no whole data record"),
+        (brain + content[256 + 13 * 16 :], "no signal that names an ECG lead"),
+    ):
+        with pytest.raises(CannotMap, match=reason):
+            map_ecg(record(damaged), MappingContext())
+    cut = map_ecg(record(content[:-20_000]), MappingContext())
+    assert "number of data records" in {issue.where for issue in cut.issues}
