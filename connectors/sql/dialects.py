@@ -76,7 +76,7 @@ def _oracle_date() -> TimeForm:
 def _oracle_timestamp() -> TimeForm:
     return TimeForm(
         lambda column: sa.func.to_char(column, ORACLE_FRACTION),
-        lambda value: sa.func.to_timestamp(_text(value), ORACLE_FRACTION),
+        lambda value: sa.func.to_timestamp(_with_fraction(value), ORACLE_FRACTION),
         is_text=True,
     )
 
@@ -85,7 +85,7 @@ def _oracle_zoned() -> TimeForm:
     """In UTC, so that texts of one column have one shape."""
     return TimeForm(
         lambda column: sa.func.to_char(sa.func.sys_extract_utc(column), ORACLE_FRACTION).concat("+00:00"),
-        lambda value: sa.func.from_tz(sa.func.to_timestamp(_text(value).split("+")[0], ORACLE_FRACTION), "UTC"),
+        lambda value: sa.func.from_tz(sa.func.to_timestamp(_with_fraction(value), ORACLE_FRACTION), "UTC"),
         is_text=True,
     )
 
@@ -97,6 +97,12 @@ def _sql_server(own: sa.types.TypeEngine[Any]) -> TimeForm:
         lambda value: sa.cast(sa.literal(_text(value), sa.String()), own),
         is_text=True,
     )
+
+
+def _with_fraction(value: Any) -> str:
+    """As the format wants it: a time that was reckoned with has whole seconds; the zone, always UTC, is said beside it."""
+    bare = _text(value).split("+")[0]
+    return bare if "." in bare else f"{bare}.000000000"
 
 
 def _text(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from connectors.base import SourceRecord
-from connectors.sql.rows import is_set, key_text, row_json
+from connectors.sql.rows import key_text, row_json
 from connectors.sql.source import Database, View
 
 Found = tuple[tuple[SourceRecord, ...], str]
@@ -48,7 +48,6 @@ class Source:
         return key_text(tuple(whole[name] for name in self.view.key)), row_json(whole)
 
     def record(self, row: Mapping[str, Any], key: str, content: bytes, changed_at: datetime | None) -> SourceRecord:
-        deleted = self.view.deleted is not None and is_set(row[self.view.deleted])
         return SourceRecord(
             source=self.name,
             facility=self.facility,
@@ -57,7 +56,7 @@ class Source:
             content=content,
             received_at=self.now(),
             changed_at=changed_at,
-            hints={**self.hints, "deleted": "1"} if deleted else self.hints,
+            hints={**self.hints, "deleted": "1"} if self.view.is_deleted(row) else self.hints,
         )
 
 

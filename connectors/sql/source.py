@@ -20,6 +20,7 @@ from sqlalchemy.pool import NullPool
 from connectors.base import SourceDenied, SourceUnavailable
 from connectors.sql.config import ViewConfig
 from connectors.sql.dialects import AS_IT_IS, CONNECT_ARGUMENTS, READ_ONLY_EACH_TIME, prepare, time_form
+from connectors.sql.rows import is_set
 from connectors.sql.text import StoredAs, as_bytes, repaired
 
 # The source is there and says no: MySQL/MariaDB, SQL Server and Oracle numbers; PostgreSQL SQLSTATE classes.
@@ -95,7 +96,11 @@ class View:
         # untyped columns: a row comes as the driver gives it, SQLite's text included
         self.table = sa.table(name, *(sa.column(n) for n in self.names), schema=schema or None)
         self.time = time_form(dialect, columns[self.changed_at]) if self.changed_at else AS_IT_IS
-        self._selected = [as_bytes(dialect, self.table.c[n], columns[n], stored_as).label(n) for n in self.names]
+        places = {*self.key, self.deleted, self.grows, self.changed_at}  # compared by the database, so they stay as they are
+        self._selected = [
+            (self.table.c[n] if n in places else as_bytes(dialect, self.table.c[n], columns[n], stored_as)).label(n)
+            for n in self.names
+        ]
         if self.time.is_text:
             self._selected.append(self.time.out(self.table.c[self.changed_at]).label(CHANGED))
 
@@ -106,6 +111,9 @@ class View:
 
     def select(self) -> sa.Select[Any]:
         return sa.select(*self._selected)
+
+    def is_deleted(self, row: Mapping[str, Any]) -> bool:
+        return self.deleted is not None and is_set(self.whole({self.deleted: row[self.deleted]})[self.deleted])
 
     def whole(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A row as its record keeps it."""

@@ -336,22 +336,22 @@ def test_rows_with_neither_are_compared_and_only_blocks_that_differ_are_sent(pla
 
 def test_gbk_held_as_latin1_is_read_as_what_it_is(mariadb_url: str) -> None:
     engine = sa.create_engine(mariadb_url)
-    run(
-        engine,
-        "DROP TABLE IF EXISTS old",
-        "CREATE TABLE old (no INT PRIMARY KEY, name VARCHAR(80) CHARACTER SET latin1, plain VARCHAR(80) CHARACTER SET utf8mb4)",
-    )
+    latin1, utf8 = "VARCHAR(80) CHARACTER SET latin1", "VARCHAR(80) CHARACTER SET utf8mb4"
+    made = f"CREATE TABLE old (no INT PRIMARY KEY, name {latin1}, plain {utf8}, gone {latin1})"
+    run(engine, "DROP TABLE IF EXISTS old", made)
     with engine.begin() as connection:
-        connection.exec_driver_sql("INSERT INTO old VALUES (1, %s, '已是')", ("王小明、镕𠮷".encode("gb18030"),))
-        connection.exec_driver_sql("INSERT INTO old VALUES (2, 'ASCII', NULL)")
+        gbk = tuple(text.encode("gb18030") for text in ("王小明、镕𠮷", "是"))
+        connection.exec_driver_sql("INSERT INTO old VALUES (1, %s, '已是', %s)", gbk)
+        connection.exec_driver_sql("INSERT INTO old VALUES (2, 'ASCII', NULL, '0')")
     engine.dispose()
-    view = {"name": "old", "key": ["no"]}
+    view = {"name": "old", "key": ["no"], "deleted": "gone"}
     hints = {"charset": "GB18030", "zone": "+08:00"}
     records, _ = read(connector(mariadb_url, view, hints, stored_as="latin1"), {})
     assert [(content(record)["name"], content(record)["plain"]) for record in records] == [
         ("王小明、镕𠮷", "已是"),
         ("ASCII", None),
     ]
+    assert [record.hints.get("deleted") for record in records] == ["1", None]
 
 
 def test_bytes_of_an_sql_ascii_database_are_read_as_what_they_are(postgresql_url: str) -> None:
