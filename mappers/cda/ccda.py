@@ -91,7 +91,7 @@ def _state_procedure(document: Document, found: Statement) -> None:
         "subject": document.patient,
     }
     if start and end:
-        procedure["performedPeriod"] = {"start": start, "end": end}
+        procedure["performedPeriod"] = document.period(start, end)
     elif start or end:
         procedure["performedDateTime"] = start or end
     sites = [site for e in children(element, "targetSiteCode") if (site := codeable(document, e))]
@@ -105,7 +105,7 @@ def _state_encounter(document: Document, found: Statement) -> None:
     element = found.element
     start, end = times(document, element)
     kind = codeable(document, child(element, "code"))
-    period = {**({"start": start} if start else {}), **({"end": end} if end else {})}
+    period = document.period(start, end)
     encounter: Resource = {
         "resourceType": "Encounter",
         "id": entry_id(document, "Encounter", element),
@@ -138,7 +138,7 @@ def _state_observation(document: Document, section: Section, found: Statement) -
         "subject": document.patient,
         **value,
         **(
-            {"effectivePeriod": {"start": start, "end": end}}
+            {"effectivePeriod": document.period(start, end)}
             if start and end
             else {"effectiveDateTime": start or end}
             if start or end

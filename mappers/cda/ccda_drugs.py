@@ -25,7 +25,7 @@ def state_medication(document: Document, found: Statement) -> None:
     planned = attribute(element, "moodCode") == "INT"
     kind = "MedicationRequest" if planned else "MedicationStatement"
     start, end = times(document, element)
-    period = {**({"start": start} if start else {}), **({"end": end} if end else {})}
+    period = document.period(start, end)
     resource: Resource = {
         "resourceType": kind,
         "id": entry_id(document, kind, element),

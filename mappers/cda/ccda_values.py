@@ -56,6 +56,9 @@ def amount(element: Element | None) -> dict[str, Any] | None:
 def interval(element: Element | None) -> dict[str, Any]:
     """IVL_PQ → low and high as far as stated."""
     found = {name: amount(child(element, name)) for name in ("low", "high")}
+    low, high = found["low"], found["high"]
+    if low and high and low["value"] > high["value"]:
+        return {}
     return {name: value for name, value in found.items() if value}
 
 

@@ -153,7 +153,7 @@ def _events(document: Document) -> list[dict[str, Any]]:
         name = attribute(code, "displayName")
         coded = {"system": document.uri(attribute(code, "codeSystem")), "code": attribute(code, "code")}
         kind = {"coding": [coded | ({"display": name} if name else {})]} if attribute(code, "code") else None
-        period = {**({"start": start} if start else {}), **({"end": end} if end else {})}
+        period = document.period(start, end)
         if kind or period:
             found.append({**({"code": [kind]} if kind else {}), **({"period": period} if period else {})})
     return found

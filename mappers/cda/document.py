@@ -11,7 +11,7 @@ from mappers.cda.catalogue import DocumentType, document_types
 from mappers.cda.codes import mended_root, system_uri
 from mappers.cda.entries import Section
 from mappers.cda.reader import Element, attribute, child, ids, local
-from mappers.datatypes import fhir_datetime
+from mappers.datatypes import fhir_datetime, instant
 from mappers.identity_keys import organization_id, resource_id
 
 VER_STATUS = "http://terminology.hl7.org/CodeSystem/{}"
@@ -122,6 +122,21 @@ class Document:
 
     def time(self, text: str) -> str | None:
         return fhir_datetime(text, self.context.zone) if text else None
+
+    def period(self, start: str | None, end: str | None) -> dict[str, str]:
+        """Period of two dateTimes; one that ends before it begins has its start alone."""
+        if start and end and self._is_before(end, start):
+            self.note("conflict", "effectiveTime", "a time that ends before it begins; its end is left out")
+            end = None
+        return {**({"start": start} if start else {}), **({"end": end} if end else {})}
+
+    def _is_before(self, one: str, other: str) -> bool:
+        """As far as both are stated: a day is not before an hour of it."""
+        shorter = min(len(one), len(other))
+        if shorter <= len("2024-05-06"):
+            return one[:shorter] < other[:shorter]
+        first, second = (instant(text, self.context.zone) for text in (one, other))
+        return first is not None and second is not None and first < second
 
     def id(self, resource_type: str, *more: str) -> str:
         """The id of a resource that only this document states."""

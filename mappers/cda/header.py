@@ -20,7 +20,7 @@ VERSIONS = range(-1, 100_000)  # one vendor counts 0 added, 1 changed, -1 delete
 
 def open_document(root: Element, record: SourceRecord, context: MappingContext) -> Document:
     custodian = child(root, "custodian", "assignedCustodian", "representedCustodianOrganization")
-    facility = record.facility or next((found.extension for found in ids(custodian) if found.extension), "")
+    facility = record.facility or next((found.extension or found.root for found in ids(custodian)), "")
     if not facility:
         raise CannotMap("neither the channel nor the document's custodian states a facility")
     document = Document(root, record, context, facility)

@@ -106,7 +106,7 @@ def _status(content: Statement, state: Statement | None, *, is_drug: bool) -> st
 
 def _when(document: Document, content: Statement, *, is_drug: bool) -> dict[str, Any]:
     start, end = (document.time(text) for text in (content.low or content.time, content.high))
-    period = {**({"start": start} if start else {}), **({"end": end} if end else {})}
+    period = document.period(start, end)
     ordered = document.time(attribute(child(content.element, "author", "time"), "value"))
     result: dict[str, Any] = {"authoredOn": ordered} if ordered else {}
     if period and is_drug:

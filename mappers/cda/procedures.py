@@ -87,7 +87,7 @@ def _code(document: Document, section: Section, found: Statement) -> dict[str, A
 def _times(document: Document, found: Statement) -> dict[str, Any]:
     start, end, at = (document.time(text) for text in (found.low, found.high, found.time))
     if start and end:
-        return {"performedPeriod": {"start": start, "end": end}}
+        return {"performedPeriod": document.period(start, end)}
     when = at or start or end
     return {"performedDateTime": when} if when else {}
 

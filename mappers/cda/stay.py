@@ -83,7 +83,7 @@ def _state_period(document: Document, encounter: Resource, found: list[Statement
             period.setdefault(name, time)
             document.use(f"Encounter.period.{name}", stated.element)
     if period:
-        encounter["period"] = period
+        encounter["period"] = document.period(period.get("start"), period.get("end"))
 
 
 def _state_plan(document: Document, encounter: Resource, found: list[Statement]) -> None:
@@ -140,4 +140,5 @@ def state_death(document: Document) -> None:
         stay = document.encounter.setdefault("hospitalization", {})
         stay["dischargeDisposition"] = coding(f"{TERMINOLOGY}discharge-disposition", "exp") | {"text": "死亡"}
         document.encounter["status"] = "finished"
-        document.encounter.setdefault("period", {}).setdefault("end", when)
+        known = document.encounter.get("period", {})
+        document.encounter["period"] = document.period(known.get("start"), known.get("end") or when)

@@ -122,7 +122,7 @@ def state_encounter(document: Document) -> None:
     start = document.time(attribute(child(time, "low"), "value") or attribute(time, "value"))
     end = document.time(attribute(child(time, "high"), "value"))
     if start or end:
-        encounter["period"] = {**({"start": start} if start else {}), **({"end": end} if end else {})}
+        encounter["period"] = document.period(start, end)
     if end:
         encounter["status"] = "finished"
     places = _places(element)

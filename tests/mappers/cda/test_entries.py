@@ -314,3 +314,22 @@ def test_a_data_element_is_read_however_its_parts_are_joined(code: str) -> None:
     result = mapped(typed("C0020", section("8716-3", "VITAL SIGNS", observation(code, "体温", value("PQ", value="36.8")))))
     assert the(result, "Observation")["code"]["coding"][0]["code"] == "8310-5"
     valid(result, model=False)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "stated"),
+    [
+        ("20240508100000", "20240508113000", {"start": "2024-05-08T10:00:00+08:00", "end": "2024-05-08T11:30:00+08:00"}),
+        ("20240508100000", "20240508", {"start": "2024-05-08T10:00:00+08:00", "end": "2024-05-08"}),
+        ("20240508100000", "20240507113000", {"start": "2024-05-08T10:00:00+08:00"}),
+        ("20240508", "202404", {"start": "2024-05-08"}),
+    ],
+)
+def test_nothing_ends_before_it_begins(low: str, high: str, stated: dict[str, str]) -> None:
+    operation = (
+        f'<procedure><code code="47.0100" codeSystem="{CN}.2.3.3.12"/><effectiveTime><low value="{low}"/><high value="{high}"/>'
+    )
+    result = mapped(typed("C0009", section("47519-4", "HISTORY OF PROCEDURES", f"{operation}</effectiveTime></procedure>")))
+    valid(result, model=False)
+    assert the(result, "Procedure")["performedPeriod"] == stated
+    assert ("effectiveTime" in told(result, "conflict")) == ("end" not in stated)
