@@ -17,6 +17,7 @@ from hub.ingest.alerts import told
 from hub.ingest.metrics import install_metrics
 from hub.ingest.run import IntakeService
 from hub.ingest.workbench import serve_workbench
+from hub.outbox.queue import lanes
 from hub.store.port import ResourceStore, SourceTally
 from hub.subscriptions.status import subscriptions_status
 
@@ -72,5 +73,6 @@ def intake_status(intake: IntakeService, store: ResourceStore) -> dict[str, Any]
         "channels": channels,
         "dead": [{"seq": o.seq, "source": o.source, "facility": o.facility, "kind": o.kind, "reason": o.reason} for o in dead],
         "subscriptions": subscriptions_status(store),
+        "destinations": [asdict(lane) for lane in lanes(store)],
         "unmapped": [asdict(code) for code in store.unmapped(MOST_LISTED)],
     }

@@ -16,7 +16,7 @@ from hub.subscriptions.outbox import DIGITS, Event
 
 LETTERS = "outbox-letter"
 OBJECTS = "outbox-object"  # DICOM instances that a destination has, by destination and blob
-KEPT = 10_000  # of a destination, dead ones not counted
+KEPT = 5000  # of a destination, dead ones not counted
 PREFIX = "destination/"  # no resource's id holds a slash
 
 State = Literal["sent", "dead", "skipped"]

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from hub.errors import NotFound
 from hub.outbox.enrolment import check_criteria, enrol
 from hub.outbox.lanes import Consignment, DestinationLanes, Verdict
 from hub.outbox.letters import lane_of
@@ -58,6 +59,13 @@ class Outbox:
             self._deliverer.close()
         for sender in self._senders.values():
             sender.close()
+
+    def check(self, name: str) -> None:
+        """Whether anything could be sent there now. Raise SourceDenied or SourceUnavailable saying why not, NotFound."""
+        sender = self._senders.get(lane_of(name))
+        if sender is None:
+            raise NotFound(f"no destination {name} in county.toml")
+        sender.check()
 
     async def _sent(self, consignment: Consignment) -> Verdict:
         with suppress(asyncio.CancelledError):
