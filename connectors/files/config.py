@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import re2  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+QUIET = re2.Options()
+QUIET.log_errors = False
 AUTO = "auto"
 KINDS = {"*.xml": "cda", "*.hl7": "hl7v2", "*.dcm": "dicom", "*": AUTO}
 
 
 class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _said(error: re2.error) -> str:
+    reason = error.args[0] if error.args else ""
+    return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
 
 
 class SheetConfig(Table):
@@ -41,9 +48,9 @@ class DocumentConfig(Table):
     @classmethod
     def names_a_patient(cls, pattern: str) -> str:
         try:
-            groups = re.compile(pattern).groupindex
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
+            groups = re2.compile(pattern, QUIET).groupindex
+        except re2.error as error:
+            raise ValueError(f"not a regular expression: {_said(error)}") from None
         if pattern and "patient" not in groups:
             raise ValueError("nothing in it names the patient: write (?P<patient>…)")
         return pattern

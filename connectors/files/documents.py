@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 
-from connectors.files.config import DocumentConfig
+import re2  # type: ignore[import-untyped]
+
+from connectors.files.config import QUIET, DocumentConfig
 from connectors.files.folder import Refused
 
 WORDS = ("patient", "visit", "report", "order", "date", "title", "type")
@@ -16,7 +17,8 @@ LONGEST = 256
 def facts_of(name: str, sidecar: bytes | None, config: DocumentConfig) -> dict[str, str]:
     """patient, and what else is stated. Raise Refused, saying what is needed, when the patient is not."""
     stem = name.rpartition("/")[2]
-    match = re.fullmatch(config.pattern, stem) or re.fullmatch(config.pattern, stem.rpartition(".")[0]) if config.pattern else None
+    pattern = re2.compile(config.pattern, QUIET) if config.pattern else None  # RE2 never runs away, whatever a name looks like
+    match = (pattern.fullmatch(stem) or pattern.fullmatch(stem.rpartition(".")[0])) if pattern else None
     named = {word: text for word, text in match.groupdict().items() if text} if match else {}
     facts = {"title": config.title, **named, **(_read(sidecar) if sidecar is not None else {})}
     facts = {word: text.strip()[:LONGEST] for word, text in facts.items() if word in WORDS and text.strip()}

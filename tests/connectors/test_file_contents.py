@@ -14,6 +14,7 @@ from typing import Any
 import openpyxl  # type: ignore[import-untyped]
 import pytest
 from openpyxl.styles import numbers  # type: ignore[import-untyped]
+from pydantic import ValidationError
 
 from connectors.base import SourceRecord
 from connectors.files.config import FilesConfig
@@ -405,6 +406,14 @@ def test_a_document_says_whose_it_is_by_its_name_or_by_the_words_beside_it(tmp_p
     assert (scan["content"][0]["attachment"]["title"], "encounter" in scan["context"]) == ("知情同意书", True)
     for mapped in by_name.values():
         assert len(mapped.lines) == sum(mapped.ledger.values())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "says"), [("(", "missing \\)"), (r"(\d+)", "names the patient"), (r"(?P<patient>a)\1", "invalid escape")]
+)
+def test_a_pattern_that_cannot_be_used_is_told_when_the_hub_starts(pattern: str, says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        FilesConfig.model_validate({"folder": "/", "documents": {"pattern": pattern}})
 
 
 def test_a_document_waits_for_the_words_beside_it_where_they_are_promised(tmp_path: Path, clock: Clock) -> None:
