@@ -1,4 +1,4 @@
-"""Keeps the message index up with the journal, in a process of its own: `python -m hub.ingest.indexing DATA`, niced.
+"""Keeps the message index up with the journal, in a process of its own that takes only what others leave of the processors.
 
 Reading, decoding and cutting into words would otherwise take turns with the threads that acknowledge. A journal of an earlier
 release, or one that came from a backup, is indexed from its beginning; a kill costs the batch under way.
@@ -26,7 +26,7 @@ from hub.store.blobs import BlobStore
 BATCH = 200
 LONGEST_BODY = 64 * 1024 * 1024  # a longer one is found by its key alone
 LOOK = 0.3  # seconds between two looks for more
-NICE = 10
+NICE = 19
 FIRST_SECONDS = 5.0  # a hub that starts has other things to do; a search indexes the newest records itself
 
 
@@ -100,9 +100,16 @@ def catch_up(journal: Journal, index: MessageIndex, most: int) -> None:
             done += step
 
 
+def _stand_back() -> None:
+    """Take what of the processors nobody else wants: an acknowledgement waits for none of this."""
+    os.nice(NICE)
+    with suppress(OSError, AttributeError):  # not on every system
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
 def main(data: Path) -> None:
     """Follow the journal until the hub ends."""
-    os.nice(NICE)
+    _stand_back()
     end_with_parent()
     pause = threading.Event()
     journal = Journal(data, BlobStore(data / "blobs", tidy=False))

@@ -6,6 +6,7 @@ it. It may be deleted, and is made anew. Words are kept without positions (FTS5,
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +26,8 @@ NAME = "messages.sqlite"
 LAYOUT = 1
 BLOCK = 1024  # records of which the earliest and the latest time are kept
 BUSY_MS = 5_000
+BRIEFLY_MS = 200  # a question does not wait for the process that indexes; it does without the newest records
+CHECKPOINT_PAGES = 8_000  # 32 MB: the fewer syncs, the less the journal's have to share the disk with
 SCHEMA = f"""
 CREATE TABLE origin (id INTEGER PRIMARY KEY, source TEXT, facility TEXT, kind TEXT, UNIQUE (source, facility, kind));
 CREATE TABLE message (
@@ -75,10 +78,11 @@ _COLUMNS = "message.seq, source, facility, kind, type, control, received, patien
 class MessageIndex:
     """Safe from any thread, and beside another process that adds to it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, busy_ms: int = BUSY_MS) -> None:
         self.path = folder / NAME
         self._lock = threading.Lock()
         self._connection = _opened(self.path)
+        self._connection.setbusytimeout(busy_ms)
 
     @property
     def position(self) -> int:
@@ -118,7 +122,10 @@ class MessageIndex:
         above = max(low - 1, wanted.above)
         scans = self._scans(wanted, origins)
         found = [self._rows(*scan, wanted, above, before, limit) for scan in scans]
-        return list(merge(*found, key=lambda row: -row.seq))[:limit] if len(found) > 1 else found[0]
+        if len(found) == 1:
+            return found[0]
+        rows = {row.seq: row for row in merge(*found, key=lambda row: -row.seq)}  # one that several scans found stands once
+        return list(rows.values())[:limit]
 
     def count(self, wanted: Wanted, most: int) -> int:
         """How many match, counted up to `most`."""
@@ -213,8 +220,10 @@ class MessageIndex:
 
     @staticmethod
     def _people(wanted: Wanted, tests: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
-        among = "EXISTS (SELECT 1 FROM term WHERE term.seq = message.seq AND term.term = ?)"
-        return [*tests, *((among, each) for each in wanted.terms[:1])]
+        if not wanted.terms:
+            return tests
+        among = "EXISTS (SELECT 1 FROM term WHERE term.seq = message.seq AND term.term IN (SELECT value FROM json_each(?)))"
+        return [*tests, (among, json.dumps(wanted.terms))]
 
     def _rows(self, scan: str, tests: list[tuple[str, Any]], wanted: Wanted, above: int, before: int, limit: int) -> list[Row]:
         place = "words.rowid" if scan.startswith("words") else "term.seq" if scan.startswith("term") else "message.seq"
@@ -254,6 +263,7 @@ def _connect(path: Path) -> apsw.Connection:
     connection.setbusytimeout(BUSY_MS)
     with suppress(apsw.Error):
         connection.pragma("journal_mode", "wal")
+        connection.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         connection.pragma("synchronous", "normal")  # what a power cut takes is made again from the journal
     return connection
 

@@ -18,7 +18,7 @@ from hub.errors import HubError, Invalid
 from hub.fhir_json import load
 from hub.ingest.indexing import catch_up
 from hub.ingest.journal import Entry, Journal
-from hub.ingest.message_index import MessageIndex, Row, Wanted, instant_ms
+from hub.ingest.message_index import BRIEFLY_MS, MessageIndex, Row, Wanted, instant_ms
 from hub.ingest.summary import holds, match_of, summary_of, term
 from hub.store.port import Key, Outcome, SourceTally, Version
 
@@ -211,7 +211,7 @@ def index_of(journal: Journal) -> MessageIndex:
     with _OPENING:
         index = _INDEXES.get(journal)
         if index is None:
-            index = _INDEXES[journal] = MessageIndex(journal.folder)
+            index = _INDEXES[journal] = MessageIndex(journal.folder, busy_ms=BRIEFLY_MS)
         return index
 
 

@@ -27,7 +27,6 @@ from hub.ingest.summary import summary_of, words
 from hub.ingest.tree import Node, show
 from hub.settings import County
 from hub.store.blobs import BlobStore
-from hub.store.port import Outcome
 from hub.store.sqlite import SqliteStore
 from mappers.base import MappingContext
 from profiles.catalogue import load_concept_maps
@@ -130,6 +129,17 @@ def test_a_patient_of_the_hub_is_found_by_the_numbers_that_its_sources_gave(hous
     (reference,) = [each for each in house.store.outcome(13).resources if each.startswith("Patient/")]
     assert house.found(patient=reference) == [13, 7]
     assert house.found(patient="Patient/nobody") == []
+
+
+def test_a_message_that_several_numbers_find_stands_once(tmp_path):
+    house = House(tmp_path)
+    house.take(adt(1, "A01", "P1", card="11010519491231002X"), adt(2, "A01", "P2"), adt(3, "A08", "P1"))
+    (reference,) = [each for each in house.store.outcome(1).resources if each.startswith("Patient/")]
+    assert house.found(patient=reference) == [3, 1]
+    assert count(house.journal, house.store, Query(patient=reference)).number == 2
+    assert house.found(patient=reference, control_id="A1") == [1]
+    assert house.found(patient=reference, control_id="A2") == []
+    house.close()
 
 
 def test_a_line_names_no_patient(house):
@@ -292,17 +302,6 @@ def test_a_replay_waits_while_paused_keeps_to_its_rate_and_can_be_ended(tmp_path
     now[0] = 9.0
     assert replays.open() is None
     house.close()
-
-
-def test_a_hub_with_a_million_outcomes_before_it_answers_from_the_last_one(tmp_path):
-    """Dead letters are read backwards from where the page before ended, never from the beginning."""
-    store = SqliteStore(tmp_path)
-    store.write(
-        lambda t: [t.record_outcome(Outcome(n, "dead" if n % 5 == 0 else "done", source="a")) for n in range(1, 61)]
-    ).result()
-    assert [o.seq for o in store.outcomes(state="dead", newest=True, before=50, limit=2)] == [45, 40]
-    assert [o.seq for o in store.outcomes(before=4)] == [1, 2, 3]
-    store.close()
 
 
 def test_the_index_costs_the_acknowledgement_nothing(tmp_path):
