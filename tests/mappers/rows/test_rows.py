@@ -17,6 +17,7 @@ from hub.fhir_json import dump, load
 from mappers.base import CannotMap, Mapped, MappingContext
 from mappers.rows.engine import map_row
 from mappers.rows.tables import BadTable, load_tables, read_tables, standard_tables
+from profiles.validation import validate
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "rows"
 CASES = sorted(path.stem for path in GOLDEN.glob("*.json") if not path.stem.endswith(".expected"))
@@ -49,6 +50,9 @@ def test_golden(case: str) -> None:
     assert json.loads(json.dumps(plain(mapped), default=lambda d: f"decimal:{d}")) == json.loads(expected.read_text("utf-8"))
     for resource in mapped.resources:
         get_fhir_model_class(resource["resourceType"]).model_validate_json(dump(resource))
+        assert validate(resource) == ()
+    lines = map_row(record, MappingContext(explain=True)).lines
+    assert {state: sum(line.state == state for line in lines) for state in mapped.ledger} == dict(mapped.ledger)
 
 
 def test_every_standard_view_has_a_golden() -> None:
