@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
-from connectors.base import Cursor, Page, SourceDenied, SourceRecord
+from connectors.base import Cursor, Page, SourceDenied, SourceRecord, SourceUnavailable
 from connectors.files.config import FilesConfig
 from connectors.files.content import kind_of
 from connectors.files.folder import DONE, FAILED, Folder, Look, Refused, opened, readable_name
@@ -139,6 +139,10 @@ class FilesConnector:
                 last = self._record(path, part)
         except Refused as reason:
             left.append(str(reason))
+        except (OSError, SourceDenied, SourceUnavailable):
+            raise  # the folder, not the file
+        except Exception as error:  # a file that no reader foresaw must not hold back all that come after it
+            left.append(f"reading it failed ({type(error).__name__})")
         if last is None or look is None:
             folder.fail(path, "\n".join(left) or "it has no rows")
             return

@@ -295,7 +295,7 @@ def test_a_workbook_that_is_a_bomb_or_damaged_or_meant_for_people_is_refused(tmp
     (tmp_path / "bomb").unlink()
     drop(tmp_path, "broken.xlsx", workbook()[:-200], clock)
     drop(tmp_path, "people.xlsx", workbook(), clock)
-    drop(tmp_path, "entity.xlsx", _with_entity(), clock)
+    drop(tmp_path, "entity.xlsx", _with_sheet(ENTITY), clock)
     assert records(connector(tmp_path, clock, max_sheet_bytes=1_000_000, sheets=[{"table": "t", "pattern": "[!p]*"}])) == []
     assert "max_sheet_bytes" in reason(tmp_path, "bomb.xlsx")
     assert "not recognised" in reason(tmp_path, "broken.xlsx")
@@ -303,16 +303,24 @@ def test_a_workbook_that_is_a_bomb_or_damaged_or_meant_for_people_is_refused(tmp
     assert "root:" not in reason(tmp_path, "entity.xlsx")
 
 
-def _with_entity() -> bytes:
+ENTITY = """<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]>
+<x><row><c t='inlineStr'><is><t>&e;</t></is></c></row></x>"""
+
+
+def test_a_workbook_that_no_reader_foresaw_does_not_hold_back_what_comes_after_it(tmp_path: Path, clock: Clock) -> None:
+    drop(tmp_path, "a.xlsx", _with_sheet("<x><row r='many'><c s='x'><v>1</v></c></row></x>"), clock, age=100)
+    drop(tmp_path, "b.xml", CDA, clock)
+    assert [record.kind for record in records(connector(tmp_path, clock, sheets=[*BOOK[1:], {"table": "t"}]))] == ["cda"]
+    assert "reading it failed (ValueError)" in reason(tmp_path, "a.xlsx")
+
+
+def _with_sheet(sheet: str) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("[Content_Types].xml", "<Types/>")
         archive.writestr("xl/workbook.xml", "<workbook><sheets><sheet name='a' id='r1'/></sheets></workbook>")
         archive.writestr("xl/_rels/workbook.xml.rels", "<r><Relationship Id='r1' Target='worksheets/1.xml'/></r>")
-        archive.writestr(
-            "xl/worksheets/1.xml",
-            "<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><x><row><c t='inlineStr'><is><t>&e;</t></is></c></row></x>",
-        )
+        archive.writestr("xl/worksheets/1.xml", sheet)
     return out.getvalue()
 
 
