@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from connectors.base import SourceDenied, SourceUnavailable
 from connectors.http import Http
-from connectors.soap.config import SoapConfig
+from connectors.soap.config import SoapCredentials
 from connectors.soap.credentials import username_token
 from connectors.soap.envelope import NAMESPACE, SOAP_11, SOAP_12, TYPES, NotSoap, read_result, requested
 from connectors.soap.payload import read_acknowledgement
@@ -39,7 +39,7 @@ class SoapClient:
         url: str,
         http: Http,
         *,
-        means: SoapConfig | None = None,
+        means: SoapCredentials | None = None,
         soap: str = SOAP_11,
         namespace: str = NAMESPACE,
         seconds: float = 60.0,

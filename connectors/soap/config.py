@@ -1,4 +1,4 @@
-"""Options of a channel whose connector is soap."""
+"""Options of a channel whose connector is soap; who calls, and who we are where we call."""
 
 from __future__ import annotations
 
@@ -10,16 +10,39 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
-class SoapConfig(BaseModel):
+class SoapCredentials(BaseModel):
+    """Secrets stand in a file or an environment variable, never in county.toml."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str = "127.0.0.1"
-    port: int = Field(default=8088, ge=0, le=65535)  # 0: any free port
-    path: str = Field(default="/HIPMessageService", pattern=r"^/[A-Za-z0-9_./\-]*$")
     auth: Literal["none", "basic", "username_token"] = "none"
     user: str = ""
     secret_file: Path | None = None
     secret_env: str = ""
+
+    @model_validator(mode="after")
+    def complete(self) -> SoapCredentials:
+        if self.auth != "none" and (not self.user or bool(self.secret_file) == bool(self.secret_env)):
+            raise ValueError(f"auth {self.auth} takes a user and one of secret_file and secret_env")
+        return self
+
+    def secret(self) -> str:
+        """Raise LookupError naming where it is missing."""
+        if self.secret_file is not None:
+            try:
+                return self.secret_file.read_text("utf-8").strip()
+            except OSError as error:
+                raise LookupError(f"secret_file {self.secret_file}: {error.strerror}") from None
+        found = os.environ.get(self.secret_env, "")
+        if not found:
+            raise LookupError(f"secret_env {self.secret_env}: the variable is not set")
+        return found
+
+
+class SoapConfig(SoapCredentials):
+    host: str = "127.0.0.1"
+    port: int = Field(default=8088, ge=0, le=65535)  # 0: any free port
+    path: str = Field(default="/HIPMessageService", pattern=r"^/[A-Za-z0-9_./\-]*$")
     allow: tuple[str, ...] = ()  # addresses and networks that may call; empty: any
     unknown_actions: Literal["keep", "refuse"] = "keep"
     facilities: dict[str, str] = Field(default_factory=dict)  # sender's device id → facility code, for a channel of several
@@ -38,21 +61,7 @@ class SoapConfig(BaseModel):
         return allow
 
     @model_validator(mode="after")
-    def complete(self) -> SoapConfig:
-        if self.auth != "none" and (not self.user or bool(self.secret_file) == bool(self.secret_env)):
-            raise ValueError(f"auth {self.auth} takes a user and one of secret_file and secret_env")
+    def both(self) -> SoapConfig:
         if bool(self.certificate) != bool(self.key):
             raise ValueError("certificate and key go together")
         return self
-
-    def secret(self) -> str:
-        """Raise LookupError naming where it is missing."""
-        if self.secret_file is not None:
-            try:
-                return self.secret_file.read_text("utf-8").strip()
-            except OSError as error:
-                raise LookupError(f"secret_file {self.secret_file}: {error.strerror}") from None
-        found = os.environ.get(self.secret_env, "")
-        if not found:
-            raise LookupError(f"secret_env {self.secret_env}: the variable is not set")
-        return found

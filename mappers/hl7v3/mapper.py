@@ -2,7 +2,7 @@
 
 | Interaction | Here |
 |---|---|
-| PRPA_IN201311UV02, 201314UV02 | Patient |
+| PRPA_IN201311UV02, 201314UV02, 201306UV02 (answer to a query) | Patient |
 | PRPA_IN201304UV02 | Patient.link |
 | PRPA_IN400001UV, 400002, 400003 | Encounter, Condition |
 | POOR_IN200901UV, 200902UV | ServiceRequest, MedicationRequest, Specimen |
@@ -32,6 +32,7 @@ Map = Callable[[Message], None]
 INTERACTIONS: dict[str, Map] = {
     "PRPA_IN201311": map_registration,
     "PRPA_IN201314": map_registration,
+    "PRPA_IN201306": map_registration,
     "PRPA_IN201304": map_merge,
     "PRPA_IN400001": map_visit,
     "PRPA_IN400002": map_visit,

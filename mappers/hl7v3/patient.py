@@ -27,12 +27,16 @@ LINES = ("STB", "STR", "BNR")
 
 
 def map_registration(message: Message) -> None:
-    for kind in ("registrationRequest", "registrationEvent"):
-        subject = child(message.root, "controlActProcess", "subject", kind, "subject1", "patient")
-        if subject is not None:
-            state_patient(message, subject, "patch")
-            return
-    raise CannotMap("the message has no registration of a patient")
+    """A registration or an update is of one patient, the answer to a query of as many as there are."""
+    found = 0
+    for subject in children(child(message.root, "controlActProcess"), "subject"):
+        for kind in ("registrationRequest", "registrationEvent"):
+            patient = child(subject, kind, "subject1", "patient")
+            if patient is not None:
+                state_patient(message, patient, "patch")
+                found += 1
+    if not found:
+        raise CannotMap("the message has no registration of a patient")
 
 
 def map_merge(message: Message) -> None:

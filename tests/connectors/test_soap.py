@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -17,9 +18,12 @@ from connectors.soap.actions import ACTIONS, known_action
 from connectors.soap.client import SoapClient
 from connectors.soap.config import SoapConfig
 from connectors.soap.credentials import username_token
-from connectors.soap.envelope import SOAP_11, SOAP_12, read_result, requested
+from connectors.soap.envelope import SOAP_11, SOAP_12, answered, read_call, read_result, requested
 from connectors.soap.listener import SoapListener
 from connectors.soap.payload import read_acknowledgement
+from connectors.soap.xml import read_xml
+from connectors.soap_query.config import SoapQueryConfig
+from connectors.soap_query.connector import SoapQueryConnector
 from hub.app import open_hub
 from hub.ingest.run import IntakeService
 from hub.security.outward import HttpOutward
@@ -256,3 +260,77 @@ def test_a_hub_takes_a_patient_a_visit_and_its_orders_through_the_service(tmp_pa
     finally:
         intake.stop()
         hub.close()
+
+
+class Platform:
+    """Answers queries as a platform does: the patients it has, or AE; says what it was asked."""
+
+    def __init__(self):
+        self.code = "AA"
+        self.asked = []
+
+    def __enter__(self):
+        platform = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                call = read_call(self.rfile.read(int(self.headers["content-length"])))
+                message = read_xml(call.message)
+                platform.asked.append((call.action, *(each.get("value") for each in message.iter() if each.get("value"))))
+                one, two = (
+                    PLAIN[PLAIN.index("<subject ") : PLAIN.index("</controlAct")].replace("P100231", n) for n in ("P1", "P2")
+                )
+                body = f"<controlActProcess>{one}{two}</controlActProcess>" if platform.code == "AA" else ""
+                said = f'<acknowledgement typeCode="{platform.code}"/>'
+                name = 'PRPA_IN201306UV02 xmlns="urn:hl7-org:v3" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+                content = answered(call, f"<{name}>{said}{body}</PRPA_IN201306UV02>")
+                self.send_response(200)
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/HIPMessageService"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def test_a_platform_is_asked_from_where_it_last_answered(tmp_path):
+    request = tmp_path / "patient.xml"
+    request.write_text('<q xmlns="urn:hl7-org:v3"><low value="{{since}}"/><high value="{{until}}"/></q>')
+    now = [datetime(2026, 5, 1, 0, 0, tzinfo=UTC)]
+    with Platform() as platform:
+        options = {"url": platform.url, "queries": [{"action": "PatientInfoQuery", "request": str(request)}]}
+        config = SoapQueryConfig.model_validate(options)
+        asking = SoapQueryConnector(config, source="p", facility="CTY", outward=HttpOutward, clock=lambda: now[0])
+        asking.check()
+        (page,) = asking.fetch({})
+        (record,) = page.records
+        names = [each["identifier"][0]["value"] for each in map_record(record, MappingContext()).resources]
+        assert names == ["P1", "P2"]
+        now[0] = datetime(2026, 5, 1, 1, 0, tzinfo=UTC)
+        platform.code = "AE"
+        with pytest.raises(SourceUnavailable, match="PatientInfoQuery is answered with AE"):
+            list(asking.fetch(page.cursor))
+        platform.code = "AA"
+        list(asking.fetch(page.cursor))
+        assert platform.asked[1:] == [
+            ("PatientInfoQuery", "20260430080000", "20260501080000"),  # a day back, at first
+            ("PatientInfoQuery", "20260501075500", "20260501090000"),
+            ("PatientInfoQuery", "20260501075500", "20260501090000"),
+        ]
+        request.write_text("<q>")
+        with pytest.raises(SourceDenied, match="not well-formed"):
+            asking.check()
+        request.write_text("<q/>")
+    with pytest.raises(SourceUnavailable):
+        list(asking.fetch({}))
