@@ -45,7 +45,7 @@ def install_hl7v2(app: FastAPI, intake: IntakeService) -> None:
             body, whole = await _body(request, receiver.max_body_bytes)
         except ClientDisconnect:  # nothing was acknowledged, so it is sent again
             return Response(status_code=400)
-        bound, peer = access.facility, access.address
+        bound, peer = access.facility, f"{access.name}@{access.address}"
 
         def answer() -> tuple[int, bytes]:
             if not receiver.open:

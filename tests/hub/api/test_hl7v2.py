@@ -86,6 +86,7 @@ async def test_messages_are_acknowledged_in_the_body_and_become_resources(house)
     told = await house.post(chinese, content_type="x-application/hl7-v2+er7; charset=GB18030")
     assert (told.status_code, codes(told)) == (200, [("AA", "M3")])
     assert house.intake.pipeline.wait_until_idle(60)
+    assert house.intake.journal.read(1).record.hints["peer"].startswith("system CTY@")  # whose token it was
     reports = await house.served.client("clinician", "CTY").walk("/fhir/DiagnosticReport")
     assert len(reports) == 3
     patients = await house.served.client("clinician", "CTY").walk("/fhir/Patient?name=测试3")
