@@ -14,7 +14,7 @@ from mappers.cda.codes import DOCUMENT_SYSTEM, TEMPLATE_ROOT
 from mappers.cda.document import Document
 from mappers.cda.entries import LOINC_CODE, Section, body_sections, lines, sections_of
 from mappers.cda.header import stated_time, type_key, version_of
-from mappers.cda.media import embedded, state_binary
+from mappers.cda.media import attachment_hash, embedded, state_binary
 from mappers.cda.narrative import div_from_lines, div_from_text
 from mappers.cda.people import authors, custodian, person
 from mappers.cda.reader import Element, Id, attribute, child, children, id_of, ids, text_of
@@ -206,6 +206,7 @@ def _content(attachment: Attachment, title: str, language: str, created: str | N
         "contentType": attachment.content_type,
         "url": f"Binary/{attachment.sha256}",
         "size": len(attachment.content),
+        "hash": attachment_hash(attachment.content),
         "title": title,
     }
     return {"attachment": {**result, **({"language": language} if language else {}), **({"creation": created} if created else {})}}

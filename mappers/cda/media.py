@@ -27,6 +27,11 @@ def state_binary(document: Document, content: bytes, content_type: str) -> Attac
     return Attachment(name, content_type, content)
 
 
+def attachment_hash(content: bytes) -> str:
+    """Attachment.hash as FHIR has it: SHA-1 in base64. What the bytes are kept under, and proved by, is SHA-256."""
+    return base64.b64encode(hashlib.sha1(content, usedforsecurity=False).digest()).decode()
+
+
 def embedded(document: Document) -> tuple[Attachment, ...]:
     """The body that is not XML, and each base64 value of the entries, the same bytes once."""
     found: dict[str, Attachment] = {}

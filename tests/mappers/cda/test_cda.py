@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64decode
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -128,7 +129,9 @@ def test_the_original_is_kept_byte_for_byte_under_its_hash() -> None:
     name = hashlib.sha256(content).hexdigest()
     assert [(a.sha256, a.content) for a in result.attachments] == [(name, content)]
     assert of_type(result, "Binary")[0]["id"] == name
-    assert of_type(result, "DocumentReference")[0]["content"][0]["attachment"]["url"] == f"Binary/{name}"
+    attachment = of_type(result, "DocumentReference")[0]["content"][0]["attachment"]
+    assert attachment["url"] == f"Binary/{name}"
+    assert b64decode(attachment["hash"]) == hashlib.sha1(content, usedforsecurity=False).digest(), "as FHIR defines it"
 
 
 def test_patient_and_visit_are_those_of_the_his_rows() -> None:
