@@ -29,6 +29,7 @@ from hub.ingest.tree import Node, show
 from mappers.base import Issue, Line, MappingContext
 
 LARGEST_FILE = 256 * 1024 * 1024
+LOOKED_THROUGH = 64 * 1024  # bytes, for what an XML document is
 MOST_RECORDS = 1000  # of one file
 MOST_CHANGES = 200  # elements told of one resource
 MOST_TOLD = 1000  # messages with a difference that are told one by one
@@ -114,14 +115,18 @@ _XML_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*<")
 
 
 def kind_of(content: bytes, name: str = "") -> str:
-    """hl7v2, cda, dicom, ecg or row/NAME, by the bytes. A row is told by its file's name: v_patient.json. Raise Invalid."""
+    """hl7v2, cda, hl7v3, dicom, ecg, fhir or row/NAME, by the bytes; a row by its file's name: v_patient.json. Raise Invalid."""
     head = content[:4096]
     if head[128:132] == b"DICM" or head[:4] in (b"DICM", b"\x02\x00\x00\x00"):
         return "dicom"
     if _V2_START.match(head):
         return "hl7v2"
     if _XML_START.match(head):
-        return "ecg" if b"AnnotatedECG" in head else "cda"
+        if b"AnnotatedECG" in head:
+            return "ecg"
+        return "hl7v3" if b"interactionId" in content[:LOOKED_THROUGH] and b"<ClinicalDocument" not in head else "cda"
+    if b'"resourceType"' in head and head.lstrip()[:1] == b"{":
+        return "fhir"
     if head.lstrip()[:1] in (b"{", b"["):
         return f"row/{Path(name).name.partition('.')[0].lower()}" if name else "row"
     raise Invalid("not HL7 v2 (MSH|…), XML (CDA), DICOM or a JSON row: say what it is with --kind")

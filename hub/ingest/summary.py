@@ -15,6 +15,7 @@ from typing import Any
 
 from connectors.base import SourceRecord
 from connectors.hl7v2_mllp.charset import Undecodable, decode
+from connectors.soap.xml import NotXml, read_xml, text_of_bytes
 from mappers.base import CannotMap
 from mappers.cda.reader import attribute, child, children, local
 from mappers.cda.reader import parse as parse_cda
@@ -47,7 +48,7 @@ def summary_of(record: SourceRecord, charset: str = "") -> Summary:
     charset = charset or record.hints.get("charset", "")
     try:
         return read(record, charset)
-    except (CannotMap, HeaderError, Undecodable, ValueError, RecursionError, LookupError):
+    except (CannotMap, HeaderError, NotXml, Undecodable, ValueError, RecursionError, LookupError):
         return _of_text(record, charset)
 
 
@@ -213,11 +214,73 @@ def _of_dicom(record: SourceRecord, charset: str) -> Summary:
     )
 
 
+PERSONS = frozenset({"patient", "patientRole", "patientPerson", "identifiedPerson", "asOtherIDs", "recordTarget"})
+
+
+def _of_v3(record: SourceRecord, _: str) -> Summary:
+    """HL7 V3 of 互联互通 platforms: numbers and names stand in elements named patient…, whatever the interaction."""
+    root = read_xml(text_of_bytes(record.content))
+    people = [element for element in root.iter() if isinstance(element.tag, str) and local(element) in PERSONS]
+    items = [item for person in people for each in children(person, "id") for item in (each, *children(each, "item"))]
+    numbers = [number for item in items if (number := attribute(item, "extension"))]
+    names = ["".join(map(str, name.itertext())) for person in people for name in children(person, "name")]
+    interaction = attribute(child(root, "interactionId"), "extension").strip()
+    return Summary(
+        type=interaction or local(root),
+        control=attribute(child(root, "id"), "extension") or record.key,
+        patient=next(iter(numbers), ""),
+        terms=_terms([*numbers, *names]),
+        text=_cda_text(root)[:LONGEST_TEXT],
+    )
+
+
+def _of_fhir(record: SourceRecord, _: str) -> Summary:
+    resource = json.loads(record.content)
+    if not isinstance(resource, dict):
+        raise CannotMap("no resource")
+    kind = str(resource.get("resourceType", ""))
+    numbers = [str(each.get("value", "")) for each in _dicts(resource.get("identifier"))] if kind == "Patient" else []
+    names = [name for each in _dicts(resource.get("name")) for name in _spelled(each)] if kind == "Patient" else []
+    references = [
+        str(resource[name].get("reference", "")) for name in ("subject", "patient") if isinstance(resource.get(name), dict)
+    ]
+    return Summary(
+        type=kind,
+        control=record.key,
+        patient=next(filter(None, [*numbers, *references]), ""),
+        terms=_terms([*numbers, *names, *(reference.rpartition("/")[2] for reference in references)]),
+        text=" ".join(_strings(resource))[:LONGEST_TEXT],
+    )
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _spelled(name: dict[str, Any]) -> list[str]:
+    family, given = str(name.get("family", "")), "".join(map(str, name.get("given") or ()))
+    return [str(name.get("text", "")), family + given, given + family]
+
+
+def _strings(value: Any, name: str = "") -> Iterator[str]:
+    """Texts; what is encoded (data) is no text."""
+    if isinstance(value, str) and name != "data":
+        yield value
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _strings(each, key)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each, name)
+
+
 _READERS: dict[str, Callable[[SourceRecord, str], Summary]] = {
     "hl7v2": _of_v2,
     "cda": _of_cda,
     "row": _of_row,
     "dicom": _of_dicom,
+    "fhir": _of_fhir,
+    "hl7v3": _of_v3,
 }
 
 

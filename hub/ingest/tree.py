@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from pydicom.datadict import keyword_for_tag
@@ -16,11 +17,13 @@ from pydicom.datadict import keyword_for_tag
 from connectors.base import SourceRecord
 from connectors.hl7v2_mllp.charset import Decoded, Undecodable, decode
 from connectors.hl7v2_mllp.header import declared_charset
+from connectors.soap.xml import NotXml, read_xml, text_of_bytes
 from hub.ingest.masking import (
     MASK,
     PUBLIC_ATTRIBUTES,
     PUBLIC_CDA,
     masked,
+    masked_resource,
     private_column,
     private_element,
     private_field,
@@ -77,7 +80,7 @@ def show(record: SourceRecord, *, opened: bool, charset: str = "") -> Shown:
     charset = charset or record.hints.get("charset", "")
     try:
         return reader(record, charset, opened)
-    except (CannotMap, HeaderError, ValueError, RecursionError) as error:
+    except (CannotMap, HeaderError, NotXml, ValueError, RecursionError) as error:
         shown = _unknown(record, charset, opened)
         return replace(
             shown, problem=str(error) if isinstance(error, CannotMap | HeaderError | Undecodable) else type(error).__name__
@@ -309,4 +312,46 @@ def _dicom(record: SourceRecord, charset: str, opened: bool) -> Shown:
     return Shown(raw, tuple(nodes))
 
 
-_READERS: dict[str, Callable[[SourceRecord, str, bool], Shown]] = {"hl7v2": _v2, "row": _row, "cda": _cda, "dicom": _dicom}
+# ---------------------------------------------------------------- HL7 V3, FHIR
+
+
+def _v3(record: SourceRecord, charset: str, opened: bool) -> Shown:
+    root = read_xml(text_of_bytes(record.content))
+    decoded, failing = _decoded(record.content[:LONGEST_SHOWN], "UTF-8", charset)
+    text = decoded.text if decoded else text_of_bytes(record.content)[:LONGEST_SHOWN]
+    raw = _raw(record.content[:LONGEST_SHOWN], decoded, failing, text if opened else _masked_xml(text), len(record.content))
+    return Shown(raw, (_Elements(opened).node(root, local(root), 0),))
+
+
+def _fhir(record: SourceRecord, _: str, opened: bool) -> Shown:
+    try:
+        resource = json.loads(record.content)
+    except ValueError:
+        raise CannotMap("not JSON") from None
+    if not isinstance(resource, dict):
+        raise CannotMap("no resource")
+    shown = resource if opened else masked_resource(resource)
+    text = json.dumps(shown, ensure_ascii=False, indent=1)[:LONGEST_SHOWN]
+    nodes = tuple(Node(path, "", value[:LONGEST_VALUE]) for path, value in islice(_leaves(shown, ""), MOST_NODES))
+    return Shown(Raw(text, "utf-8", size=len(record.content)), nodes)
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _leaves(each, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for place, each in enumerate(value):
+            yield from _leaves(each, f"{path}[{place}]")
+    else:
+        yield path, value if isinstance(value, str) else json.dumps(value)
+
+
+_READERS: dict[str, Callable[[SourceRecord, str, bool], Shown]] = {
+    "hl7v2": _v2,
+    "row": _row,
+    "cda": _cda,
+    "dicom": _dicom,
+    "hl7v3": _v3,
+    "fhir": _fhir,
+}

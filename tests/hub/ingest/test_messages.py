@@ -35,6 +35,9 @@ from tests.hub.ingest.messages import RECORD, adt, oru, oru_record
 GOLDEN = Path(__file__).parents[2] / "golden"
 
 
+V3_PATIENT = '<patient><id><item root="1.2" extension="P0007"/></id><name>李四</name><birthTime value="19800102"/></patient>'
+
+
 class House:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -176,6 +179,24 @@ def _other_layout(path: Path) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize(
+    ("kind", "content", "terms"),
+    [
+        ("hl7v3", f'<P_IN1><interactionId extension="P_IN1"/>{V3_PATIENT}</P_IN1>'.encode(), ("p0007", "李四")),
+        (
+            "fhir",
+            '{"resourceType": "Patient", "identifier": [{"value": "P 7"}], "name": [{"text": "李四"}]}'.encode(),
+            ("p7", "李四"),
+        ),
+        ("fhir", b'{"resourceType": "Observation", "subject": {"reference": "Patient/p1"}}', ("p1",)),
+        ("fhir", b"[]", ()),
+        ("hl7v3", b"<a", ()),
+    ],
+)
+def test_other_kinds_are_found_by_their_patients_too(kind, content, terms):
+    assert summary_of(replace(RECORD, kind=kind, content=content)).terms == terms
+
+
 def test_words_are_cut_so_that_chinese_is_found_anywhere():
     assert words("血清钾 K+ ABC-12") == "血清 清钾 钾 k abc 12"
     assert words("A" * 41) == ""
@@ -223,6 +244,8 @@ def test_a_message_is_opened_with_its_bytes_its_parts_and_where_they_went(house)
         ("row/x", '{"xm": "李四", "remark": "李四", "status": "1"}'.encode(), ("李四",)),
         ("cda", (GOLDEN / "cda" / "c0002-outpatient.xml").read_bytes(), ("欧阳晓华", "339900198503120021", "P0001")),
         ("pdf", "李四".encode("gb18030"), ("李四",)),
+        ("fhir", '{"resourceType": "Patient", "name": [{"text": "李四"}], "birthDate": "1980-01-02"}'.encode(), ("李四", "1980")),
+        ("hl7v3", f"<A>{V3_PATIENT}</A>".encode(), ("李四", "P0007", "1980")),
     ],
 )
 def test_what_is_not_known_to_be_harmless_is_masked(kind, content, secret):
@@ -256,6 +279,8 @@ def test_a_file_is_previewed_record_by_record_and_nothing_is_stored(house):
         (b"\xef\xbb\xbf<?xml version='1.0'?><ClinicalDocument/>", "", "cda"),
         (b"\0" * 128 + b"DICM", "", "dicom"),
         (b' {"a": 1}', "V_Patient.json", "row/v_patient"),
+        (b'{"resourceType": "Patient"}', "x.json", "fhir"),
+        (b"<PRPA_IN1><interactionId/></PRPA_IN1>", "", "hl7v3"),
     ],
 )
 def test_a_file_says_itself_what_it_is(content, name, kind):
