@@ -343,6 +343,12 @@ SEEDS = [
     ),
     oru(OBR, "OBX|1|NM|K^钾||4.1|mmol/L|3-5|N|||F", "NTE|1||x", "SPM|1|&S||BLD", "OBX|2|ED|P||a^application^pdf^Base64^JVBERi0="),
     oru("ORC|NW|P1|||IP", "OBR|1|P1||CBC^血常规", "TQ1|1|||||||20240501|S").replace("ORU^R01", "ORM^O01"),
+    oru("ORC|NW|P1", "RXE||D1^药|1||g", "TQ1|1||BID", "RXR|PO", "RXC|A|S^盐|1|g", "RXD|1|D1|20240501|1").replace(
+        "ORU^R01", "RDE^O11"
+    ),
+    oru("SCH|A1|B1||||R|N|T|15|min|^^^20240501083000", "AIS|1|A|S^门诊", "AIP|1|A|D1^赵").replace("ORU^R01", "SIU^S14"),
+    oru("TXA|1|DS|TX|||20240501||||||D1|D0||||AU", "OBX|1|TX|DS||甲").replace("ORU^R01", "MDM^T10"),
+    oru("FT1|1|T1||20240501||CG|A|||2|9|4.5").replace("ORU^R01", "DFT^P03"),
 ]
 
 
