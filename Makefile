@@ -30,7 +30,7 @@ bench: ## the figures of benchmarks/README.md, into benchmarks/results/ (ARGS="-
 	@scripts/setup.sh test
 	@$(PY) -m benchmarks $(ARGS)
 
-kill-campaign: ## kill -9 the hub at 200 random moments while a LIS sends (ARGS="--kills 200 --seed 1")
+kill-campaign: ## kill -9 the hub at random moments while a LIS, a HIS, an EMR and a PACS send (ARGS="--kills 1000 --seed 1")
 	@scripts/setup.sh test
 	@$(PY) -m tests.end_to_end.kill_campaign $(ARGS)
 

@@ -1,9 +1,9 @@
-"""kill -9 of the hub at random moments while a laboratory sends: each acknowledged message has one effect, none half of one.
+"""kill -9 of the hub at random moments while a county sends: what was acknowledged has one effect, nothing has half of one.
 
-    python -m tests.end_to_end.kill_campaign --kills 200 --seed 7
+    python -m tests.end_to_end.kill_campaign --kills 1000 --seed 7 [--doors mllp sql files dicom]
 
-What is killed is `yitong serve`; `--command` names another. It is given --data and --config, and listens for MLLP on the
-port that the configuration states.
+What is killed is `yitong serve`; `--command` names another. It is given --data and --config. Afterwards every record is looked at,
+and all of them are given, shuffled, to a hub that nobody kills: both must have come to the same resources.
 """
 
 from __future__ import annotations
@@ -18,33 +18,30 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import apsw
 
-from connectors.base import SourceUnavailable
-from connectors.hl7v2_mllp.client import MllpClient
-from hub.clock import utc_ms
+from hub.app import Hub, open_hub
 from hub.fhir_json import load
-from hub.ingest.journal import Journal
-from hub.ingest.mapping import MapperPool
-from hub.ingest.pipeline import Pipeline
+from hub.ingest.journal import Entry
+from hub.ingest.run import IntakeService
 from hub.search.query import SearchQuery
-from hub.settings import County
-from hub.store.blobs import BlobStore
-from hub.store.port import EVERYTHING, Key, Version
-from hub.store.sqlite import SqliteStore
-from tests.hub.ingest.messages import oru
+from hub.settings import County, load_county
+from hub.store.port import EVERYTHING, Key, ResourceStore, Version
+from tests.end_to_end.senders import START_SECONDS, Documents, Hospital, Imaging, Laboratory, Sender, county
 
 CHILD = f"{shlex.quote(sys.executable)} -m hub serve --port 0"
-START_SECONDS = 60
+DRAIN_SECONDS = 600.0
+DOORS = ("mllp", "sql", "files", "dicom")
+NOT_COMPARED = frozenset({"AuditEvent", "Provenance", "Task"})
+"""The first two name the moment and the record's number; a doubt about who is who arises in an order, and waits for a person."""
 OUTCOMES = "SELECT count(*) FROM outcome"
-ITEMS = 5
-PAUSE = 0.02  # seconds between two reports: the pipeline works while the laboratory sends
 LOOKS = 4  # every so many kills somebody looks at what is on disk before the hub starts again
 
 
@@ -52,6 +49,7 @@ LOOKS = 4  # every so many kills somebody looks at what is on disk before the hu
 class Campaign:
     kills: int
     seed: int
+    doors: tuple[str, ...] = DOORS
     command: str = CHILD
     longest: float = 1.0  # seconds a hub lives once it answers or stores
     facts: Counter[str] = field(default_factory=Counter)
@@ -61,25 +59,21 @@ class Campaign:
     def run(self) -> Campaign:
         folder = Path(tempfile.mkdtemp(prefix="kill-campaign-"))
         try:
-            with socket.create_server(("127.0.0.1", 0)) as held:
-                port = held.getsockname()[1]
-            laboratory = Laboratory(port, self.seed)
-            laboratory.start()
-            self._kill_again_and_again(folder, port, laboratory)
-            laboratory.stop()
-            self._check(folder, laboratory)
+            senders = senders_of(folder, self.doors, self.seed)
+            for sender in senders:
+                sender.start()
+            self._kill_again_and_again(folder, senders)
+            for sender in senders:
+                sender.stop()
+            self._check(folder, senders)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return self
 
-    def _kill_again_and_again(self, folder: Path, port: int, laboratory: Laboratory) -> None:
+    def _kill_again_and_again(self, folder: Path, senders: Sequence[Sender]) -> None:
         chance = random.Random(self.seed)
         config = folder / "county.toml"
-        config.write_text(
-            f'[[facility]]\ncode = "CTY"\nname = "示范县人民医院"\n'
-            f'[[channel]]\nname = "cty-lis"\nconnector = "hl7v2_mllp"\nfacility = "CTY"\nport = {port}\n',
-            "utf-8",
-        )
+        config.write_text(county(senders), "utf-8")
         data = folder / "data"
         data.mkdir()
         for number in range(1, self.kills + 1):
@@ -93,7 +87,9 @@ class Campaign:
             if moment == "starting":
                 time.sleep(chance.uniform(0, 1.5))  # while it starts, recovers, binds
             else:
-                reached = laboratory.answer_comes() if moment == "answering" else _more_is_stored(data / "store.sqlite")
+                reached = (
+                    chance.choice(senders).next_is_delivered() if moment == "answering" else _more_is_stored(data / "store.sqlite")
+                )
                 if not reached:
                     os.killpg(hub.pid, signal.SIGKILL)
                     raise RuntimeError(f"kill {number}: nothing within {START_SECONDS} s; exit {hub.poll()}")
@@ -115,57 +111,73 @@ class Campaign:
         self.facts["looks with more records done"] += done > self._done
         self._done = done
 
-    def _check(self, folder: Path, laboratory: Laboratory) -> None:
+    def _check(self, folder: Path, senders: Sequence[Sender]) -> None:
         data = folder / "data"
-        blobs = BlobStore(data / "blobs")
-        journal, store = Journal(data, blobs), SqliteStore(data)
-        pipeline = Pipeline(journal, store, MapperPool({}, data / "blobs"), county=County(), clock=utc_ms)
-        while pipeline.run_once():
-            pass
-        journaled = {entry.record.key: entry for entry in journal.after(0, 1_000_000)}
-        self.facts["sent"] = laboratory.sent
-        self.facts["acknowledged"] = len(laboratory.acknowledged)
-        self.facts["journaled"] = len(journaled)
-        self.facts["repeats"] = sum(entry.duplicates for entry in journaled.values())
-        self._acknowledged_are_kept(laboratory, set(journaled))
-        self._one_effect_each(store, len(journal.after(0, 1_000_000)))
-        pipeline.stop()
-        journal.close()
-        store.close()
+        settings = load_county(folder / "county.toml")
+        service, hub = _opened(data, settings)
+        service.start()
+        wanted = {(sender.name, key) for sender in senders for key in sender.delivered}
+        kept = self._drained(service, wanted)
+        self.facts["sent"] = sum(sender.sent for sender in senders)
+        for sender in senders:
+            self.facts[f"delivered by {sender.name}"] = len(sender.delivered)
+        self.facts["records kept"] = len(kept)
+        self.facts["repeats"] = sum(entry.duplicates for entry in kept)
+        there = {name_of(entry) for entry in kept}
+        for source, key in sorted(wanted):
+            self._must((source, key) in there, f"{source}: {key} was delivered and is not in the journal")
+        self._one_effect_each(hub.store, len(kept))
+        self._as_if_nobody_had_killed(folder, settings, hub.store, kept)
+        service.stop()
+        hub.close()
         for name in ("journal.sqlite", "store.sqlite"):
             with apsw.Connection(str(data / name)) as connection:
                 answer = connection.pragma("integrity_check")
                 self._must(answer == "ok", f"{name}: integrity_check: {answer}")
             connection.close()
 
-    def _acknowledged_are_kept(self, laboratory: Laboratory, keys: set[str]) -> None:
-        for number in laboratory.acknowledged:
-            self._must(f"M{number}" in keys, f"message {number} was acknowledged and is not in the journal")
+    def _drained(self, service: IntakeService, wanted: set[tuple[str, str]]) -> list[Entry]:
+        """All that is kept, once what a channel still had to fetch is there too and everything has its outcome."""
+        end = time.monotonic() + DRAIN_SECONDS
+        while True:
+            service.pipeline.wait_until_idle(DRAIN_SECONDS)
+            kept = [service.journal.loaded(entry) for entry in service.journal.after(0, 10_000_000)]
+            if wanted <= {name_of(entry) for entry in kept} or time.monotonic() > end:
+                return kept
+            time.sleep(0.5)
 
-    def _one_effect_each(self, store: SqliteStore, journaled: int) -> None:
+    def _one_effect_each(self, store: ResourceStore, kept: int) -> None:
         outcomes = store.outcomes(limit=10_000_000)
         self.facts["outcomes"] = len(outcomes)
-        self._must([o.seq for o in outcomes] == list(range(1, journaled + 1)), "not one outcome a journal record")
-        reports, observations = _all(store, "DiagnosticReport"), _all(store, "Observation")
-        self.facts["reports"], self.facts["observations"] = len(reports), len(observations)
+        self._must([o.seq for o in outcomes] == list(range(1, kept + 1)), "not one outcome a record")
         self.facts["audit events"] = len(_all(store, "AuditEvent"))
-        self._must(self.facts["audit events"] == journaled, "not one audit event a record")
-        self._must(len(reports) == journaled, "not one report a record")
-        claimed: Counter[str] = Counter()
+        self._must(self.facts["audit events"] == kept, "not one audit event a record")
         for outcome in outcomes:
             self._must(outcome.state == "done", f"record {outcome.seq} is {outcome.state}: {outcome.reason}")
             self._must(outcome.attempts == 1, f"record {outcome.seq} was done {outcome.attempts} times")
             missing = [r for r in outcome.resources if not store.read_many([Key(*r.split("/"))])]
             self._must(not missing, f"record {outcome.seq}: {len(missing)} of its resources are not there")
-        for report in reports.values():
-            results = [result["reference"].removeprefix("Observation/") for result in load(report.body).get("result", ())]
-            claimed.update(results)
-            self._must(len(results) == ITEMS, f"a report with {len(results)} results")
-            self._must(all(result in observations for result in results), "a report without its observations")
-        self._must(set(claimed) == set(observations), "observations without a report")
-        self._must(all(count == 1 for count in claimed.values()), "an observation of two reports")
-        for version in (*reports.values(), *observations.values()):
-            self._must(version.version == 1, f"{version.type} in version {version.version}")
+        for name in ("DiagnosticReport", "Observation", "ImagingStudy"):
+            found = _all(store, name)
+            self.facts[name] = len(found)
+            for version in found.values():
+                self._must(version.version == 1, f"{name} in version {version.version}")
+
+    def _as_if_nobody_had_killed(self, folder: Path, settings: County, store: ResourceStore, kept: list[Entry]) -> None:
+        """The same records in another order, without a kill between them, come to the same resources."""
+        records = [entry.record for entry in kept]
+        random.Random(self.seed).shuffle(records)
+        quiet, beside = _opened(folder / "quiet", settings)
+        quiet.pipeline.start()
+        for start in range(0, len(records), 200):
+            quiet.journal(*records[start : start + 200])
+        self._must(quiet.pipeline.wait_until_idle(DRAIN_SECONDS), "the quiet hub did not finish")
+        ours, theirs = newest(store), newest(beside.store)
+        self.facts["resources compared"] = len(theirs)
+        for name in sorted(ours.keys() | theirs.keys()):
+            self._must(ours.get(name) == theirs.get(name), f"{name} is not as in a hub that nobody killed")
+        quiet.stop()
+        beside.close()
 
     def _must(self, holds: bool, otherwise: str) -> None:
         self.facts["checks"] += 1
@@ -178,55 +190,44 @@ class Campaign:
         return "\n".join([f"seed {self.seed}", *lines, *verdict])
 
 
-class Laboratory(threading.Thread):
-    """Sends report after report, each until it is acknowledged, and now and then one again."""
-
-    def __init__(self, port: int, seed: int) -> None:
-        super().__init__(name="laboratory", daemon=True)
-        self.sent = 0
-        self.answers = 0
-        self.acknowledged: set[int] = set()
-        self._chance = random.Random(seed + 1)
-        self._client = MllpClient("127.0.0.1", port, timeout=20)
-        self._answered = threading.Condition()
-        self._ended = threading.Event()
-
-    def run(self) -> None:
-        number = 0
-        while not self._ended.is_set():
-            number += 1
-            while not self._ended.is_set() and not self._delivered(number):
-                self._ended.wait(0.02)
-            self._ended.wait(PAUSE)
-            if self._chance.random() < 0.05:
-                self._delivered(self._chance.randint(1, number))
-
-    def _delivered(self, number: int) -> bool:
-        try:
-            answer = self._client.send(oru(number, items=ITEMS, patient=f"P{number % 50}"))
-        except SourceUnavailable:
-            return False
-        self.sent += 1
-        if b"MSA|AA|" not in answer:
-            return False
-        self.acknowledged.add(number)
-        with self._answered:
-            self.answers += 1
-            self._answered.notify_all()
-        return True
-
-    def answer_comes(self) -> bool:
-        with self._answered:
-            before = self.answers
-            return self._answered.wait_for(lambda: self.answers > before, START_SECONDS)
-
-    def stop(self) -> None:
-        self._ended.set()
-        self.join(30)
-        self._client.close()
+def senders_of(folder: Path, doors: Sequence[str], seed: int) -> list[Sender]:
+    with socket.create_server(("127.0.0.1", 0)) as mllp, socket.create_server(("127.0.0.1", 0)) as dicom:
+        ports = mllp.getsockname()[1], dicom.getsockname()[1]
+    every = {
+        "mllp": lambda: Laboratory(ports[0], seed),
+        "sql": lambda: Hospital(folder, seed),
+        "files": lambda: Documents(folder, seed),
+        "dicom": lambda: Imaging(ports[1], seed),
+    }
+    return [every[door]() for door in doors]
 
 
-def _all(store: SqliteStore, kind: str) -> dict[str, Version]:
+def _opened(data: Path, settings: County) -> tuple[IntakeService, Hub]:
+    hub = open_hub(data, settings)
+    return IntakeService(data, settings, hub.store, hub.blobs), hub
+
+
+def name_of(entry: Entry) -> tuple[str, str]:
+    """Its channel and key; of a file without the hash of its content."""
+    return entry.record.source, entry.record.key.partition("#")[0]
+
+
+def newest(store: ResourceStore) -> dict[str, Any]:
+    """Type/id → what it says now, but for when it was written and as which record."""
+    found: dict[str, Any] = {}
+    after: str | None = None
+    while True:
+        page = store.changes(EVERYTHING, count=1000, after=after)
+        for version in page.versions:
+            name = f"{version.type}/{version.id}"
+            if name not in found and version.type not in NOT_COMPARED:
+                found[name] = {key: value for key, value in load(version.body).items() if key != "meta"}
+        if page.next is None:
+            return found
+        after = page.next
+
+
+def _all(store: ResourceStore, kind: str) -> dict[str, Version]:
     found: dict[str, Version] = {}
     query = SearchQuery(kind, count=1000)
     while True:
@@ -263,11 +264,12 @@ def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("--kills", type=int, default=200)
     options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
+    options.add_argument("--doors", nargs="+", choices=DOORS, default=DOORS, help="by which records come")
     options.add_argument("--command", default=CHILD)
     options.add_argument("--longest", type=float, default=1.0)
     given = options.parse_args()
     started = time.monotonic()
-    campaign = Campaign(given.kills, given.seed, given.command, given.longest).run()
+    campaign = Campaign(given.kills, given.seed, tuple(given.doors), given.command, given.longest).run()
     print(campaign.table())
     print(f"{'seconds':32} {time.monotonic() - started:>8.0f}")
     sys.exit(bool(campaign.broken))

@@ -14,5 +14,6 @@ def test_what_was_acknowledged_survives_kills_with_one_effect_each():
     print(campaign.table())
     assert campaign.broken == []
     assert campaign.facts["kills"] == 8
-    assert campaign.facts["acknowledged"] > 20
+    assert campaign.facts["delivered by cty-lis"] > 20
+    assert all(campaign.facts[f"delivered by cty-{door}"] > 0 for door in ("his", "emr", "pacs"))
     assert campaign.facts["looks with more records done"] > 0
