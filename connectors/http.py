@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from connectors.base import SourceDenied
@@ -27,10 +28,14 @@ class Http(Protocol):
         """GET; `take` gets the content of a 200 piece by piece. Raise as `ask` does."""
 
 
-Outward = Callable[[tuple[str, ...]], Http]
-"""Base URLs from configuration → a port that calls their hosts and no others."""
+class Outward(Protocol):
+    def __call__(self, bases: tuple[str, ...], trust: Path | None = None) -> Http:
+        """Base URLs from configuration → a port that calls their hosts and no others.
+
+        `trust`: a file of certificates that sign those of the servers, instead of the public authorities'.
+        """
 
 
-def nowhere(bases: tuple[str, ...]) -> Http:  # noqa: ARG001
+def nowhere(bases: tuple[str, ...], trust: Path | None = None) -> Http:  # noqa: ARG001
     """For whoever builds a connector and gives it no port. Raise SourceDenied."""
     raise SourceDenied("no way out was given to the connector")

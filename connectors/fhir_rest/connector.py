@@ -38,7 +38,8 @@ class FhirRestConnector:
         self._config = config
         self._facility = facility
         self._clock = clock
-        self._client = FhirClient(config.base_url, config, outward((config.base_url, config.token_url)), seconds=config.seconds)
+        http = outward((config.base_url, config.token_url), config.ca_file)
+        self._client = FhirClient(config.base_url, config, http, seconds=config.seconds)
         self._host = urlsplit(config.base_url).netloc
         self._hints = {**(hints or {}), "base": self._client.base, "server": config.server or self._host.replace(":", "-")}
         if "Binary" in config.types:

@@ -18,6 +18,7 @@ class Credentials(BaseModel):
     secret_env: str = ""
     token_url: str = Field(default="", pattern=r"^(https?://.*)?$")  # of oauth2
     scope: str = ""  # of oauth2: "system/*.read"
+    ca_file: Path | None = None  # who signs the servers' certificates; None: the public authorities
 
     @model_validator(mode="after")
     def complete(self) -> Credentials:

@@ -27,7 +27,7 @@ class FhirSender:
         blobs: BlobStore,  # noqa: ARG002
     ) -> None:
         self._whole = options.whole
-        http = HttpOutward((options.base_url, options.token_url))
+        http = HttpOutward((options.base_url, options.token_url), options.ca_file)
         self._client = FhirClient(options.base_url, options, http, seconds=destination.timeout_seconds)
 
     def check(self) -> None:

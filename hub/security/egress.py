@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -79,8 +80,10 @@ class TooLong(Exception):
 class Egress:
     """`allow`: hosts (also host:port), addresses and networks that county.toml names; `public`: all public ones by https, too."""
 
-    def __init__(self, allow: tuple[str, ...] = (), *, public: bool = True) -> None:
+    def __init__(self, allow: tuple[str, ...] = (), *, public: bool = True, trust: Path | None = None) -> None:
+        """`trust`: a file of certificates that sign those of the servers, instead of the public authorities'."""
         self._public = public
+        self._trust = trust
         self._hosts = frozenset(each.lower() for each in allow)
         self._networks = tuple(network for network in map(_network, allow) if network is not None)
 
@@ -99,7 +102,7 @@ class Egress:
         async with asyncio.timeout(seconds):
             target = self.check(url)
             address = await self._resolved(target)
-            async with _asked("POST", target, address, headers, body, seconds) as answer:
+            async with self._asked("POST", target, address, headers, body, seconds) as answer:
                 await _drained(answer)
                 return Answer(answer.status_code, answer.headers.get("retry-after", ""))
 
@@ -110,7 +113,7 @@ class Egress:
         async with asyncio.timeout(seconds):
             target = self.check(url)
             address = await self._resolved(target)
-            async with _asked("GET", target, address, {**headers, "accept-encoding": "identity"}, b"", idle) as answer:
+            async with self._asked("GET", target, address, {**headers, "accept-encoding": "identity"}, b"", idle) as answer:
                 if answer.headers.get("content-encoding", "identity") != "identity":
                     raise httpx.DecodingError("the content is encoded")
                 if answer.status_code == httpx.codes.OK:
@@ -124,13 +127,35 @@ class Egress:
             target = self.check(url)
             address = await self._resolved(target)
             plain = {**headers, "accept-encoding": "identity"}
-            async with _asked(method, target, address, plain, body, seconds) as answer:
+            async with self._asked(method, target, address, plain, body, seconds) as answer:
                 content = bytearray()
                 async for part in answer.stream:  # type: ignore[union-attr]
                     content += part
                     if len(content) > limit:
                         raise TooLong
                 return Reply(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, bytes(content))
+
+    @asynccontextmanager
+    async def _asked(
+        self, method: str, target: Target, address: Address, headers: Mapping[str, str], body: bytes, seconds: float
+    ) -> AsyncIterator[httpx.Response]:
+        """To the checked address, under the name that was asked for: Host, and the certificate's."""
+        pinned = f"[{address}]" if address.version == 6 else str(address)
+        timeout = httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
+        extensions = {"timeout": timeout.as_dict(), "sni_hostname": target.host}
+        request = httpx.Request(
+            method,
+            f"{target.scheme}://{pinned}:{target.port}{target.path}",
+            headers={**headers, "host": target.authority},
+            content=body,
+            extensions=extensions,
+        )
+        async with httpx.AsyncHTTPTransport(verify=_certificates(self._trust), trust_env=False) as transport:
+            answer = await transport.handle_async_request(request)
+            try:
+                yield answer
+            finally:
+                await answer.aclose()
 
     async def _resolved(self, target: Target) -> Address:
         """The address to connect to: all that the name has must be allowed."""
@@ -181,33 +206,12 @@ def target_of(url: str) -> Target:
     return Target(parts.scheme, host, port or PORTS[parts.scheme], path)
 
 
-@asynccontextmanager
-async def _asked(
-    method: str, target: Target, address: Address, headers: Mapping[str, str], body: bytes, seconds: float
-) -> AsyncIterator[httpx.Response]:
-    """To the checked address, under the name that was asked for: Host, and the certificate's."""
-    pinned = f"[{address}]" if address.version == 6 else str(address)
-    timeout = httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
-    extensions = {"timeout": timeout.as_dict(), "sni_hostname": target.host}
-    request = httpx.Request(
-        method,
-        f"{target.scheme}://{pinned}:{target.port}{target.path}",
-        headers={**headers, "host": target.authority},
-        content=body,
-        extensions=extensions,
-    )
-    async with httpx.AsyncHTTPTransport(verify=_certificates(), trust_env=False) as transport:
-        answer = await transport.handle_async_request(request)
-        try:
-            yield answer
-        finally:
-            await answer.aclose()
-
-
 @cache
-def _certificates() -> ssl.SSLContext:
+def _certificates(trust: Path | None) -> ssl.SSLContext:
     """Read once: that takes longer than a call."""
-    return httpx.create_ssl_context(trust_env=False)
+    if trust is None:
+        return httpx.create_ssl_context(trust_env=False)
+    return ssl.create_default_context(cafile=trust)
 
 
 async def _drained(answer: httpx.Response) -> None:

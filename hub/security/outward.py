@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -18,12 +19,12 @@ T = TypeVar("T")
 class HttpOutward:
     """`bases`: URLs whose hosts and ports are called, and no others. Raise SourceDenied for one that is no URL."""
 
-    def __init__(self, bases: tuple[str, ...]) -> None:
+    def __init__(self, bases: tuple[str, ...], trust: Path | None = None) -> None:
         try:
             targets = [target_of(base) for base in bases if base]
         except NotAllowedOut as error:
             raise SourceDenied(error.message) from None
-        self._egress = Egress(tuple(f"{target.host}:{target.port}" for target in targets), public=False)
+        self._egress = Egress(tuple(f"{target.host}:{target.port}" for target in targets), public=False, trust=trust)
 
     def ask(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, seconds: float, limit: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from hub.security.outward import HttpOutward
 from hub.settings import Channel
 from hub.store.port import Key
 from mappers.fhir.incoming import Origin
+from tests.connectors.certificates import Certificates
 from tests.hub.api.county import COUNTY, bundle, entry, observation, patient
 from tests.second_hub import second_hub
 
@@ -168,6 +170,7 @@ class Odd:
     """Answers by path, each from a list in turn, the last one for ever: (status, headers, body)."""
 
     answers: dict[str, list[tuple[int, dict[str, str], object]]]
+    tls: ssl.SSLContext | None = None
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     def __enter__(self) -> Odd:
@@ -194,7 +197,9 @@ class Odd:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.base = f"http://127.0.0.1:{self._server.server_port}/fhir"
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
+        self.base = f"http{'s' if self.tls else ''}://127.0.0.1:{self._server.server_port}/fhir"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return self
@@ -299,3 +304,19 @@ def test_a_server_that_does_not_sort_moves_the_cursor_only_at_the_end():
         pulling = pull(odd, page_bytes=1024)[1]
         with pytest.raises(SourceUnavailable, match="too long"):
             pulling()
+
+
+def test_a_server_whose_certificate_the_house_signed_is_trusted_where_it_is_named_and_no_other(tmp_path):
+    folders = tmp_path / "house", tmp_path / "elsewhere"
+    for folder in folders:
+        folder.mkdir()
+    certificates, strangers = map(Certificates, folders)
+    certificates.make("fhir")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.folder / "fhir.pem", certificates.folder / "fhir.key")
+    with Odd({"/fhir/Patient": ok(page(version("1", "2026-05-01T00:00:00Z")))}, tls=context) as odd:
+        assert pull(odd, ca_file=str(certificates.ca))[1]()[0] == ["Patient/1/1"]
+        for ca in (None, str(strangers.ca)):
+            asking = pull(odd, ca_file=ca)[1]
+            with pytest.raises(SourceUnavailable, match="ConnectError"):
+                asking()

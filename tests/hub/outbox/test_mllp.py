@@ -11,6 +11,9 @@ import pytest
 from demo.process import free_ports
 from hub.outbox import queue
 from hub.outbox.queue import Choice
+from tests.connectors.certificates import Certificates
+from tests.connectors.test_mllp import Hub as Listening
+from tests.connectors.test_mllp import Journal
 from tests.hub.outbox.peers import MllpPeer
 from tests.hub.outbox.resources import PDF, destination, patient, report, reported, sodium, stored
 from tests.hub.subscriptions.receiver import becomes
@@ -192,3 +195,24 @@ async def test_a_peer_that_never_answers_holds_nobody_else_up(running, peer):
         for writer in held:
             writer.close()
         await becomes(lambda: all(lane(hub, each["name"]).failures for each in stuck))  # so that nothing is waited for at the end
+
+
+async def test_a_receiver_that_asks_for_a_certificate_gets_the_one_that_is_named(running, tmp_path):
+    certificates = Certificates(tmp_path)
+    for name in ("his", "hub"):
+        certificates.make(name)
+    folder = certificates.folder
+    files = {"certificate": folder / "his.pem", "key": folder / "his.key", "client_ca": certificates.ca}
+    receiving = Listening(Journal(), tls=files)
+    try:
+        host = {"host": "127.0.0.1", "port": receiving.listener.port, "tls": True, "ca_file": str(certificates.ca)}
+        shown = {"certificate_file": str(folder / "hub.pem"), "key_file": str(folder / "hub.key")}
+        async with running(destination("his", "mllp", **host, **shown), destination("bare", "mllp", **host)) as hub:
+            await reported(hub.client("system", "CTY"), "R1")
+            await becomes(settled(hub, "his"))
+            await becomes(lambda: lane(hub, "bare").failures)
+            assert [record.content.split(b"|")[9] for record in receiving.journal.records] == [
+                each.control_id.encode() for each in queue.items(hub.hub.store, Choice(destination="his"))
+            ]
+    finally:
+        receiving.listener.stop()
