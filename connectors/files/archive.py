@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from io import BytesIO
@@ -21,7 +23,7 @@ def entries(content: bytes, *, max_bytes: int, max_entries: int) -> Iterator[tup
     except (BadZipFile, ValueError, NotImplementedError):
         raise Refused("its archive cannot be read") from None
     with archive:
-        infos = [info for info in archive.infolist() if not info.is_dir()]
+        infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
         if len(infos) > max_entries:
             raise Refused(f"it holds {len(infos)} files; the limit is {max_entries} (max_entries)")
         if sum(info.file_size for info in infos) > max_bytes:
@@ -30,8 +32,11 @@ def entries(content: bytes, *, max_bytes: int, max_entries: int) -> Iterator[tup
             raise Refused("it is protected by a password")
         if any(info.file_size > SMALL and info.file_size > RATIO * max(1, info.compress_size) for info in infos):
             raise Refused(f"a file in it unpacks to more than {RATIO} times its size")
+        seen: Counter[str] = Counter()
         for info in infos:
-            yield _name(info), _bytes(archive, info)
+            name = _name(info)
+            seen[name] += 1
+            yield (f"{name}.{seen[name]}" if seen[name] > 1 else name), _bytes(archive, info)
 
 
 def _bytes(archive: ZipFile, info: ZipInfo) -> bytes:
@@ -39,7 +44,7 @@ def _bytes(archive: ZipFile, info: ZipInfo) -> bytes:
     try:
         with archive.open(info) as file:
             content = file.read(info.file_size + 1)
-    except (BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError) as error:
+    except (BadZipFile, RuntimeError, OSError, EOFError, ValueError, zlib.error) as error:
         raise Refused(f"a file in it cannot be unpacked ({type(error).__name__})") from None
     if len(content) != info.file_size:
         raise Refused("a file in it is not as large as it states")
@@ -52,4 +57,4 @@ def _name(info: ZipInfo) -> str:
     if not info.flag_bits & 0x800:
         with suppress(UnicodeError):
             name = name.encode("cp437").decode("gb18030")
-    return name.replace("\\", "/").rpartition("/")[2] or "file"
+    return "/".join(step for step in name.replace("\\", "/").split("/") if step not in ("", ".", "..")) or "file"

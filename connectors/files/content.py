@@ -77,7 +77,8 @@ def _xml(content: bytes) -> str:
         except etree.XMLSyntaxError:
             break
         for _, element in parser.read_events():
-            name = etree.QName(element).localname if isinstance(element, etree._Element) and isinstance(element.tag, str) else ""
+            tag = element.tag if isinstance(element, etree._Element) else ""
+            name = tag.rpartition("}")[2] if isinstance(tag, str) else ""
             if name in ROOTS:
                 return ROOTS[name]
             seen += 1

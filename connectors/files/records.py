@@ -151,3 +151,5 @@ def _archive(
                 yield Part(part.kind, part.content, f"/{entry}{part.place}", {**part.hints, "file": f"{name}/{entry}"})
         except Refused as reason:
             left.append(f"{entry}: {reason}")
+        except Exception as error:  # its neighbours are read all the same
+            left.append(f"{entry}: reading it failed ({type(error).__name__})")

@@ -7,6 +7,7 @@ text, dates as ISO text by their number format, merged cells with the value of t
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -52,7 +53,7 @@ class Parts:
                         if isinstance(element, etree._Element) and _name(element) in wanted:
                             yield element
                             _forget(element)
-        except (BadZipFile, etree.XMLSyntaxError, RuntimeError, NotImplementedError, OSError, EOFError) as error:
+        except (BadZipFile, etree.XMLSyntaxError, RuntimeError, OSError, EOFError, ValueError, zlib.error) as error:
             raise Refused(f"its part {name} cannot be read ({type(error).__name__})") from None
 
 
@@ -75,7 +76,7 @@ def grids(content: bytes, *, allowance: int, max_rows: int) -> Iterator[tuple[st
 
 
 def _name(element: etree._Element) -> str:
-    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
 def _forget(element: etree._Element) -> None:
@@ -88,7 +89,7 @@ def _forget(element: etree._Element) -> None:
 
 def _own(element: etree._Element, name: str) -> str:
     """An attribute, whatever namespace its prefix stands for: r:id is another URI in strict workbooks."""
-    return next((str(value) for key, value in element.attrib.items() if etree.QName(key).localname == name), "")
+    return next((str(value) for key, value in element.attrib.items() if str(key).rpartition("}")[2] == name), "")
 
 
 def _sheets(parts: Parts) -> tuple[list[tuple[str, str]], bool]:

@@ -345,6 +345,8 @@ def test_an_archive_gives_what_is_in_it_and_names_what_it_could_not_take(tmp_pat
     inside = [
         ("../../etc/cron.d/a.xml", CDA),
         ("报告/一.hl7", ORU),
+        ("报告/a.xml", CDA),
+        ("报告\\a.xml", CDA),
         ("virus.exe", b"MZ\x90\x00" + bytes(60)),
         ("in.zip", zipped(("a", b"a"))),
     ]
@@ -352,8 +354,10 @@ def test_an_archive_gives_what_is_in_it_and_names_what_it_could_not_take(tmp_pat
     source = connector(tmp_path, clock)
     (page,) = pages(source)
     assert [(record.kind, record.key.partition("#")[0], record.hints["file"]) for record in page.records] == [
-        ("cda", "day.zip/a.xml", "day.zip/a.xml"),
-        ("hl7v2", "day.zip/一.hl7", "day.zip/一.hl7"),
+        ("cda", "day.zip/etc/cron.d/a.xml", "day.zip/etc/cron.d/a.xml"),
+        ("hl7v2", "day.zip/报告/一.hl7", "day.zip/报告/一.hl7"),
+        ("cda", "day.zip/报告/a.xml", "day.zip/报告/a.xml"),
+        ("cda", "day.zip/报告/a.xml.2", "day.zip/报告/a.xml.2"),
     ]
     assert files(tmp_path) == ["day.zip"]
     source.done(page)
