@@ -237,5 +237,3 @@ def _wait_until_done(hub: BenchHub, count: int) -> None:
         if sum(c["done"] + c["dead"] for c in channels) >= count:
             return
         time.sleep(0.25)
-
-
