@@ -1,4 +1,4 @@
-"""The workbench's commands: init, connect, messages; the others are in hub.cli.map_commands. Each imports what it needs when run."""
+"""The workbench's commands: init, connect, messages; more in hub.cli.map_commands. Each imports what it needs when it runs."""
 
 from __future__ import annotations
 
