@@ -216,3 +216,22 @@ async def test_a_receiver_that_asks_for_a_certificate_gets_the_one_that_is_named
             ]
     finally:
         receiving.listener.stop()
+
+
+async def test_only_what_answers_an_order_of_a_facility(running, peer):
+    ordered = to(peer, facility="*", ordered_by=["TWN"])
+    async with running(ordered) as hub:
+        cty, twn = hub.client("system", "CTY"), hub.client("system", "TWN")
+        order = {"resourceType": "ServiceRequest", "status": "active", "intent": "order", "subject": {"reference": "Patient/t"}}
+        addressed = {"performer": [{"reference": "Organization/CTY"}], "authoredOn": "2999-01-01"}
+        number = {"identifier": [{"system": "urn:hub:TWN:order", "value": "A7", "type": {"coding": [{"code": "PLAC"}]}}]}
+        await stored(twn, patient("t"), {**order, **addressed, **number, "id": "s"})
+        subject = {"subject": {"reference": "Patient/t"}}
+        await stored(cty, sodium("o-R1", **subject), report("R1", **subject))
+        await stored(
+            cty, report("R2", result=[{"reference": "Observation/o-R1"}], **subject, basedOn=[{"reference": "ServiceRequest/s"}])
+        )
+        (message,) = await peer.hears(1)
+        await becomes(settled(hub))
+        assert (str(message.segment("OBR")[3]), str(message.segment("OBR")[2])) == ("R2", "A7")
+        assert len(peer.messages) == 1
