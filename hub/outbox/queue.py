@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from hub.errors import NotFound
 from hub.outbox.lanes import conclude, control_id_of
-from hub.outbox.letters import PREFIX, Letter, lane_of, letter_in, letters_in, name_of, put_letter
+from hub.outbox.letters import PREFIX, Letter, letter_in, letters_in, name_of, put_letter
 from hub.store.port import ResourceStore, Transaction
-from hub.subscriptions.outbox import Event, Numbered, Progress, Standing, enqueue, events_in, number_in, progress_in, standings_in
+from hub.subscriptions.outbox import Numbered, Progress, Standing, enqueue, events_in, number_in, progress_in, standings_in
 from hub.subscriptions.signal import ring
 
 State = Literal["waiting", "sent", "dead", "skipped"]
@@ -291,13 +290,3 @@ def _skip_first(transaction: Transaction, id: str, choice: Choice, clock: Callab
     event = first[0].event
     conclude(transaction, id, first[0].number, Letter(event, "skipped", problem="discarded", at=clock()), progress)
     return True
-
-
-def enqueue_again(store: ResourceStore, destination: str, event: Event) -> int:
-    """One record's version to one destination, whatever was sent before. Raise NotFound for no such destination."""
-    id = lane_of(destination)
-    if all(each.registration.id != id for each in _standings(store)):
-        raise NotFound(f"no destination {destination}")
-    number: int = store.write(lambda transaction: enqueue(transaction, id, event)).result()
-    ring()
-    return number
