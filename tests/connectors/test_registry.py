@@ -8,7 +8,17 @@ from connectors.registry import manifests
 from mappers.base import CannotMap
 from mappers.registry import mapper_of
 
-LISTENS = {"hl7v2_mllp": True, "sql": False, "files": False, "dicom": True, "dicom_query": False, "dicomweb": False}
+LISTENS = {
+    "hl7v2_mllp": True,
+    "sql": False,
+    "files": False,
+    "dicom": True,
+    "fhir_rest": False,
+    "soap": True,
+    "soap_query": False,
+    "dicom_query": False,
+    "dicomweb": False,
+}
 
 
 def test_every_folder_with_a_manifest_is_a_connector():
