@@ -18,6 +18,7 @@ from hub.web.pages import PageRoute, workbench_session
 from hub.web.view import View, environment
 
 if TYPE_CHECKING:
+    from hub.ingest.alerts import Firing
     from hub.ingest.run import IntakeService
     from hub.security.access import Access
     from hub.store.port import Outcome, ResourceStore
@@ -67,6 +68,7 @@ class Overview:
     waiting: int
     problem: str  # why the pipeline stands, "" while it moves
     causes: tuple[tuple[str, str, int], ...]  # source, cause, how many of the newest dead
+    alerts: tuple[Firing, ...] = ()  # by the rules of county.toml
 
     @property
     def down(self) -> int:
@@ -109,7 +111,9 @@ def overview_of(intake: IntakeService, store: ResourceStore, access: Access, now
                 minutes=state.arriving.counts() if state else (0,) * MINUTES,
             )
         )
-    return Overview(tuple(cards), intake.pipeline.lag, intake.pipeline.problem, _causes(dead))
+    seen = {card.source for card in cards}
+    alerts = tuple(one for one in intake.alerts.firing() if one.channel in seen)
+    return Overview(tuple(cards), intake.pipeline.lag, intake.pipeline.problem, _causes(dead), alerts)
 
 
 def _causes(dead: Iterable[Outcome]) -> tuple[tuple[str, str, int], ...]:

@@ -72,6 +72,7 @@ async def test_the_overview_tells_what_runs_what_came_and_what_failed(bench):
     assert "SourceUnavailable" in page
     assert f">{GOOD + 2}</a>" in page
     assert "no PID segment" in page
+    assert re.search(r'role="alert">.*中断.*twp-his', page, re.DOTALL)
     ours = (await (await visit(bench, "it-TWP")).get("/ops")).text
     assert "twp-lis" in ours
     assert "cty-lis" not in ours

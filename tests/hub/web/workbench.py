@@ -12,7 +12,7 @@ from connectors.hl7v2_mllp.client import MllpClient
 from hub.app import Hub, create_app, open_hub
 from hub.ingest.run import IntakeService
 from hub.ingest.status import install_status
-from hub.settings import Channel, County, Facility
+from hub.settings import Alert, Channel, County, Facility
 from tests.hub.ingest.messages import oru
 
 COUNTY = County(
@@ -22,6 +22,7 @@ COUNTY = County(
         Facility(code="CTY", name="示范县人民医院", name_en="County Hospital"),
         Facility(code="TWP", name="青山镇中心卫生院"),
     ),
+    alert=(Alert(channel="twp-his", down_minutes=0.0001),),
     channel=(
         Channel(name="cty-lis", connector="hl7v2_mllp", facility="CTY", options={"port": 0}),
         Channel(name="twp-lis", connector="hl7v2_mllp", facility="TWP", options={"port": 0}),
@@ -79,3 +80,5 @@ def _wait_for_the_source_that_is_not_there(intake: IntakeService) -> None:
     while not any(state.name == "twp-his" and state.problem for state in intake.states()):
         assert time.monotonic() < end
         time.sleep(0.05)
+    time.sleep(0.05)  # so long that the rule calls it down
+    intake.alerts.look()
