@@ -55,6 +55,8 @@ servers() {
     command -v mariadb-install-db >/dev/null || missing+=(mariadb-server-core)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
     command -v storescu >/dev/null || missing+=(dcmtk)
+    [ -x /usr/sbin/Orthanc ] || missing+=(orthanc)
+    [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing+=(orthanc-dicomweb)
     command -v chromium >/dev/null || missing+=(chromium)
     command -v strace >/dev/null || missing+=(strace)
     [ -n "$(fc-list :lang=zh 2>/dev/null)" ] || missing+=(fontconfig fonts-noto-cjk)

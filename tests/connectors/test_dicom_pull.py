@@ -125,7 +125,7 @@ def way(request, monkeypatch):
         peer.counts = peer.pages = True
         return peer, Hub(by_web(peer.web), Kept())
     if request.param == "orthanc-web" and not dicomweb_plugin():
-        pytest.skip("Orthanc's DICOMweb plugin is not installed: apt-get install orthanc-dicomweb, or set ORTHANC_DICOMWEB")
+        pytest.fail("Orthanc's DICOMweb plugin is not installed: apt-get install orthanc-dicomweb, or set ORTHANC_DICOMWEB")
     peer = request.getfixturevalue("orthanc")
     peer.clear()
     if request.param == "orthanc-web":
