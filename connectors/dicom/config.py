@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from connectors.hl7v2_mllp.config import TlsFiles
+from connectors.tls import TlsFiles
 
 
 class DicomConfig(BaseModel):

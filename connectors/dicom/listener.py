@@ -22,14 +22,15 @@ from typing import Final
 
 from pydicom._uid_dict import UID_dictionary
 
-from connectors.base import Intake, JournalUnavailable, SourceRecord, SourceUnavailable
+from connectors import tls
+from connectors.base import Intake, JournalUnavailable, SourceRecord
 from connectors.dicom import command as dimse
 from connectors.dicom import pdu
 from connectors.dicom.association import Answer, Association, Limits, Message, Peer, reset, without_delay
 from connectors.dicom.command import file_head
 from connectors.dicom.config import DicomConfig
 from connectors.dicom.pdu import AssociateRequest, Proposed
-from connectors.hl7v2_mllp import tls
+from connectors.ports import bound
 from mappers.dicom.header import UID, HeaderError, read_header
 
 log = logging.getLogger(__name__)
@@ -89,22 +90,15 @@ class DicomListener:
         if self._server is not None:
             return
         self._tls()
-        self._bound().close()
+        bound(self._config.host, self._config.port).close()
 
     def _tls(self) -> ssl.SSLContext | None:
         return tls.listening(self._config.tls) if self._config.tls else None
 
-    def _bound(self) -> socket.socket:
-        address = (self._config.host, self._config.port)
-        family = socket.AF_INET6 if ":" in self._config.host else socket.AF_INET
-        try:
-            return socket.create_server(address, family=family, backlog=max(128, self._config.max_associations))
-        except OSError as error:
-            raise SourceUnavailable(f"{self.source}: port {self._config.port} cannot be bound: {error.strerror}") from None
-
     def start(self) -> None:
         self._context = self._tls()
-        self._server = self._bound()
+        self._server = bound(self._config.host, self._config.port)
+        self._server.listen(max(128, self._config.max_associations))
         self.port = self._server.getsockname()[1]
         self._executor = ThreadPoolExecutor(max_workers=max(8, self._config.window), thread_name_prefix=f"{self.source}-keep")
         self._accepting = threading.Thread(target=self._accept, args=(self._server,), name=f"{self.source}-accept", daemon=True)

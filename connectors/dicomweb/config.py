@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from connectors.credentials import Credentials
 from connectors.dicom.pull import PullConfig
-from connectors.fhir_rest.credentials import Credentials
 
 
 class DicomWebConfig(PullConfig, Credentials):

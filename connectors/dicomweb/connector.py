@@ -18,8 +18,8 @@ from connectors.base import SourceUnavailable
 from connectors.dicom.pull import Found, Pull, Taken
 from connectors.dicomweb.config import DicomWebConfig
 from connectors.dicomweb.multipart import BadMultipart, Part, parts
-from connectors.fhir_rest.client import FhirClient as WebClient
 from connectors.http import HttpAnswer, Outward
+from connectors.http_client import HttpClient
 from mappers.dicom.header import UID
 
 log = logging.getLogger(__name__)
@@ -47,12 +47,13 @@ class DicomWebConnector(Pull):
         outward: Outward,
     ) -> None:
         bases = tuple(filter(None, (config.base_url, config.token_url)))
-        archive = WebArchive(config, WebClient(config.base_url, config, outward(bases), seconds=config.seconds))
+        client = HttpClient(config.base_url, config, outward(bases, config.ca_file), seconds=config.seconds)
+        archive = WebArchive(config, client)
         super().__init__(config, archive, source=source, facility=facility, hints=hints, clock=clock)
 
 
 class WebArchive:
-    def __init__(self, config: DicomWebConfig, client: WebClient) -> None:
+    def __init__(self, config: DicomWebConfig, client: HttpClient) -> None:
         self._config = config
         self._client = client
 

@@ -22,10 +22,11 @@ from urllib.parse import urlencode
 import msgspec
 
 from connectors.base import Cursor, Page, SourceDenied, SourceRecord, SourceUnavailable
-from connectors.fhir_rest.client import FhirClient, read_json, retry_after
+from connectors.fhir_rest.client import FhirClient
 from connectors.fhir_rest.config import FhirRestConfig
 from connectors.fhir_rest.pages import Entry, entry_of, read_page
 from connectors.http import HttpAnswer
+from connectors.http_client import read_json, retry_after
 
 NDJSON = "application/fhir+ndjson"
 MANIFEST_BYTES = 16 << 20

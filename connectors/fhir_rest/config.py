@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from connectors.fhir_rest.credentials import Credentials
+from connectors.credentials import Credentials
 
 # What a facility's server may hold of persons and of itself, in an order in which what is referred to comes first
 USUAL_TYPES = (

@@ -19,7 +19,6 @@ from connectors.files.folder import Refused
 
 DELIMITERS = (",", "\t", ";", "|")
 LINES_OF_A_ROW = 100  # a quote that nothing closes does not swallow the rest of the file
-LONGEST_CELL = 131_072
 HEADER_WITHIN = 30  # rows
 
 

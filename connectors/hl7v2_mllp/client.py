@@ -47,7 +47,7 @@ class MllpClient:
         tls: ssl.SSLContext | None = None,
         connect: Connect = socket.create_connection,
     ) -> None:
-        """`timeout`: seconds for connecting, and for a whole answer. `tls`: see connectors.hl7v2_mllp.tls.calling.
+        """`timeout`: seconds for connecting, and for a whole answer. `tls`: see connectors.tls.calling.
 
         `connect`: opens the TCP connection; whoever takes the address from a configuration passes one that checks it.
         """

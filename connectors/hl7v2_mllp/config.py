@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from connectors.hl7v2_mllp.binding import NATIONAL, Senders
-
-
-class TlsFiles(BaseModel):
-    """PEM files of a listener. `client_ca`: who signs the certificates that senders must then show."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    certificate: Path  # with its chain
-    key: Path
-    client_ca: Path | None = None
+from connectors.tls import TlsFiles
 
 
 class MessageConfig(BaseModel):

@@ -18,13 +18,14 @@ from contextlib import suppress
 from datetime import datetime
 from itertools import count
 
+from connectors import tls
 from connectors.base import Intake, SourceUnavailable
-from connectors.hl7v2_mllp import tls
 from connectors.hl7v2_mllp.config import MllpConfig
 from connectors.hl7v2_mllp.conversation import PIECE, Conversation
 from connectors.hl7v2_mllp.handover import HandOver
 from connectors.hl7v2_mllp.receiving import Desk
 from connectors.hl7v2_mllp.seats import Seat, Seats
+from connectors.ports import bound
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +66,7 @@ class MllpListener:
         if self._thread is not None:
             return
         self._context()
-        try:
-            with socket.create_server((self._config.host, self._config.port)):
-                pass
-        except OSError as error:
-            raise SourceUnavailable(f"port {self._config.port} cannot be bound: {error.strerror}") from error
+        bound(self._config.host, self._config.port).close()
 
     def start(self) -> None:
         """Raise SourceUnavailable if the port cannot be bound or the certificates cannot be used."""

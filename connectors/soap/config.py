@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from connectors.credentials import Secret
 
 
-class SoapCredentials(BaseModel):
-    """Secrets stand in a file or an environment variable, never in county.toml."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class SoapCredentials(Secret):
+    """Who calls, or who we are where we call."""
 
     auth: Literal["none", "basic", "username_token"] = "none"
     user: str = ""
-    secret_file: Path | None = None
-    secret_env: str = ""
 
     @model_validator(mode="after")
     def complete(self) -> SoapCredentials:
-        if self.auth != "none" and (not self.user or bool(self.secret_file) == bool(self.secret_env)):
+        if self.auth != "none" and not (self.user and self.names_one_secret):
             raise ValueError(f"auth {self.auth} takes a user and one of secret_file and secret_env")
         return self
-
-    def secret(self) -> str:
-        """Raise LookupError naming where it is missing."""
-        if self.secret_file is not None:
-            try:
-                return self.secret_file.read_text("utf-8").strip()
-            except OSError as error:
-                raise LookupError(f"secret_file {self.secret_file}: {error.strerror}") from None
-        found = os.environ.get(self.secret_env, "")
-        if not found:
-            raise LookupError(f"secret_env {self.secret_env}: the variable is not set")
-        return found
 
 
 class SoapConfig(SoapCredentials):

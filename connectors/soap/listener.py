@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import ssl
 import threading
 import time
 from collections import Counter
@@ -22,7 +20,9 @@ from typing import Any, NamedTuple
 
 import uvicorn
 
+from connectors import tls
 from connectors.base import Intake, JournalUnavailable, SourceRecord, SourceUnavailable
+from connectors.ports import bound
 from connectors.soap.actions import asks, known_action
 from connectors.soap.config import SoapConfig
 from connectors.soap.credentials import Guard
@@ -81,15 +81,12 @@ class SoapListener:
             except LookupError as error:
                 raise SourceUnavailable(str(error)) from None
         if self._config.certificate is not None and self._config.key is not None:
-            try:
-                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._config.certificate, self._config.key)
-            except (OSError, ssl.SSLError):
-                raise SourceUnavailable(f"{self._config.certificate} and {self._config.key} cannot be used") from None
+            tls.listening(tls.TlsFiles(certificate=self._config.certificate, key=self._config.key))
         if self._server is None:
-            self._bound().close()
+            bound(self._config.host, self._config.port).close()
 
     def start(self) -> None:
-        listener = self._bound()
+        listener = bound(self._config.host, self._config.port)
         self.port = listener.getsockname()[1]
         self._pool = ThreadPoolExecutor(self._config.workers, thread_name_prefix=f"soap-{self.source}")
         config = uvicorn.Config(
@@ -123,17 +120,6 @@ class SoapListener:
         if self._pool is not None:
             self._pool.shutdown(wait=False)
         self._server = self._thread = None
-
-    def _bound(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self._config.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((self._config.host, self._config.port))
-        except OSError as error:
-            listener.close()
-            raise SourceUnavailable(f"port {self._config.port} on {self._config.host}: {error.strerror}") from None
-        return listener
 
     # -- a request
     async def _app(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:

@@ -19,6 +19,7 @@ class Query(BaseModel):
 
 class SoapQueryConfig(SoapCredentials):
     url: str = Field(pattern=r"^https?://")
+    ca_file: Path | None = None  # who signs the platform's certificate; None: the public authorities
     soap: Literal["1.1", "1.2"] = "1.1"
     namespace: str = "urn:hl7-org:v3"
     queries: tuple[Query, ...] = Field(min_length=1)

@@ -42,7 +42,7 @@ class SoapQueryConnector:
         self._clock = clock
         self._client = SoapClient(
             config.url,
-            outward((config.url,)),
+            outward((config.url,), config.ca_file),
             means=config,
             soap=SOAP_12 if config.soap == "1.2" else SOAP_11,
             namespace=config.namespace,

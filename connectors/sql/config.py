@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from connectors.credentials import read_secret
 from connectors.sql.text import StoredAs
 
 # A name as databases allow it, Chinese letters included; it is looked up in the inspected schema before it is ever used.
@@ -85,12 +85,4 @@ class SqlConfig(Table):
         """The URL itself. Raise LookupError naming the variable or file that is missing, never what it holds."""
         if self.url is not None:
             return self.url.get_secret_value()
-        if self.url_file is not None:
-            try:
-                return self.url_file.read_text("utf-8").strip()
-            except OSError as error:
-                raise LookupError(f"url_file {self.url_file}: {error.strerror}") from None
-        url = os.environ.get(self.url_env, "")
-        if not url:
-            raise LookupError(f"url_env {self.url_env}: the variable is not set")
-        return url
+        return read_secret(self.url_file, self.url_env, "url")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from connectors.fhir_rest.credentials import Credentials
+from connectors.credentials import Credentials
 from hub.errors import Invalid
 from hub.settings import Destination
 

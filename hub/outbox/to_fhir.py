@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from connectors.base import SourceDenied, SourceUnavailable
-from connectors.fhir_rest.client import FhirClient, retry_after
+from connectors.fhir_rest.client import FhirClient
+from connectors.http_client import retry_after
 from hub import fhir_json
 from hub.outbox.config import FhirOptions
 from hub.outbox.lanes import Consignment, Verdict

@@ -7,7 +7,7 @@ import time
 
 from connectors.base import SourceUnavailable
 from connectors.hl7v2_mllp.client import MllpClient
-from connectors.hl7v2_mllp.tls import calling
+from connectors.tls import calling
 from hub.outbox.config import MllpOptions
 from hub.outbox.lanes import Consignment, Verdict
 from hub.outbox.messages import left_out, oru_of

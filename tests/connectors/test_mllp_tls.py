@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from connectors import tls
 from connectors.base import SourceUnavailable
-from connectors.hl7v2_mllp import tls
 from connectors.hl7v2_mllp.client import MllpClient
 from connectors.hl7v2_mllp.framing import frame
 from tests.connectors.certificates import Certificates

@@ -9,12 +9,21 @@ import hashlib
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from connectors.base import SourceUnavailable
 
-if TYPE_CHECKING:
-    from connectors.hl7v2_mllp.config import TlsFiles
+
+class TlsFiles(BaseModel):
+    """PEM files of a listener. `client_ca`: who signs the certificates that senders must then show."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    certificate: Path  # with its chain
+    key: Path
+    client_ca: Path | None = None
 
 
 def listening(files: TlsFiles) -> ssl.SSLContext:
