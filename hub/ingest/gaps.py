@@ -34,7 +34,6 @@ EQUIVALENCES = ("equivalent", "equal", "wider", "narrower", "inexact", "relatedt
 TRIES = 5  # when somebody else writes the same map at the same moment
 REMAP = "remap-codes"  # kind of job
 PAGE = 1000
-MOST_IN_REQUEST = 5_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from hub.ingest.explaining import Contexts, Explainer
 from hub.ingest.journal import Entry, Journal
 from hub.ingest.mapping import Attempt
 from hub.ingest.masking import MASK, masked_resource
-from hub.ingest.tree import Node, show
+from hub.ingest.tree import Node, leaves, show
 from mappers.base import Issue, Line, MappingContext
 
 LARGEST_FILE = 256 * 1024 * 1024
@@ -291,8 +291,8 @@ def _by_reference(attempt: Attempt) -> dict[str, Any]:
 
 def _elements(before: Any, after: Any) -> Iterator[Element]:
     """Leaves that differ, their values masked where they are about a person."""
-    old, new = dict(_leaves(before, "")), dict(_leaves(after, ""))
-    hidden = dict(_leaves(masked_resource(before), "")), dict(_leaves(masked_resource(after), ""))
+    old, new = dict(leaves(before)), dict(leaves(after))
+    hidden = dict(leaves(masked_resource(before))), dict(leaves(masked_resource(after)))
     differing = [path for path in {**old, **new} if old.get(path) != new.get(path)]
     for path in differing[:MOST_CHANGES]:
         yield Element(path, *(_told(shown.get(path), plain.get(path)) for shown, plain in zip(hidden, (old, new), strict=True)))
@@ -300,14 +300,3 @@ def _elements(before: Any, after: Any) -> Iterator[Element]:
 
 def _told(shown: Any, plain: Any) -> Any:
     return plain if shown == plain else None if plain is None else MASK * 3
-
-
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for name, each in value.items():
-            yield from _leaves(each, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for place, each in enumerate(value):
-            yield from _leaves(each, f"{path}[{place}]")
-    else:
-        yield path, value

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from pydicom.datadict import keyword_for_tag
-
 from connectors.base import SourceRecord
 from connectors.hl7v2_mllp.charset import Decoded, Undecodable, decode
 from connectors.hl7v2_mllp.header import declared_charset
@@ -298,6 +296,8 @@ def _masked_attribute(match: re.Match[str]) -> str:
 
 
 def _dicom(record: SourceRecord, charset: str, opened: bool) -> Shown:
+    from pydicom.datadict import keyword_for_tag  # when a DICOM record is shown, not when the hub starts
+
     header = read_header(record.content, charset=charset)
     nodes = []
     for tag, element in list(header.elements.items())[:MOST_NODES]:
@@ -332,19 +332,24 @@ def _fhir(record: SourceRecord, _: str, opened: bool) -> Shown:
         raise CannotMap("no resource")
     shown = resource if opened else masked_resource(resource)
     text = json.dumps(shown, ensure_ascii=False, indent=1)[:LONGEST_SHOWN]
-    nodes = tuple(Node(path, "", value[:LONGEST_VALUE]) for path, value in islice(_leaves(shown, ""), MOST_NODES))
+    nodes = tuple(Node(path, "", _written(value)[:LONGEST_VALUE]) for path, value in islice(leaves(shown), MOST_NODES))
     return Shown(Raw(text, "utf-8", size=len(record.content)), nodes)
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The path and value of each part of a resource that has no parts itself: "name[0].given[0]"."""
     if isinstance(value, dict):
         for name, each in value.items():
-            yield from _leaves(each, f"{path}.{name}" if path else name)
+            yield from leaves(each, f"{path}.{name}" if path else name)
     elif isinstance(value, list):
         for place, each in enumerate(value):
-            yield from _leaves(each, f"{path}[{place}]")
+            yield from leaves(each, f"{path}[{place}]")
     else:
-        yield path, value if isinstance(value, str) else json.dumps(value)
+        yield path, value
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 _READERS: dict[str, Callable[[SourceRecord, str, bool], Shown]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hub.recognition.model import Answer, Judged, Step
+from hub.recognition.model import Answer, Step
 
 RULES: Mapping[str, tuple[str, str]] = {
     "mapping": ("项目对照", "Item mapping"),
@@ -123,9 +123,3 @@ def detail(step: Step, language: str) -> str:
 
 def reason(answer: Answer, language: str) -> str:
     return _pick(REASONS[answer.reason], language)
-
-
-def why_not(judged: Judged, language: str) -> str:
-    """The failures of one candidate in one line; empty if it has none."""
-    mark = "; " if language.startswith("en") else "；"
-    return mark.join(f"{rule_name(step, language)}: {detail(step, language)}" for step in judged.failures)

@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from pydicom._dicom_dict import DicomDictionary
-
 from mappers.base import Issue
 from mappers.dicom.charset import TextDecoder, decoder_for
 
@@ -336,5 +334,7 @@ class _CutOff(Exception):
 
 
 def _dictionary_vr(tag: int) -> str:
+    from pydicom._dicom_dict import DicomDictionary  # with it comes all of pydicom: fronts that show pages never need it
+
     entry = DicomDictionary.get(tag)
     return entry[0][:2] if entry else "UN"

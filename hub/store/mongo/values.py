@@ -26,7 +26,6 @@ from hub.search.query import (
 from hub.store.asked import LAST, refuse_unless, type_asked
 from hub.store.mongo.documents import DAY, LONG, Document, paired, plain
 
-Bounds = Mapping[str, Any]
 MOST_PATTERN = 16_000  # characters of a pattern; the server takes twice as many
 
 # A prefix → what the interval {l, h} of an entry fulfils.

@@ -109,5 +109,5 @@ def _shown(value: object) -> str:
 
 def without_password(text: str) -> str:
     """mariadb://reader:secret@his?password=secret → mariadb://reader:••••@his?password=••••"""
-    text = re.sub(r"(?<=://)([^/@:\s]*):[^/@\s]*@", rf"\1:{HIDDEN}@", text)
+    text = re.sub(r"(?<=://)([^/@:\s]*):\S*@", rf"\1:{HIDDEN}@", text)
     return re.sub(rf"((?:{SECRET.pattern})\w*=)[^&;,\s]*", rf"\1{HIDDEN}", text, flags=re.IGNORECASE)
