@@ -32,6 +32,7 @@ class Draft:
     visit_key: tuple[str, ...] = ()
     account: dict[str, Any] | None = None
     declared: dict[tuple[str, int], str] = field(default_factory=dict)  # where a declared table took a segment's field
+    memory: dict[tuple[str | None, ...], dict[str, Any]] | None = None  # see mappers.hl7v2.remembered
 
     def turn_to(self, message: Message) -> None:
         """From here on speak of the patient of a part of the message (`Message.part`)."""

@@ -95,13 +95,6 @@ class _Grouping:
         self.early: list[Result] = []  # results on a specimen, before the OBR they belong to
         self.routes: list[Segment] = []  # met before the drug they belong to
         self.by_specimen = self.specimen_first = (draft.message.code.upper(), draft.trigger) in SPECIMEN_FIRST
-        self.steps: dict[str, Callable[[Segment], None]] = {
-            **{"OBR": self.report, "OBX": self.result, "NTE": self.note, "PRT": self.person, "ROL": self.person},
-            **{"SPM": self.specimen, "SAC": self.container, "TQ1": self.timing, "DG1": self.diagnosis},
-            **{"RXR": self.route, "RXC": self.component},
-            **dict.fromkeys(DRUGS, self.drug),
-            **dict.fromkeys(DETAILS, self.detail),
-        }
 
     def open(self, group: Group) -> Group:
         self.groups.append(group)
@@ -118,8 +111,8 @@ class _Grouping:
         for place, segment in enumerate(message.all):
             if segment.name == "ORC":
                 self.order(segment, _next_of(message, place))
-            elif (step := self.steps.get(segment.name)) is not None:
-                step(segment)
+            elif (step := _STEPS.get(segment.name)) is not None:
+                step(self, segment)
         if self.early:
             self.open(Group())
         return self.groups
@@ -226,6 +219,15 @@ class _Grouping:
     def diagnosis(self, dg1: Segment) -> None:
         if self.current is not None:
             self.current.diagnoses.append(dg1)
+
+
+_STEPS: dict[str, Callable[[_Grouping, Segment], None]] = {
+    **{"OBR": _Grouping.report, "OBX": _Grouping.result, "NTE": _Grouping.note, "PRT": _Grouping.person, "ROL": _Grouping.person},
+    **{"SPM": _Grouping.specimen, "SAC": _Grouping.container, "TQ1": _Grouping.timing, "DG1": _Grouping.diagnosis},
+    **{"RXR": _Grouping.route, "RXC": _Grouping.component},
+    **dict.fromkeys(DRUGS, _Grouping.drug),
+    **dict.fromkeys(DETAILS, _Grouping.detail),
+}
 
 
 def _next_of(message: Message, place: int) -> str:

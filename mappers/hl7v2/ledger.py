@@ -40,7 +40,7 @@ class States(NamedTuple):
 
 
 def _states(segment: Segment) -> States:
-    stated = sum([1 << number for number in segment.stated()])
+    stated = segment.stated_bits()
     transport = segment.name in TRANSPORT
     mapped = stated & segment.read & ~segment.refused
     if transport:

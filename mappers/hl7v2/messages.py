@@ -16,6 +16,7 @@ from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.ledger import close, lines
 from mappers.hl7v2.merge import MERGES
 from mappers.hl7v2.message import Message, parse, split_messages
+from mappers.hl7v2.remembered import memory_of
 from mappers.hl7v2.stated import stated_at
 
 # (message code, trigger) → the map
@@ -89,6 +90,7 @@ def _map_one(content: bytes, record: SourceRecord, context: MappingContext) -> M
     if map_structure is None:
         raise CannotMap(f"no map for this structure {code[:8]}^{trigger[:8]}")
     draft = Draft(message, record.facility, context, trigger, mode="patch" if code == "ADT" else "fill")
+    draft.memory = memory_of(message, record.facility, context)
     _check_header(draft)
     map_structure(draft)
     state_declared(draft)

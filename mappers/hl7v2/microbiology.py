@@ -37,8 +37,10 @@ class Reported:
 
 def link_results(draft: Draft, reports: list[Reported]) -> None:
     for report in reports:
-        _link_sub_identifiers(report)
-        _link_susceptibilities(report)
+        named = _named(report)
+        if named:
+            _link_sub_identifiers(report, named)
+            _link_susceptibilities(named)
         obr = report.group.obr
         if obr is not None and (obr.has(29) or len(obr.value(26)) > 1):  # a single letter is a status that was shifted
             _link_to_parent(draft, report, obr, reports)
@@ -54,23 +56,25 @@ def _join(parent: Resource, child: Resource) -> None:
     child.setdefault("derivedFrom", []).append(_reference(parent))
 
 
-def _link_sub_identifiers(report: Reported) -> None:
-    """1.2 and 1.a hang below 1, where exactly one result is called 1."""
+def _named(report: Reported) -> dict[str, list[Placed]]:
+    """Results by sub-identifier; most reports have none."""
     named: dict[str, list[Placed]] = defaultdict(list)
     for placed in report.results:
-        named[placed.obx.value(4)].append(placed)
+        if sub_identifier := placed.obx.value(4):
+            named[sub_identifier].append(placed)
+    return named
+
+
+def _link_sub_identifiers(report: Reported, named: dict[str, list[Placed]]) -> None:
+    """1.2 and 1.a hang below 1, where exactly one result is called 1."""
     for placed in report.results:
         above, dot, _ = placed.obx.value(4).rpartition(".")
         if dot and above and len(named.get(above, ())) == 1:
             _join(named[above][0].observation, placed.observation)
 
 
-def _link_susceptibilities(report: Reported) -> None:
+def _link_susceptibilities(named: dict[str, list[Placed]]) -> None:
     """Most laboratories write isolate and drugs below one sub-identifier: what is S, I or R belongs to its only coded result."""
-    named: dict[str, list[Placed]] = defaultdict(list)
-    for placed in report.results:
-        if sub_identifier := placed.obx.value(4):
-            named[sub_identifier].append(placed)
     for same in named.values():
         drugs = [placed for placed in same if _is_susceptibility(placed.observation)]
         isolates = [placed for placed in same if placed not in drugs and "valueCodeableConcept" in placed.observation]

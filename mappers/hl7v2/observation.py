@@ -15,6 +15,7 @@ from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Group, Result
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.performers import device_of, performers
+from mappers.hl7v2.remembered import Wording, remembered, wording_of
 from mappers.hl7v2.types import codeable_concept, codings, concept, number_identifier
 from mappers.hl7v2.values import TEXT_KINDS, Value, read_values, unit_of
 from mappers.identity_keys import resource_id
@@ -215,22 +216,58 @@ def _component(observation: Resource, value: Value) -> dict[str, Any]:
     return {"code": observation["code"], **value}
 
 
-def observation_from_obx(draft: Draft, result: Result, report: Report) -> Resource:
-    """One result. Never dropped: an empty OBX-5 is a result whose value is absent."""
-    obx = result.obx
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is measured, and how far the result has come."""
+
+    code: dict[str, Any]
+    mark: Mark | None
+    flags: Flags
+    status: str
+
+
+def _wording(draft: Draft, obx: Segment, report: Report) -> Wording:
+    """All but number, sub-identifier, value, times and identifiers of a result, which tell one from another."""
+    fields = obx.fields
+    ends = (None, *fields[15:18], None, *fields[20:21], None, *fields[23:24], None, *fields[31:32])
+    return wording_of(draft, (report.status_code, *fields[2:4], None, *fields[6:14], *ends))
+
+
+def _head(draft: Draft, obx: Segment, report: Report) -> Head:
     flags = flags_of(draft, obx)
     code, mark = item_code(draft, obx, 3)
     if code is None:
         draft.note("missing", f"{obx.where}-3", "a result without a code")
+    return Head(code or {"text": "unnamed"}, mark, flags, status_of(draft, obx, flags.status, report))
+
+
+def _frame(draft: Draft, obx: Segment, flags: Flags, unit: str, *, measured: bool) -> dict[str, Any]:
+    """What stands around the value."""
+    if unit and measured and fold_unit(unit)[1] is None:
+        draft.note("unmapped-code", f"{obx.where}-6", "unit is not one we fold to UCUM", system="unit", value=unit[:32])
+    limits = reference_range(obx.text(7), unit)
+    return {
+        "interpretation": interpretation_of(draft, obx, flags.flags),
+        "bodySite": codeable_concept(draft, obx, 20, "body-site") if obx.has(20) else None,
+        "method": codeable_concept(draft, obx, 17, "method") if obx.has(17) else None,
+        "referenceRange": [limits] if limits else None,
+    }
+
+
+def observation_from_obx(draft: Draft, result: Result, report: Report) -> Resource:
+    """One result. Never dropped: an empty OBX-5 is a result whose value is absent."""
+    obx, people = result.obx, result.people
+    wording = _wording(draft, obx, report)
+    head = remembered(draft, obx, wording, "head", lambda: _head(draft, obx, report))
     observation: Resource = {"resourceType": "Observation", "id": resource_id("Observation", *observation_key(result, report))}
-    if mark:
-        observation["extension"] = [recognition_mark(mark)]
+    if head.mark:
+        observation["extension"] = [recognition_mark(head.mark)]
     if number := obx.value(21):
         observation["identifier"] = [number_identifier(draft, number, "result")]
-    observation["status"] = status_of(draft, obx, flags.status, report)
+    observation["status"] = head.status
     if report.category:
         observation["category"] = [{"coding": [{"system": OBSERVATION_CATEGORY, "code": report.category}]}]
-    observation["code"] = code or {"text": "unnamed"}
+    observation["code"] = head.code
     observation["subject"] = draft.patient
     if draft.encounter:
         observation["encounter"] = draft.encounter
@@ -238,23 +275,30 @@ def observation_from_obx(draft: Draft, result: Result, report: Report) -> Resour
         observation["effectiveDateTime"] = when
     if report.issued:
         observation["issued"] = report.issued
-    observation["performer"] = performers(draft, obx, result.people)
-    unit = unit_of(draft, obx)
-    _put_value(draft, result, observation, flags.status, unit)
-    if unit and "valueQuantity" in observation and fold_unit(unit)[1] is None:
-        draft.note("unmapped-code", f"{obx.where}-6", "unit is not one we fold to UCUM", system="unit", value=unit[:32])
-    text = note_text(result.notes)
-    limits = reference_range(obx.text(7), unit)
+    observation["performer"] = (
+        performers(draft, obx, people)
+        if people
+        else remembered(draft, obx, wording, "performers", lambda: performers(draft, obx, people))
+    )
+    unit = remembered(draft, obx, wording, "unit", lambda: unit_of(draft, obx))
+    _put_value(draft, result, observation, head.flags.status, unit)
+    measured = "valueQuantity" in observation
+    part = "frame of a number" if measured else "frame"
+    frame = remembered(draft, obx, wording, part, lambda: _frame(draft, obx, head.flags, unit, measured=measured))
+    text = note_text(result.notes) if result.notes else ""
     stated = {
-        "interpretation": interpretation_of(draft, obx, flags.flags),
+        "interpretation": frame["interpretation"],
         "note": [{"text": text}] if text else None,
-        "bodySite": codeable_concept(draft, obx, 20, "body-site") if obx.has(20) else None,
-        "method": codeable_concept(draft, obx, 17, "method") if obx.has(17) else None,
+        "bodySite": frame["bodySite"],
+        "method": frame["method"],
         "specimen": report.specimen,
-        "device": device_of(draft, obx, result.people),
-        "referenceRange": [limits] if limits else None,
+        "device": device_of(draft, obx, people),
+        "referenceRange": frame["referenceRange"],
     }
-    return observation | {element: value for element, value in stated.items() if value}
+    for element, value in stated.items():
+        if value:
+            observation[element] = value
+    return observation
 
 
 def state_observations(

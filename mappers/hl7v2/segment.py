@@ -64,12 +64,17 @@ class Segment:
 
     def deleted(self, field: int) -> bool:
         """Whether the field holds "" : what is there is to be deleted."""
-        return self.has(field) and self._raw(field).strip() == NULL
+        fields = self.fields
+        if field >= len(fields) or not (raw := fields[field].strip()):
+            return False
+        self.read |= 1 << field
+        return raw == NULL
 
     def count(self, field: int) -> int:
         """How often the field repeats. Raise CannotMap beyond MAX_REPETITIONS."""
-        raw = self._raw(field)
-        if not raw:
+        self.read |= 1 << field
+        fields = self.fields
+        if field >= len(fields) or not (raw := fields[field]):
             return 0
         repeats = raw.count(self._message.delimiters.repetition) + 1
         if repeats > MAX_REPETITIONS:
@@ -140,6 +145,15 @@ class Segment:
         """Numbers of the fields that are not empty; MSH-1 and MSH-2 say how, not what."""
         first = 3 if self.name in DELIMITED else 1
         return (number for number in range(first, len(self.fields)) if self.fields[number].strip())
+
+    def stated_bits(self) -> int:
+        """The same as bits: bit n is field n."""
+        bits, bit = 0, 1
+        for text in self.fields:
+            if text and not text.isspace():
+                bits |= bit
+            bit <<= 1
+        return bits & (-8 if self.name in DELIMITED else -2)
 
     def cells(self) -> dict[str, str]:
         """What the first repetition of each field states: "3" its first component, "3.2" its second. Not counted as reading."""
