@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import time
+from contextlib import nullcontext
 
 import pytest
 
@@ -31,11 +32,13 @@ PAGES = (
 )
 
 
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory):
-    bench = build(tmp_path_factory.mktemp("bench"))
-    yield bench
-    bench.close()
+@pytest.fixture(scope="module", params=["mongodb", "sqlite"])  # the browser comes last: its loop must not run beside theirs
+def bench(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench")
+    with request.getfixturevalue("mongodb").address() if request.param == "mongodb" else nullcontext("") as store:
+        bench = build(folder, store)
+        yield bench
+        bench.close()
 
 
 async def visit(bench, who):
@@ -208,6 +211,7 @@ async def test_records_are_replayed_after_a_count_and_a_reason(bench):
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("bench", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("language", "width"), [("zh-CN", 390), ("en", 1366)])
 def test_each_page_looked_at(chromium, bench, language, width):
     context = chromium.new_context(viewport={"width": width, "height": 800}, locale=language)

@@ -60,8 +60,9 @@ class Bench:
         self.hub.close()
 
 
-def build(folder: Path) -> Bench:
-    hub = open_hub(folder, COUNTY)
+def build(folder: Path, store: str = "") -> Bench:
+    """`store`: the address of a MongoDB, else the folder itself."""
+    hub = open_hub(folder, COUNTY, store=store)
     app = create_app(hub)
     intake = IntakeService(folder, COUNTY, hub.store, hub.blobs)
     install_status(app, intake)
