@@ -14,7 +14,7 @@ from connectors.soap.config import SoapCredentials
 from connectors.soap.credentials import username_token
 from connectors.soap.envelope import NAMESPACE, SOAP_11, SOAP_12, TYPES, NotSoap, read_result, requested
 from connectors.soap.payload import read_acknowledgement
-from connectors.soap.xml import NotXml
+from connectors.xml import NotXml
 
 ANSWER_BYTES = 64 * 1024 * 1024
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from xml.sax.saxutils import escape
 
 from connectors.soap.config import SoapConfig
-from connectors.soap.xml import Element, attribute, child
+from connectors.xml import Element, attribute, child
 
 FRESH = timedelta(minutes=5)
 MOST_NONCES = 100_000

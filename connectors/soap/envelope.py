@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape, quoteattr
 from lxml import etree
 
 from connectors.soap.actions import known_action
-from connectors.soap.xml import Element, NotXml, child, local, read_xml, text_of_bytes, without_declaration
+from connectors.xml import Element, NotXml, child, local, read_xml, text_of_bytes, without_declaration
 
 SOAP_11 = "http://schemas.xmlsoap.org/soap/envelope/"
 SOAP_12 = "http://www.w3.org/2003/05/soap-envelope"

@@ -29,7 +29,7 @@ from connectors.soap.credentials import Guard
 from connectors.soap.envelope import SOAP_11, TYPES, Call, NotSoap, answered, fault, read_call
 from connectors.soap.payload import Payload, acknowledgement, payload_of
 from connectors.soap.wsdl import wsdl
-from connectors.soap.xml import NotXml
+from connectors.xml import NotXml
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import quoteattr
 
 from connectors.soap.actions import known_action
-from connectors.soap.xml import NotXml, attribute, child, local, read_xml
+from connectors.xml import NotXml, attribute, child, local, read_xml
 
 MESSAGE_ROOT, INTERACTION_ROOT, DEVICE_ROOT = "2.16.156.10011.2.5.1.1", "2.16.156.10011.2.5.1.2", "2.16.156.10011.2.5.1.3"
 ACKNOWLEDGEMENT = "MCCI_IN000002UV01"

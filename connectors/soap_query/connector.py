@@ -17,8 +17,8 @@ from connectors.base import Cursor, Page, SourceDenied, SourceRecord, SourceUnav
 from connectors.http import Outward
 from connectors.soap.client import SoapClient, Told
 from connectors.soap.envelope import SOAP_11, SOAP_12
-from connectors.soap.xml import NotXml, child, read_xml
 from connectors.soap_query.config import Query, SoapQueryConfig
+from connectors.xml import NotXml, child, read_xml
 
 CHINA = ZoneInfo("Asia/Shanghai")
 STAMP = "%Y%m%d%H%M%S"

@@ -15,7 +15,7 @@ from typing import Any
 
 from connectors.base import SourceRecord
 from connectors.hl7v2_mllp.charset import Undecodable, decode
-from connectors.soap.xml import NotXml, read_xml, text_of_bytes
+from connectors.xml import NotXml, read_xml, text_of_bytes
 from mappers.base import CannotMap
 from mappers.cda.reader import attribute, child, children, local
 from mappers.cda.reader import parse as parse_cda

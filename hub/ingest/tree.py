@@ -15,7 +15,7 @@ from typing import Any
 from connectors.base import SourceRecord
 from connectors.hl7v2_mllp.charset import Decoded, Undecodable, decode
 from connectors.hl7v2_mllp.header import declared_charset
-from connectors.soap.xml import NotXml, read_xml, text_of_bytes
+from connectors.xml import NotXml, read_xml, text_of_bytes
 from hub.ingest.masking import (
     MASK,
     PUBLIC_ATTRIBUTES,

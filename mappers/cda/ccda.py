@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from connectors.xml import Element
 from mappers.base import Resource
 from mappers.cda.ccda_drugs import state_immunization, state_medication
 from mappers.cda.ccda_problems import is_of_another, state_allergy, state_family, state_problem
 from mappers.cda.ccda_values import codeable, entry_id, interpretations, negated, reference_ranges, times, value_x
 from mappers.cda.document import Document, coding
 from mappers.cda.entries import Section, Statement
-from mappers.cda.reader import Element, attribute, child, children, local
+from mappers.cda.reader import attribute, child, children, local
 from profiles.names import DIAGNOSTIC_SERVICE, LOINC, OBSERVATION_CATEGORY
 
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem/"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from connectors.xml import Element
 from mappers.base import Resource
 from mappers.cda.ccda_values import amount, codeable, entry_id, negated, pointed_at, times
 from mappers.cda.document import Document
 from mappers.cda.drug import product_of
 from mappers.cda.entries import Statement
-from mappers.cda.reader import Element, attribute, below, child, children, text_of
+from mappers.cda.reader import attribute, below, child, children, text_of
 
 
 def _drug(document: Document, element: Element) -> dict[str, Any] | None:

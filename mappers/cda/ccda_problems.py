@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from connectors.xml import Element
 from mappers.base import Resource
 from mappers.cda.ccda_values import amount, codeable, entry_id, negated, times
 from mappers.cda.document import Document, coding
 from mappers.cda.entries import Section, Statement, every
-from mappers.cda.reader import Element, attribute, below, child, local, text_of
+from mappers.cda.reader import attribute, below, child, local, text_of
 
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem/"
 NO_KNOWN_ALLERGY = {"coding": [{"system": "http://snomed.info/sct", "code": "716186003", "display": "No known allergy"}]}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from connectors.xml import Element
 from mappers.cda.document import Document
-from mappers.cda.reader import XSI_TYPE, Element, attribute, child, children, id_of, text_of
+from mappers.cda.reader import XSI_TYPE, attribute, child, children, id_of, text_of
 from mappers.datatypes import parse_quantity, quantity
 from profiles.names import OBSERVATION_INTERPRETATION
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from connectors.xml import Element
 from mappers.base import Attachment, Change, Resource
 from mappers.cda.catalogue import section_labels
 from mappers.cda.codes import DOCUMENT_SYSTEM, TEMPLATE_ROOT
@@ -17,7 +18,7 @@ from mappers.cda.header import stated_time, type_key, version_of
 from mappers.cda.media import attachment_hash, embedded, state_binary
 from mappers.cda.narrative import div_from_lines, div_from_text
 from mappers.cda.people import authors, custodian, person
-from mappers.cda.reader import Element, Id, attribute, child, children, id_of, ids, text_of
+from mappers.cda.reader import Id, attribute, child, children, id_of, ids, text_of
 from mappers.datatypes import fhir_instant
 from mappers.identity_keys import resource_id
 from profiles.names import LOINC

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from connectors.xml import Element
 from mappers.base import Resource
 from mappers.cda.codes import CONSENT_ROOT
 from mappers.cda.composition import title_of
 from mappers.cda.document import Document, coding
 from mappers.cda.entries import Statement
 from mappers.cda.patient import human_name
-from mappers.cda.reader import Element, attribute, child, children
+from mappers.cda.reader import attribute, child, children
 from mappers.identity_keys import local_system
 from profiles.names import LOINC
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.base import SourceRecord
+from connectors.xml import Element
 from mappers.base import Change, Issue, MappingContext, Resource
 from mappers.cda.catalogue import DocumentType, document_types
 from mappers.cda.codes import mended_root, system_uri
 from mappers.cda.entries import Section
-from mappers.cda.reader import Element, attribute, child, ids, local
+from mappers.cda.reader import attribute, child, ids, local
 from mappers.datatypes import fhir_datetime, instant
 from mappers.identity_keys import organization_id, resource_id
 

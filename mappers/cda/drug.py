@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from connectors.xml import Element
 from mappers.cda.codes import CN
 from mappers.cda.document import Document
 from mappers.cda.entries import Statement
-from mappers.cda.reader import Element, attribute, below, child, text_of
+from mappers.cda.reader import attribute, below, child, text_of
 from mappers.cda.values import concept
 from mappers.datatypes import parse_quantity
 from mappers.identity_keys import local_system

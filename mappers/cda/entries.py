@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from connectors.xml import Element
 from mappers.cda.catalogue import folded, label_means, measures, section_labels, value_names, words
 from mappers.cda.codes import CN, mended_root
-from mappers.cda.reader import XSI_TYPE, Element, attribute, below, child, children, local, text_of
+from mappers.cda.reader import XSI_TYPE, attribute, below, child, children, local, text_of
 
 DIAGNOSIS = re.compile(r"DE05\.(01\.02[14]|10\.130)")  # a reader wants the code beside the name
 DATA_ELEMENT = re.compile(

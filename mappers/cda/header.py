@@ -6,11 +6,12 @@ from datetime import datetime
 from hashlib import sha256
 
 from connectors.base import SourceRecord
+from connectors.xml import Element
 from mappers.base import CannotMap, MappingContext
 from mappers.cda.document import Document
 from mappers.cda.entries import read_sections
 from mappers.cda.patient import state_patient
-from mappers.cda.reader import Element, attribute, child, id_of, ids
+from mappers.cda.reader import attribute, child, id_of, ids
 from mappers.cda.recognise import recognise
 from mappers.cda.visit import state_encounter
 from mappers.datatypes import instant

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from connectors.xml import Element
 from mappers.base import Line
 from mappers.cda.catalogue import words
 from mappers.cda.document import Document
 from mappers.cda.entries import Section, Statement, is_statement, sections_of
 from mappers.cda.entries import lines as said
 from mappers.cda.patient import is_contact
-from mappers.cda.reader import Element, attribute, child, children, id_of, local, text_of
+from mappers.cda.reader import attribute, child, children, id_of, local, text_of
 
 State = Literal["mapped", "kept", "unmapped"]
 HEADER = {

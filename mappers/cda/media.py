@@ -10,9 +10,10 @@ import binascii
 import hashlib
 from collections.abc import Iterator
 
+from connectors.xml import Element
 from mappers.base import Attachment, Change
 from mappers.cda.document import Document
-from mappers.cda.reader import Element, attribute, child, text_of
+from mappers.cda.reader import attribute, child, text_of
 
 MEDIA_TYPES = frozenset(
     {"application/pdf", "image/jpeg", "image/png", "image/tiff", "image/gif", "image/bmp", "text/plain", "text/rtf", "text/html"}

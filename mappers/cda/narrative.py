@@ -12,7 +12,8 @@ import nh3
 from lxml import etree
 from lxml import html as lxml_html
 
-from mappers.cda.reader import Element, attribute, local
+from connectors.xml import Element
+from mappers.cda.reader import attribute, local
 
 XHTML = "http://www.w3.org/1999/xhtml"
 # Narrative block of CDA → XHTML. What is not here gives its text only; what HIDES gives nothing.

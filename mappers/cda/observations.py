@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from connectors.xml import Element
 from mappers.base import Resource
 from mappers.cda.catalogue import Measure, Pair, folded, measures, measures_by_label, pairs
 from mappers.cda.codes import DATA_ELEMENTS
 from mappers.cda.document import Document, coding
 from mappers.cda.entries import Section, Statement
-from mappers.cda.reader import Element, attribute, child
+from mappers.cda.reader import attribute, child
 from mappers.cda.values import measured, value_of
 from mappers.datatypes import parse_quantity
 from profiles.names import LOINC, OBSERVATION_CATEGORY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from connectors.xml import Element
 from mappers.base import CannotMap, Change, Resource
 from mappers.cda.codes import (
     CN,
@@ -22,7 +23,7 @@ from mappers.cda.codes import (
     VISIT_NUMBERS,
 )
 from mappers.cda.document import Document
-from mappers.cda.reader import Element, Id, attribute, child, children, ids, local, text_of
+from mappers.cda.reader import Id, attribute, child, children, ids, local, text_of
 from mappers.datatypes import fhir_date, id_birth_date, identifiers_from_id_number, valid_id_number
 from mappers.identity_keys import local_system
 from profiles.names import GENDER_CN, HEALTH_CARD, ID_CARD, IDENTIFIER_TYPE, SOURCE_GENDER

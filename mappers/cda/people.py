@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from connectors.xml import Element
 from mappers.base import Change, Resource
 from mappers.cda.codes import CN, STAFF_ROOTS
 from mappers.cda.document import Document
 from mappers.cda.patient import human_name
-from mappers.cda.reader import Element, Id, attribute, child, children, ids, text_of
+from mappers.cda.reader import Id, attribute, child, children, ids, text_of
 from mappers.identity_keys import local_system, resource_id
 
 ROLES = ("assignedAuthor", "assignedEntity", "participantRole", "associatedEntity")

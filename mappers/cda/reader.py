@@ -1,26 +1,16 @@
-"""CDA bytes → an element tree, safely: what XML can do to a reader is refused before it is parsed.
+"""CDA bytes → an element tree, read as connectors/xml.py reads every stranger's XML.
 
-No DOCTYPE, so no entity of any kind; nothing is fetched; depth and size are bounded. Elements lose their namespace once, when the
-document is read: vendors leave it out or add their own elements to it.
+Elements lose their namespace once, when the document is read: vendors leave it out or add their own elements to it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lxml import etree
-
+from connectors.xml import Element, NotXml, read_xml
 from mappers.base import CannotMap
 
-Element = etree._Element
-MAX_BYTES = 64 * 1024 * 1024
-MAX_DEPTH = 128
-MAX_ELEMENTS = 500_000
-TOO_MUCH = "the document is deeper than 256 levels or has a text longer than 10,000,000 bytes"  # the parser's own limits
-DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
-DECLARED = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 
 
@@ -32,10 +22,6 @@ class Parsed:
 
 def parse(content: bytes) -> Parsed:
     """Raise CannotMap, saying where and never what."""
-    if len(content) > MAX_BYTES:
-        raise CannotMap(f"the document has more than {MAX_BYTES} bytes")
-    if DECLARED.search(content.replace(b"\x00", b"")):  # zero bytes: the same words in UTF-16
-        raise CannotMap("the document has a DOCTYPE; a clinical document needs none")
     try:
         root, repaired = _tree(content), ""
     except CannotMap:
@@ -48,32 +34,18 @@ def parse(content: bytes) -> Parsed:
 
 def _tree(content: bytes | str) -> Element:
     """An element tree without namespaces, its size bounded."""
-    parser = etree.XMLParser(
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
     try:
-        root = etree.fromstring(content, parser)
-    except etree.XMLSyntaxError as error:
-        if getattr(error, "code", None) == etree.ErrorTypes.ERR_RESOURCE_LIMIT:
-            raise CannotMap(TOO_MUCH) from None
-        line, column = error.position
-        raise CannotMap(f"the document is not well-formed XML: line {line}, column {column}") from None
-    except ValueError:
-        raise CannotMap("the document is not well-formed XML") from None
-    if root.getroottree().docinfo.doctype:  # type: ignore[union-attr]
-        raise CannotMap("the document has a DOCTYPE; a clinical document needs none")
-    _bounded(root)
+        root = read_xml(content)
+    except NotXml as error:
+        raise CannotMap(f"the document cannot be read: {error}") from None
+    for element in root.iter():
+        if isinstance(element.tag, str):
+            element.tag = element.tag.rpartition("}")[2]
     return root
 
 
 def _other_text(content: bytes) -> str | None:
-    """The document as GB18030 text without its declaration, where it says UTF-8, GB2312 or nothing over GBK bytes."""
+    """The document as GB18030 text, where it says UTF-8, GB2312 or nothing over GBK bytes."""
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:
@@ -81,7 +53,7 @@ def _other_text(content: bytes) -> str | None:
     else:
         return None
     try:
-        return DECLARATION.sub("", content.decode("gb18030"), count=1)
+        return content.decode("gb18030")
     except UnicodeDecodeError:
         return None
 
@@ -94,25 +66,10 @@ def _clinical_document(root: Element) -> Element:
     text = next((e.text for e in root.iter() if e.text and "<ClinicalDocument" in e.text), None)
     if text is None:
         raise CannotMap("there is no ClinicalDocument in the XML")
-    if DECLARED.search(text.encode()):
-        raise CannotMap("the document has a DOCTYPE; a clinical document needs none")
-    inner = _tree(DECLARATION.sub("", text, count=1).strip())
+    inner = _tree(text.strip())
     if local(inner) != "ClinicalDocument":
         raise CannotMap("there is no ClinicalDocument in the XML")
     return inner
-
-
-def _bounded(root: Element) -> None:
-    """Check how deep and how large the tree is; on the way down names lose their namespace."""
-    level, depth, count = [root], 0, 0
-    while level:
-        depth, count = depth + 1, count + len(level)
-        if depth > MAX_DEPTH or count > MAX_ELEMENTS:
-            raise CannotMap(f"the document is deeper than {MAX_DEPTH} levels or has more than {MAX_ELEMENTS} elements")
-        for element in level:
-            if isinstance(element.tag, str):
-                element.tag = element.tag.rpartition("}")[2]
-        level = [child for element in level for child in element]
 
 
 def local(element: Element) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from connectors.xml import Element
 from mappers.cda.catalogue import document_types, folded
 from mappers.cda.codes import DOCUMENT_SYSTEM, TEMPLATE_ROOT
-from mappers.cda.reader import Element, attribute, child, children, text_of
+from mappers.cda.reader import attribute, child, children, text_of
 
 _CODE = re.compile(r"C00([0-5]\d)(?:\.\d+)?")
 _RECORD = re.compile(r"EHR-(?:SD|DE)-(\d{1,2})\b.*")  # how a public-health system names WS/T 483 documents

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from connectors.xml import Element
 from mappers.base import Resource
 from mappers.cda.codes import IMAGING_REPORT_ROOT, LAB_REPORT_ROOT, OID, REQUEST_ROOT, SPECIMEN_ROOT
 from mappers.cda.document import Document, coding
 from mappers.cda.entries import LOINC_CODE, Statement, first
 from mappers.cda.people import person
-from mappers.cda.reader import Element, attribute, child
+from mappers.cda.reader import attribute, child
 from mappers.cda.values import measured, named
 from mappers.datatypes import fhir_instant
 from mappers.identity_keys import local_system, resource_id

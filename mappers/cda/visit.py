@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from connectors.xml import Element
 from mappers.base import Change, Resource
 from mappers.cda.codes import (
     ADMIT_SOURCE,
@@ -19,7 +20,7 @@ from mappers.cda.codes import (
     WARD_ROOT,
 )
 from mappers.cda.document import Document
-from mappers.cda.reader import Element, attribute, below, child, ids, text_of
+from mappers.cda.reader import attribute, below, child, ids, text_of
 from mappers.identity_keys import local_system, resource_id
 from profiles.names import ACT_CODE, IDENTIFIER_TYPE
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from connectors.base import SourceRecord
-from connectors.soap.xml import Element, NotXml, attribute, child, local, read_xml, text_of_bytes
+from connectors.xml import Element, NotXml, attribute, child, local, read_xml, text_of_bytes
 from mappers.base import CannotMap, Line, Mapped, MappingContext
 from mappers.cda import map_document
 from mappers.datatypes import instant

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from connectors.soap.xml import Element, attribute, child, children, local
+from connectors.xml import Element, attribute, child, children, local
 from mappers.base import CannotMap, Resource
 from mappers.datatypes import decimal_of, fhir_datetime
 from mappers.hl7v3.reader import ORDER, REQUEST, SPECIMEN, Message, below

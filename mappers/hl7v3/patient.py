@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from connectors.soap.xml import Element, attribute, child, children
+from connectors.xml import Element, attribute, child, children
 from mappers.base import CannotMap, Resource
 from mappers.cda.patient import ETHNIC_GROUP
 from mappers.datatypes import identifiers_from_id_number

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.base import SourceRecord
-from connectors.soap.xml import Element, attribute, child, children, local
+from connectors.xml import Element, attribute, child, children, local
 from mappers.base import CannotMap, Change, Issue, MappingContext, Resource
 from mappers.datatypes import fhir_date, fhir_datetime
 from mappers.identity_keys import local_system, organization_id, resource_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from connectors.soap.xml import Element, attribute, child
+from connectors.xml import Element, attribute, child
 from mappers.base import CannotMap, Resource
 from mappers.hl7v3.patient import state_patient
 from mappers.hl7v3.reader import (

@@ -21,9 +21,9 @@ from connectors.soap.credentials import username_token
 from connectors.soap.envelope import SOAP_11, SOAP_12, answered, read_call, read_result, requested
 from connectors.soap.listener import SoapListener
 from connectors.soap.payload import read_acknowledgement
-from connectors.soap.xml import read_xml
 from connectors.soap_query.config import SoapQueryConfig
 from connectors.soap_query.connector import SoapQueryConnector
+from connectors.xml import read_xml
 from hub.app import open_hub
 from hub.ingest.run import IntakeService
 from hub.security.outward import HttpOutward

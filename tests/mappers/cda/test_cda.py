@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.base import SourceRecord
+from connectors.xml import without_declaration
 from demo.emr_documents import Coded, Frame, Stay, Subject, discharge_summary, imaging_report, outpatient_record
 from hub.fhir_json import dump
 from mappers.base import CannotMap, MappingContext
 from mappers.cda.catalogue import document_types
 from mappers.cda.narrative import div_from_text
-from mappers.cda.reader import DECLARATION, parse
+from mappers.cda.reader import parse
 from mappers.datatypes import id_check
 from mappers.identity_keys import resource_id
 from mappers.rows import map_row
@@ -293,14 +294,14 @@ def test_lab_items_whose_counts_disagree_are_not_paired() -> None:
     ],
 )
 def test_chinese_bytes_are_read_whatever_the_declaration_says(declaration: str, repaired: bool) -> None:
-    text = DECLARATION.sub("", outpatient().decode()).replace(SUBJECT.name, "珅𠅤竱")  # 𠅤 is in GB18030 alone
+    text = without_declaration(outpatient().decode()).replace(SUBJECT.name, "珅𠅤竱")  # 𠅤 is in GB18030 alone
     result = mapped((declaration + text).encode("gb18030"))
     assert of_type(result, "Patient")[0]["name"][0]["text"] == "珅𠅤竱"
     assert any(issue.code == "charset-repaired" for issue in result.issues) == repaired
 
 
 def test_a_document_that_an_envelope_carries_as_text_is_read() -> None:
-    inner = DECLARATION.sub("", outpatient().decode())
+    inner = without_declaration(outpatient().decode())
     envelope = '<?xml version="1.0" encoding="UTF-8"?><e:Envelope xmlns:e="urn:e"><e:Body><![CDATA[{}]]></e:Body></e:Envelope>'
     assert mapped(envelope.format(inner).encode()).ledger == mapped(outpatient()).ledger
     with pytest.raises(CannotMap, match="DOCTYPE"):

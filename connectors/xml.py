@@ -1,4 +1,4 @@
-"""XML from strangers: no DOCTYPE and so no entity, nothing fetched, depth and size bounded."""
+"""XML from strangers, the one way in: no DOCTYPE and so no entity, nothing fetched, depth and size bounded."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import re
 from lxml import etree
 
 Element = etree._Element
+MAX_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 128
 MAX_ELEMENTS = 500_000
+TYPE_DECLARED = "a DOCTYPE is not accepted"
+TOO_MUCH = "deeper than 256 levels, or a text longer than 10,000,000 bytes"  # the parser's own limits
 _DOCTYPE = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
+_DOCTYPE_BYTES = re.compile(_DOCTYPE.pattern.encode(), re.IGNORECASE)
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>\s*")
 _ENCODING = re.compile(rb"^\s*<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._\-]+)", re.IGNORECASE)
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -45,22 +49,34 @@ def without_declaration(text: str) -> str:
     return _DECLARATION.sub("", text.lstrip("\ufeff \t\r\n"), count=1)
 
 
-def read_xml(text: str) -> Element:
-    """Raise NotXml."""
-    if _DOCTYPE.search(text):
-        raise NotXml("a DOCTYPE is not accepted")
+def read_xml(content: bytes | str, *, long_texts: bool = False) -> Element:
+    """Raise NotXml. `long_texts`: such as a waveform's, of more than 10,000,000 bytes."""
+    if len(content) > MAX_BYTES:
+        raise NotXml(f"more than {MAX_BYTES} bytes")
+    if _declares_type(content):
+        raise NotXml(TYPE_DECLARED)
     parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=long_texts, remove_comments=True, remove_pis=True
     )
     try:
-        root = etree.fromstring(without_declaration(text).encode(), parser)
+        root = etree.fromstring(without_declaration(content).encode() if isinstance(content, str) else content, parser)
     except etree.XMLSyntaxError as error:
+        if getattr(error, "code", None) == etree.ErrorTypes.ERR_RESOURCE_LIMIT:
+            raise NotXml(TOO_MUCH) from None
         line, column = error.position
         raise NotXml(f"not well-formed XML: line {line}, column {column}") from None
     except ValueError:
         raise NotXml("not well-formed XML") from None
+    if root.getroottree().docinfo.doctype:  # type: ignore[union-attr]  # in an encoding in which the words above were not seen
+        raise NotXml(TYPE_DECLARED)
     _bounded(root)
     return root
+
+
+def _declares_type(content: bytes | str) -> bool:
+    if isinstance(content, str):
+        return _DOCTYPE.search(content) is not None
+    return _DOCTYPE_BYTES.search(content.replace(b"\x00", b"")) is not None  # zero bytes: the same words in UTF-16
 
 
 def _bounded(root: Element) -> None:
