@@ -17,6 +17,7 @@ import msgspec
 from profiles import structures
 from profiles.validation.invariants import Invariant, invariants_of
 from profiles.validation.primitives import PRIMITIVES
+from profiles.validation.repeated import REPEATED
 
 Codes = Mapping[str, frozenset[str]]  # code system → codes
 
@@ -33,6 +34,7 @@ class Element:
     choice: int  # -1, or which value[x] it belongs to
     primitive: bool
     _structure: Structure | None = None
+    passed: set[Any] | None = None  # values in which nothing was wrong, where values repeat: see profiles.validation.repeated
 
     @property
     def structure(self) -> Structure:
@@ -160,4 +162,5 @@ def _element(lineage: tuple[str, ...], member: structures.Member, choice: int, r
         ),
         choice=choice,
         primitive=primitive is not None,
+        passed=set() if member.type in REPEATED else None,
     )

@@ -14,6 +14,7 @@ from profiles.fhirpath import Env
 from profiles.validation.issues import Place, ValidationIssue, shown, words
 from profiles.validation.narrative import narrative_fault
 from profiles.validation.primitives import MAX_STRING, json_name
+from profiles.validation.repeated import remember, repeated_key
 from profiles.validation.tables import Element, Structure, resource_type_names, structure_of
 
 Object = dict[str, Any]
@@ -123,6 +124,17 @@ class Walk:
         if type(value) is not dict:
             self._wrong(place, f"an object is expected, not {json_name(value)}")
             return
+        if element.passed is not None and not self._warnings and (key := repeated_key(value)) is not None:
+            if key in element.passed:
+                return
+            told = len(self.misshapen) + len(self.broken)
+            self._shaped(value, element, place)
+            if told == len(self.misshapen) + len(self.broken) and len(self.broken) < self._limit:
+                remember(element.passed, key)
+            return
+        self._shaped(value, element, place)
+
+    def _shaped(self, value: Object, element: Element, place: Place) -> None:
         misshapen = len(self.misshapen)
         self._object(value, element.structure, place)
         if misshapen != len(self.misshapen):
