@@ -29,6 +29,7 @@ SOON = timedelta(days=30)  # a certificate that ends within it
 TCP_SECONDS = 3.0
 FAR_BEHIND = 10_000
 PEM = (".pem", ".crt", ".cer")
+AUTHORITIES = ("ca_file", "client_ca")  # options that name who signs
 
 
 def channel_findings(county: County, data: Path) -> Iterator[Finding]:
@@ -104,7 +105,7 @@ def _files(options: Mapping[str, Any]) -> Iterator[Path]:
     for name, value in options.items():
         if isinstance(value, Mapping):
             yield from _files(value)
-        elif isinstance(value, str) and ("cert" in name or name.endswith("ca")) and value.lower().endswith(PEM):
+        elif isinstance(value, str) and ("cert" in name or name in AUTHORITIES) and value.lower().endswith(PEM):
             yield Path(value)
 
 
