@@ -212,6 +212,7 @@ class Jobs:
 
     def _look(self) -> None:
         due = [time.monotonic()] * len(self._regular)
+        problem = ""
         while not self._closing.is_set():
             try:
                 self.wake()
@@ -219,8 +220,13 @@ class Jobs:
                     if time.monotonic() >= due[number]:
                         due[number] = time.monotonic() + seconds
                         work()
+                if problem:
+                    log.warning("jobs go on after: %s", problem)
+                problem = ""
             except HubError as error:
-                log.warning("jobs wait: %s", error.message)
+                if not problem:  # a night without a store writes two lines
+                    log.warning("jobs wait: %s", error.message)
+                problem = error.message
             self._closing.wait(LOOK_SECONDS)
 
     def _work(self, kind: str) -> None:

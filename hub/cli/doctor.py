@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,6 +27,7 @@ from hub.store.sqlite.outcomes import StoredOutcomes
 State = Literal["ok", "warning", "broken"]
 SAFE_SQLITE = (3, 51, 3)  # the WAL-reset corruption is fixed from here on
 FEW_GIGABYTES = 5
+FULL_BYTES = 1 << 20  # with less a database cannot even fold its log
 MOST_SKEW_SECONDS = 30
 MARKS: dict[State, tuple[str, str]] = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "broken": ("✗", "red")}
 
@@ -74,8 +74,9 @@ def _findings(data: Path, config: Path | None, url: str) -> Iterator[Finding]:
     yield from _folder(data)
     county, finding = _county(county_path(data, config))
     yield finding
-    yield from _server(data, county or County())
-    if county is not None:
+    store = list(_server(data, county or County()))
+    yield from store
+    if county is not None and all(each.state != "broken" for each in store):
         yield from _came(data, county)
     if url:
         yield _running(url)
@@ -120,13 +121,23 @@ def _folder(data: Path) -> Iterator[Finding]:
         yield Finding("Data folder", "warning", f"others may read {data}", f"chmod 700 {data}")
     else:
         yield Finding("Data folder", "ok", str(data))
-    free = shutil.disk_usage(data).free / 2**30
-    fix = "" if free > FEW_GIGABYTES else "free some space: at zero the hub stops acknowledging"
-    yield Finding("Disk", "ok" if free > FEW_GIGABYTES else "warning", f"{free:.0f} GB free", fix)
+    yield _disk(data)
     files = [_file(data / name) for name in ("store.sqlite", "journal.sqlite", "tokens.sqlite") if (data / name).is_file()]
     yield from files
     if any(file.check == "store.sqlite" and file.state == "ok" for file in files):
         yield from _records(data)
+
+
+def _disk(data: Path) -> Finding:
+    room = os.statvfs(data)
+    free = room.f_bavail * room.f_frsize
+    if free < FULL_BYTES or (room.f_files and not room.f_favail):
+        found = f"full ({free / 2**20:.0f} MB, {room.f_favail} files free): the hub takes nothing in and tells every sender so"
+        return Finding("Disk", "broken", found, "free some space: the hub goes on by itself, no restart is needed")
+    if free < FEW_GIGABYTES * 2**30:
+        fix = "free some space: at zero the hub stops acknowledging"
+        return Finding("Disk", "warning", f"{free / 2**30:.1f} GB free", fix)
+    return Finding("Disk", "ok", f"{free / 2**30:.0f} GB free")
 
 
 def _records(data: Path) -> Iterator[Finding]:

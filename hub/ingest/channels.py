@@ -31,7 +31,9 @@ log = logging.getLogger(__name__)
 
 LOOK_FOR_LEASE = 1.0  # seconds between two looks whether a channel's owner is gone
 BACKOFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-EXPECTED = (SourceUnavailable, SourceDenied, JournalUnavailable, HubError, OSError)
+OWN_BACKOFF = 5.0  # the hub's own disk and store may be asked more often than a source: senders wait for them
+OWN = (JournalUnavailable, HubError)
+EXPECTED = (SourceUnavailable, SourceDenied, *OWN, OSError)
 
 
 @dataclass(slots=True)
@@ -115,7 +117,8 @@ class ChannelRunner:
                 failures = 0
             except EXPECTED as error:
                 self._down(f"{type(error).__name__}: {_said(error)}")
-                pause = BACKOFF[min(failures, len(BACKOFF) - 1)]
+                longest = OWN_BACKOFF if isinstance(error, OWN) else BACKOFF[-1]
+                pause = min(BACKOFF[min(failures, len(BACKOFF) - 1)], longest)
                 failures += 1
             except Exception as error:
                 if self.state.problem == "":
@@ -159,11 +162,13 @@ class ChannelRunner:
     def _poll(self, connector: Polling, every: float) -> float:
         self.connector = connector
         connector.check()
-        self._up()
+        if not self.state.problem:  # one that failed while it read or kept is back once it has kept a page
+            self._up()
         self._tried.set()
         while not self._ended.is_set():
             for page in connector.fetch(self._checkpoints.load(connector.source)):
                 self._keep(connector, page)
+                self._up()
                 if self._ended.is_set():
                     return 0
             self._up()

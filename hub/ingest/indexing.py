@@ -16,6 +16,7 @@ from pathlib import Path
 
 import apsw
 
+from connectors.base import JournalUnavailable
 from hub.errors import HubError
 from hub.ingest.journal import Entry, Journal
 from hub.ingest.message_index import MessageIndex
@@ -95,7 +96,7 @@ def catch_up(journal: Journal, index: MessageIndex, most: int) -> None:
     """Index up to `most` records here and now, so that what has just come is found; another process may do it at the same time."""
     builder = IndexBuilder(journal, index)
     done = 0
-    with suppress(apsw.BusyError):
+    with suppress(apsw.BusyError, apsw.FullError):
         while done < most and (step := builder.step(min(BATCH, most - done))):
             done += step
 
@@ -119,7 +120,7 @@ def main(data: Path) -> None:
         while True:
             try:
                 done = builder.step()
-            except apsw.BusyError:
+            except (apsw.BusyError, apsw.FullError):
                 done = 0
             behind += done
             if done < BATCH:
@@ -130,5 +131,9 @@ def main(data: Path) -> None:
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
+    try:
         main(Path(sys.argv[1]))
+    except KeyboardInterrupt:
+        pass
+    except (apsw.Error, OSError, JournalUnavailable) as error:  # the hub starts another one, later and later
+        sys.exit(f"message index: {type(error).__name__}")

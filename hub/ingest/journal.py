@@ -7,6 +7,7 @@ new entry.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import threading
@@ -18,11 +19,12 @@ from typing import Any, NamedTuple, Protocol
 
 import apsw
 
-from connectors.base import Cursor, JournalUnavailable, SourceRecord
+from connectors.base import Cursor, SourceRecord
 from hub.ingest.journal_file import JournalFile
 
 PRESSED = 3  # callers at one time: more than a few senders that wait for one answer each
 INLINE = 64 * 1024  # a longer body goes to the blobs: rows stay small and a DICOM file is written once
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 COLUMNS = "seq, source, facility, kind, key, sha256, size, content, received, changed, hints, duplicates"
 
 
@@ -126,6 +128,11 @@ class Journal:
     append = __call__
 
     @property
+    def problem(self) -> str:
+        """Why nothing is taken in at this moment, "" while all is well."""
+        return self.file.problem
+
+    @property
     def pressed(self) -> bool:
         """Several callers wait at this moment for their records to be synced."""
         return self._senders.waiting >= PRESSED
@@ -205,7 +212,8 @@ class Journal:
             try:
                 digest = self._blobs.put(record.content)
             except OSError as error:
-                raise JournalUnavailable(f"the body cannot be kept: {type(error).__name__} {error.errno}") from None
+                cause = "the disk is full" if error.errno in NO_ROOM else f"{type(error).__name__} {error.errno}"
+                raise self.file.refuse(f"the body cannot be kept: {cause}") from None
             content = None
         else:
             digest = hashlib.sha256(record.content).hexdigest()

@@ -7,6 +7,7 @@ rolled back; the sync itself is never tried again on the same pages, the next gr
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -20,10 +21,13 @@ import apsw
 
 from connectors.base import JournalUnavailable
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 Work = Callable[[apsw.Connection], Any]
 
 MAX_GROUP = 256
+PROBE_SECONDS = 1.0  # while nothing can be written and nobody asks: is there room again?
 BUSY_MS = 5_000
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -58,6 +62,7 @@ class JournalFile:
         self._reading = threading.Lock()
         self._queue: SimpleQueue[tuple[Work, Future[Any]] | None] = SimpleQueue()
         self._closed = False
+        self.problem = ""  # why nothing is taken in, "" while all is well
         self._thread = threading.Thread(target=self._serve, name="journal-writer", daemon=True)
         self._thread.start()
 
@@ -102,7 +107,7 @@ class JournalFile:
             sync_folder(self._path.parent)
 
     def _serve(self) -> None:
-        while (first := self._queue.get()) is not None:
+        while (first := self._next()) is not None:
             group = [first]
             last = False
             with suppress(Empty):
@@ -115,6 +120,20 @@ class JournalFile:
             self._commit(group)
             if last:
                 break
+
+    def _next(self) -> tuple[Work, Future[Any]] | None:
+        while True:
+            try:
+                return self._queue.get(timeout=PROBE_SECONDS if self.problem else None)
+            except Empty:
+                self._commit([(_written_at_all, Future())])
+
+    def refuse(self, problem: str) -> JournalUnavailable:
+        """What to raise; the state says it too, until something can be written again."""
+        if not self.problem:
+            log.error("journal: takes nothing in, senders are told so: %s", problem)
+        self.problem = problem
+        return JournalUnavailable(problem)
 
     def _commit(self, group: list[tuple[Work, Future[Any]]]) -> None:
         results: list[tuple[Future[Any], Any]] = []
@@ -136,13 +155,25 @@ class JournalFile:
             with suppress(apsw.Error):
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
+            self.refuse(f"the journal cannot be written: {_cause(error)}")
             for _, done in group:
-                done.set_exception(JournalUnavailable(f"the journal cannot be written: {type(error).__name__}"))
+                done.set_exception(JournalUnavailable(self.problem))
             return
+        if self.problem:
+            log.warning("journal: goes on after: %s", self.problem)
+            self.problem = ""
         for done, result in results:
             done.set_result(result)
         for done, problem in failed:
             done.set_exception(problem)
+
+
+def _written_at_all(connection: apsw.Connection) -> None:
+    connection.pragma("user_version", SCHEMA_VERSION)  # dirties a page although it changes nothing
+
+
+def _cause(error: apsw.Error) -> str:
+    return "the disk is full" if isinstance(error, apsw.FullError) else type(error).__name__
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Protocol, get_args
 from weakref import WeakKeyDictionary
 
-from hub.errors import HubError, Invalid
+import apsw
+
+from hub.errors import HubError, Invalid, Unavailable
 from hub.fhir_json import load
 from hub.ingest.indexing import catch_up
 from hub.ingest.journal import Entry, Journal
@@ -207,11 +209,14 @@ _OPENING = threading.Lock()
 
 
 def index_of(journal: Journal) -> MessageIndex:
-    """The index beside this journal, opened once."""
+    """The index beside this journal, opened once. Raise Unavailable where there is no room to make one."""
     with _OPENING:
         index = _INDEXES.get(journal)
         if index is None:
-            index = _INDEXES[journal] = MessageIndex(journal.folder, busy_ms=BRIEFLY_MS)
+            try:
+                index = _INDEXES[journal] = MessageIndex(journal.folder, busy_ms=BRIEFLY_MS)
+            except apsw.FullError:
+                raise Unavailable("messages cannot be searched: the disk is full") from None
         return index
 
 

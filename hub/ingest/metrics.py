@@ -144,6 +144,7 @@ def _intake(intake: IntakeService, store: ResourceStore) -> Iterator[Metric]:
     )
     yield "pipeline_lag_records", "gauge", "Records journaled and not yet in the store.", [({}, intake.pipeline.lag)]
     yield "pipeline_blocked", "gauge", "1: the pipeline waits for the store.", [({}, float(bool(intake.pipeline.problem)))]
+    yield "journal_blocked", "gauge", "1: nothing is taken in, senders are told so.", [({}, float(bool(intake.journal.problem)))]
     firing = [({"channel": alert.channel, "kind": alert.kind}, 1.0) for alert in intake.alerts.firing()]
     yield "alert_firing", "gauge", "Alerts of county.toml that hold now.", firing
     codes = store.unmapped(1000)

@@ -104,6 +104,11 @@ class IntakeService:
         counts, tallies = self.journal.counts(), self._store.tallies()
         return [Reading(state, counts.get(state.name), tallies.get(state.name, SourceTally())) for state in self.states()]
 
+    @property
+    def problem(self) -> str:
+        """Why nothing comes in, else why nothing moves; "" while all is well."""
+        return self.journal.problem or self.pipeline.problem
+
     def states(self) -> tuple[ChannelState, ...]:
         return tuple(runner.state for runner in self._runners.values())
 

@@ -68,7 +68,7 @@ def intake_status(intake: IntakeService, store: ResourceStore) -> dict[str, Any]
     dead = store.outcomes(state="dead", limit=MOST_LISTED, newest=True)
     return {
         "waiting": intake.pipeline.lag,
-        "problem": intake.pipeline.problem,
+        "problem": intake.problem,
         "alerts": [told(alert) for alert in intake.alerts.firing()],
         "channels": channels,
         "dead": [{"seq": o.seq, "source": o.source, "facility": o.facility, "kind": o.kind, "reason": o.reason} for o in dead],

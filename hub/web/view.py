@@ -137,7 +137,7 @@ class View:
         intake: IntakeService | None = getattr(self.request.app.state, "intake", None)
         if intake is None:
             return ()
-        behind = bool(intake.pipeline.problem)
+        behind = bool(intake.problem)
         waiting = [state for state in intake.states() if behind or not state.up]
         return tuple(dict.fromkeys(self.facility(state.facility) if state.facility else state.name for state in waiting))
 

@@ -139,7 +139,7 @@ class Writer:
         while waiting is not None:
             if waiting.future.set_running_or_notify_cancel():
                 finished.append(self._run_job(waiting))
-                if isinstance(finished[-1].error, apsw.IOError) or not self._connection.in_transaction:
+                if _disk_failed(finished[-1].error) or not self._connection.in_transaction:
                     raise _GroupLost from finished[-1].error
             if len(finished) >= GROUP_JOBS or time.monotonic() >= end:
                 return
@@ -161,13 +161,13 @@ class Writer:
             if connection.in_transaction:
                 connection.execute("ROLLBACK TO job")
                 connection.execute("RELEASE job")
-            return _Finished(waiting.future, None, self._failure(error) if isinstance(error, apsw.FullError) else error)
+            return _Finished(waiting.future, None, self._failure(error) if _no_room(error) else error)
         connection.execute("RELEASE job")
         return _Finished(waiting.future, result, None)
 
     def _undo(self, error: BaseException) -> None:
         self._memory.undo_group()
-        if isinstance(error, apsw.IOError) or isinstance(error.__cause__, apsw.IOError):
+        if _disk_failed(error) or _disk_failed(error.__cause__):
             # After a failed sync nobody knows what is on the disk; only a restart, which reads the log anew, can tell.
             self._broken = "the disk failed while writing; nothing is acknowledged until the hub is restarted"
         log.error("a group of writes was not committed: %s", type(error).__name__)
@@ -175,7 +175,7 @@ class Writer:
             self._connection.execute("ROLLBACK")
 
     def _failure(self, error: BaseException) -> BaseException:
-        if isinstance(error, apsw.FullError):
+        if _no_room(error):
             return Unavailable("the disk is full; nothing was written")
         return error if isinstance(error, Unavailable) else Unavailable(self._broken or "the write was not committed; try again")
 
@@ -197,3 +197,12 @@ class Writer:
         finally:
             self._connection.set_busy_timeout(BUSY_MS)
         self._log_pages = 0
+
+
+def _no_room(error: BaseException | None) -> bool:
+    """Nothing of it is written. The log's index that finds no room to grow says so as an I/O error (SQLite, "IOERR_SHMSIZE")."""
+    return isinstance(error, apsw.FullError) or getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE
+
+
+def _disk_failed(error: BaseException | None) -> bool:
+    return isinstance(error, apsw.IOError) and not _no_room(error)

@@ -113,7 +113,7 @@ def overview_of(intake: IntakeService, store: ResourceStore, access: Access, now
         )
     seen = {card.source for card in cards}
     alerts = tuple(one for one in intake.alerts.firing() if one.channel in seen)
-    return Overview(tuple(cards), intake.pipeline.lag, intake.pipeline.problem, _causes(dead), alerts)
+    return Overview(tuple(cards), intake.pipeline.lag, intake.problem, _causes(dead), alerts)
 
 
 def _causes(dead: Iterable[Outcome]) -> tuple[tuple[str, str, int], ...]:

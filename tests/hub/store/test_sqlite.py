@@ -216,3 +216,14 @@ def test_the_log_is_folded_into_the_file_when_the_writer_is_idle(tmp_path, store
     store.write(lambda t: [t.save(patient(n), id=f"p{n}") for n in range(300)]).result(30)
     log = Path(tmp_path / "store" / "store.sqlite-wal")
     until(lambda: log.stat().st_size == 0)
+
+
+def test_a_log_whose_index_finds_no_room_to_grow_is_a_full_disk_and_no_broken_one(store):
+    """SQLite says SQLITE_IOERR_SHMSIZE there, which is an I/O error and yet means that nothing was written."""
+
+    def no_room(_: object) -> None:
+        raise apsw.exception_for(apsw.SQLITE_IOERR_SHMSIZE)
+
+    with pytest.raises(Unavailable, match="disk is full"):
+        store.write(no_room).result(30)
+    assert store.write(lambda t: t.save(patient(), id="p1")).result(30).created
