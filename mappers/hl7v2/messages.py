@@ -109,7 +109,9 @@ def map_message(record: SourceRecord, context: MappingContext) -> Mapped:
 
     A connector hands over one message a record. Where a record holds several, all are mapped or none is.
     """
-    parts = [_map_one(content, record, context) for content in split_messages(record.content)]
+    several = record.content.count(b"MSH") > 1  # most records cannot hold two: asked first, as splitting reads every line
+    contents = split_messages(record.content) if several else [record.content]
+    parts = [_map_one(content, record, context) for content in contents]
     if len(parts) == 1:
         return parts[0]
     times = [part.changed_at for part in parts if part.changed_at]

@@ -181,19 +181,17 @@ def note_text(notes: list[Segment]) -> str:
     return "\n".join(text for nte in notes for n in range(1, nte.count(3) + 1) if (text := nte.text(3, n)).strip())
 
 
-def observation_key(result: Result, report: Report) -> tuple[str, ...]:
+def observation_key(obx: Segment, item: str, report: Report) -> tuple[str, ...]:
     """Report, code, OBX-4, and how often this code came before: the same for a message that repeats or corrects this one."""
-    code = result.obx.value(3) or result.obx.value(3, 2) or result.obx.value(3, 4) or "-"
-    same = (code, result.obx.value(4))
+    same = (item, obx.value(4))
     report.seen[same] = report.seen.get(same, 0) + 1
-    return (*report.key, code, same[1] or "-", str(report.seen[same]))
+    return (*report.key, item, same[1] or "-", str(report.seen[same]))
 
 
 def _values(draft: Draft, result: Result, unit: str) -> list[Value]:
     """The values of an OBX; the lines of a narrative are one text, blank lines among them."""
     obx = result.obx
-    repeats = obx.count(5) > 1 and obx.value(2).upper() in TEXT_KINDS
-    if not result.more and not repeats:
+    if not result.more and not (obx.count(5) > 1 and obx.value(2).upper() in TEXT_KINDS):
         return read_values(draft, obx, unit)
     lines = [line.text(5, n) for line in (obx, *result.more) for n in range(1, max(line.count(5), 1) + 1)]
     text = "\n".join(lines).strip("\n")
@@ -220,6 +218,7 @@ def _component(observation: Resource, value: Value) -> dict[str, Any]:
 class Head:
     """What is measured, and how far the result has come."""
 
+    item: str  # the code as it tells one result from another
     code: dict[str, Any]
     mark: Mark | None
     flags: Flags
@@ -238,7 +237,8 @@ def _head(draft: Draft, obx: Segment, report: Report) -> Head:
     code, mark = item_code(draft, obx, 3)
     if code is None:
         draft.note("missing", f"{obx.where}-3", "a result without a code")
-    return Head(code or {"text": "unnamed"}, mark, flags, status_of(draft, obx, flags.status, report))
+    item = obx.value(3) or obx.value(3, 2) or obx.value(3, 4) or "-"
+    return Head(item, code or {"text": "unnamed"}, mark, flags, status_of(draft, obx, flags.status, report))
 
 
 def _frame(draft: Draft, obx: Segment, flags: Flags, unit: str, *, measured: bool) -> dict[str, Any]:
@@ -259,7 +259,10 @@ def observation_from_obx(draft: Draft, result: Result, report: Report) -> Resour
     obx, people = result.obx, result.people
     wording = _wording(draft, obx, report)
     head = remembered(draft, obx, wording, "head", lambda: _head(draft, obx, report))
-    observation: Resource = {"resourceType": "Observation", "id": resource_id("Observation", *observation_key(result, report))}
+    observation: Resource = {
+        "resourceType": "Observation",
+        "id": resource_id("Observation", *observation_key(obx, head.item, report)),
+    }
     if head.mark:
         observation["extension"] = [recognition_mark(head.mark)]
     if number := obx.value(21):

@@ -14,6 +14,7 @@ from typing import Any
 from mappers.datatypes import COMPARATOR, decimal_of, fhir_datetime, parse_quantity, quantity, read_moment, read_number
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
+from mappers.hl7v2.segment import NULL
 from mappers.hl7v2.types import codeable_concept, human_name, staff
 from profiles.names import OBSERVATION_INTERPRETATION
 
@@ -173,7 +174,8 @@ TEXT_KINDS = {"TX", "FT"}
 
 def read_values(draft: Draft, obx: Segment, unit: str) -> list[Value]:
     """The value of every repetition of OBX-5 that states one."""
-    if not obx[5].strip() or obx.deleted(5):
+    stated = obx[5].strip()
+    if not stated or stated == NULL:
         return []
     kind = obx.value(2).upper()
     reader = READERS.get(kind)
@@ -182,7 +184,10 @@ def read_values(draft: Draft, obx: Segment, unit: str) -> list[Value]:
             "unmapped-code", f"{obx.where}-2", "not in HL7 table 0125: kept as text", system="HL7 table 0125", value=kind[:16]
         )
         reader = _text
-    found = [value for n in range(1, obx.count(5) + 1) if (value := reader(draft, obx, n, unit))]
+    if (repeats := obx.count(5)) == 1:
+        value = reader(draft, obx, 1, unit)
+        return [value] if value else []
+    found = [value for n in range(1, repeats + 1) if (value := reader(draft, obx, n, unit))]
     if kind in TEXT_KINDS and len(found) > 1:
         return [{"valueString": "\n".join(value["valueString"] for value in found)}]
     return found
