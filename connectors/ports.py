@@ -1,4 +1,4 @@
-"""The port of a connector that listens."""
+"""The port of a connector that listens, and the port of a system that is called."""
 
 from __future__ import annotations
 
@@ -19,3 +19,18 @@ def bound(host: str, port: int) -> socket.socket:
         listener.close()
         raise SourceUnavailable(f"port {port} on {host} cannot be bound: {error.strerror}") from None
     return listener
+
+
+def connected(host: str, port: int, seconds: float) -> socket.socket:
+    """Raise SourceUnavailable, which tells silence, refusal and an unknown name apart."""
+    try:
+        return socket.create_connection((host, port), seconds)
+    except TimeoutError:
+        said = f"{host}:{port} does not answer within {seconds:g} s: a firewall, or the wrong address"
+    except ConnectionRefusedError:
+        said = f"nothing listens on {host}:{port}: the service is down, or has another port"
+    except (socket.gaierror, UnicodeError):
+        said = f"no computer of the name {host} is known here (DNS)"
+    except OSError as error:
+        said = f"{host}:{port} cannot be reached ({error.strerror or type(error).__name__})"
+    raise SourceUnavailable(said)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from connectors.dicom.command import file_head
 from connectors.dicom.pull import Taken
 from connectors.dicom.sender import give_answers_back, no_delay
 from connectors.dicom_query.config import DicomQueryConfig
+from connectors.ports import connected
 
 FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
 MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
@@ -97,10 +97,9 @@ class Session:
     def _reach(self) -> None:
         """A connection that fails says why; pynetdicom's own does not."""
         try:
-            socket.create_connection((self._config.host, self._config.port), self._config.seconds).close()
-        except OSError as error:
-            said = "no answer" if isinstance(error, TimeoutError) else error.strerror or type(error).__name__
-            raise SourceUnavailable(f"{self._where}: {said}") from None
+            connected(self._config.host, self._config.port, self._config.seconds).close()
+        except SourceUnavailable as reason:
+            raise SourceUnavailable(f"{self._config.called_ae}: {reason}") from None
 
     def _associate(self, classes: tuple[str, ...]) -> Any:
         service, *storage = classes

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connectors.base import SourceUnavailable
+from connectors.ports import connected
 from connectors.sql.dialects import PORTS
 from connectors.sql.source import Database
 
@@ -41,15 +42,9 @@ def reach(database: Database) -> Iterator[Step]:
     if not port:
         return
     try:
-        socket.create_connection((url.host, port), SECONDS).close()
-    except TimeoutError:
-        raise SourceUnavailable(
-            f"port: {url.host}:{port} does not answer within {SECONDS} s: a firewall, or the wrong address"
-        ) from None
-    except ConnectionRefusedError:
-        raise SourceUnavailable(f"port: nothing listens on {url.host}:{port}: the database is down, or has another port") from None
-    except OSError as error:
-        raise SourceUnavailable(f"port: {url.host}:{port} cannot be reached ({error.strerror})") from None
+        connected(url.host, port, SECONDS).close()
+    except SourceUnavailable as reason:
+        raise SourceUnavailable(f"port: {reason}") from None
     yield Step("port", f"{url.host}:{port} accepts connections")
 
 

@@ -16,6 +16,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from connectors.base import Polling, SourceDenied, SourceRecord, SourceUnavailable
+from connectors.ports import connected
 from connectors.registry import UnknownChannel, build, config_of, manifests
 from hub.cli.language import say
 from hub.errors import HubError
@@ -50,7 +51,7 @@ def probe(channel: Channel, samples: list[SourceRecord]) -> Iterator[Step]:
         yield step
         if not step.ok:
             return
-    checked = _checked(connector.check, say("port can be taken", "端口可用") if listens else say("logs in", "登录成功"))
+    checked = _checked(connector.check, say("port can be taken", "端口可用") if listens else say("it lets us in", "可以访问"))
     yield checked
     if not checked.ok:
         return
@@ -77,11 +78,10 @@ def _reachable(config: Any) -> Iterator[Step]:
     if not port:
         return
     try:
-        socket.create_connection((host, port), TCP_SECONDS).close()
-    except OSError as error:
-        said = error.strerror or ("no answer" if isinstance(error, TimeoutError) else type(error).__name__)
+        connected(host, port, TCP_SECONDS).close()
+    except SourceUnavailable as reason:
         fix = say("is it running there? does a firewall stand between?", "服务是否运行?中间是否有防火墙?")
-        yield Step("TCP", ok=False, found=f"{host}:{port}: {said.lower()}", fix=fix)
+        yield Step("TCP", ok=False, found=str(reason), fix=fix)
         return
     yield Step("TCP", ok=True, found=f"{host}:{port}")
 

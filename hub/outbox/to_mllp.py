@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import time
 
 from connectors.base import SourceUnavailable
 from connectors.hl7v2_mllp.client import MllpClient
+from connectors.ports import connected
 from connectors.tls import calling
 from hub.outbox.config import MllpOptions
 from hub.outbox.lanes import Consignment, Verdict
@@ -38,12 +38,13 @@ class MllpSender:
         self._used = 0.0
 
     def check(self) -> None:
-        try:
-            with socket.create_connection((self._options.host, self._options.port), min(10.0, self._seconds)) as connection:
-                if self._tls is not None:
-                    self._tls.wrap_socket(connection, server_hostname=self._options.host).close()
-        except OSError as error:
-            raise SourceUnavailable(f"{self._options.host}:{self._options.port}: {type(error).__name__}") from None
+        with connected(self._options.host, self._options.port, min(10.0, self._seconds)) as connection:
+            if self._tls is None:
+                return
+            try:
+                self._tls.wrap_socket(connection, server_hostname=self._options.host).close()
+            except OSError as error:
+                raise SourceUnavailable(f"{self._options.host}:{self._options.port}: TLS: {type(error).__name__}") from None
 
     def send(self, consignment: Consignment, parcel: Parcel) -> Verdict:
         try:

@@ -235,7 +235,7 @@ def test_an_archive_that_goes_away_in_the_middle_and_comes_back(orthanc):
     orthanc.stop()
     with pytest.raises(SourceUnavailable):
         list(pages)
-    with pytest.raises(SourceUnavailable, match="ORTHANC at"):
+    with pytest.raises(SourceUnavailable, match="ORTHANC: nothing listens"):
         connector.check()
     orthanc.start()
     hub.look()
@@ -323,7 +323,7 @@ def test_dcmtks_archive_by_c_get(dcmqrscp):
 def test_check_says_what_is_wrong(dcmqrscp, destination):
     (nobody,) = free_ports(1)
     for port, called, kind, words in (
-        (nobody, "QRSCP", SourceUnavailable, "refused"),
+        (nobody, "QRSCP", SourceUnavailable, "nothing listens"),
         (dcmqrscp, "OTHER", SourceDenied, "called_ae"),
         (destination[0].port, "HUB", SourceDenied, "does not offer us C-FIND"),
     ):
