@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -91,6 +91,31 @@ def _serving(command: list[str], folder: Path, port: int, stop: signal.Signals =
 @contextmanager
 def postgresql() -> Iterator[str]:
     """A PostgreSQL of our own; yields the URL of its superuser's database."""
+    with postgresql_that_stops() as server:
+        server.start()
+        yield server.url
+
+
+class Postgresql:
+    """One that is started, and killed, as often as a test likes."""
+
+    def __init__(self, command: list[str], folder: Path, port: int) -> None:
+        self.url = f"postgresql+psycopg://owner@127.0.0.1:{port}/postgres"
+        self._command, self._folder, self._port = command, folder, port
+        self._running = ExitStack()
+
+    def start(self) -> None:
+        # SIGTERM would wait for every client to leave
+        self._running.enter_context(_serving(self._command, self._folder, self._port, signal.SIGINT))
+
+    def stop(self) -> None:
+        """At once: every session is ended."""
+        self._running.close()
+
+
+@contextmanager
+def postgresql_that_stops() -> Iterator[Postgresql]:
+    """Its data are made, it does not run yet."""
     initdb = _program("initdb", "postgresql", "usr/lib/postgresql/*/bin/initdb")
     server = str(Path(initdb).with_name("postgres"))
     with _home("postgres") as (folder, prefix):
@@ -102,8 +127,11 @@ def postgresql() -> Iterator[str]:
         (data / "pg_hba.conf").write_text(hba)
         options = ["-c", "listen_addresses=127.0.0.1", "-c", f"port={port}", "-c", f"unix_socket_directories={folder}"]
         command = [*prefix, server, "-D", str(data), *options, "-c", "fsync=off", "-c", "shared_buffers=16MB"]
-        with _serving(command, folder, port, signal.SIGINT):  # SIGTERM would wait for every client to leave
-            yield f"postgresql+psycopg://owner@127.0.0.1:{port}/postgres"
+        server = Postgresql(command, folder, port)
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 @contextmanager

@@ -172,15 +172,15 @@ class Imaging(Sender):
         return f'connector = "dicom"\nfacility = "CTY"\nport = {self.port}\n'
 
     def deliver(self, number: int) -> str:
-        picture = dcmread(BytesIO(_picture(number)))
+        image = dcmread(BytesIO(picture(number)))
         try:
-            (status,) = send("127.0.0.1", self.port, [picture], timeout=20)
+            (status,) = send("127.0.0.1", self.port, [image], timeout=20)
         except (SourceUnavailable, OSError):
             return ""
-        return str(picture.SOPInstanceUID) if status == 0 else ""
+        return str(image.SOPInstanceUID) if status == 0 else ""
 
 
-def _picture(number: int) -> bytes:
+def picture(number: int) -> bytes:
     exam = Exam(
         patient_id=f"I{number % 20}",
         name=f"测试{number % 20}",
