@@ -123,10 +123,11 @@ class MapperHere:
 
     def __init__(self, contexts: Mapping[str, MappingContext], blobs: Blobs) -> None:
         self._contexts, self._blobs = contexts, blobs
+        self._usual = MappingContext()
 
     def map(self, entries: Sequence[Entry]) -> Iterator[Attempt]:
         for entry in entries:
-            yield attempt(entry, self._contexts.get(entry.record.source, MappingContext()), self._blobs)
+            yield attempt(entry, self._contexts.get(entry.record.source, self._usual), self._blobs)
 
     def close(self) -> None:
         """Nothing runs between two calls."""

@@ -32,9 +32,10 @@ def serve(connection: Connection) -> None:
         connection.send("ready")
         for kind in USUAL:  # the first record of a kind would wait for its rules to be read
             validate({"resourceType": kind})
+        usual = MappingContext()  # one and the same: what is learnt of a sender is kept by its context
         while True:
             for entry in connection.recv():
-                connection.send(attempt(entry, contexts.get(entry.record.source, MappingContext()), blobs))
+                connection.send(attempt(entry, contexts.get(entry.record.source, usual), blobs))
 
 
 def _limit_memory(more: int) -> None:
