@@ -7,9 +7,9 @@ import threading
 import time
 
 
-def end_with_parent() -> None:
-    """Watch from now on."""
-    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+def end_with_parent(parent: int = 0) -> None:
+    """Watch from now on. `parent`: who it was at the start, where nothing else would tell that it has ended before this call."""
+    threading.Thread(target=_watch, args=(parent or os.getppid(),), daemon=True).start()
 
 
 def _watch(parent: int) -> None:

@@ -84,7 +84,7 @@ class Indexing:
             with self._lock:
                 if self._stopping.is_set():
                     return
-                command = [sys.executable, "-m", "hub.ingest.indexing", str(self._data)]
+                command = [sys.executable, "-m", "hub.ingest.indexing", str(self._data), str(os.getpid())]
                 nowhere = subprocess.DEVNULL
                 self._process = subprocess.Popen(command, stdin=nowhere, stdout=nowhere, start_new_session=True)
             self._process.wait()
@@ -108,10 +108,10 @@ def _stand_back() -> None:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
-def main(data: Path) -> None:
-    """Follow the journal until the hub ends."""
+def main(data: Path, hub: int) -> None:
+    """Follow the journal until the process `hub` ends, which may be before this one is ready."""
     _stand_back()
-    end_with_parent()
+    end_with_parent(hub)
     pause = threading.Event()
     journal = Journal(data, BlobStore(data / "blobs", tidy=False))
     with closing(journal), closing(MessageIndex(data)) as index:
@@ -132,7 +132,7 @@ def main(data: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]))
+        main(Path(sys.argv[1]), int(sys.argv[2]))
     except KeyboardInterrupt:
         pass
     except (apsw.Error, OSError, JournalUnavailable) as error:  # the hub starts another one, later and later
