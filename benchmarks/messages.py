@@ -16,7 +16,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from connectors.base import SourceRecord
@@ -84,7 +86,7 @@ def fill(folder: Path, wanted: int, patients: int) -> None:
     while (there := journal.newest()) < wanted:
         numbers = range(there + 1, min(there + 500, wanted) + 1)
         journal(*(record(number, patients) for number in numbers))
-        store.write(lambda transaction, numbers=numbers: _outcomes(transaction, numbers)).result()
+        store.write(partial(_outcomes, numbers=numbers)).result()
         if there % 50_000 == 0:
             sys.stderr.write(f"{there:,} journaled, {there / max(time.monotonic() - began, 1):,.0f}/s\n")
     journal.close()
@@ -124,13 +126,16 @@ def build(folder: Path) -> dict[str, float]:
     return figures
 
 
+ANYTHING = Query()
+
+
 def questions(wanted: int, patients: int) -> Iterator[tuple[str, Callable[[random.Random], Query]]]:
     def moment(rng: random.Random) -> datetime:
         return BEGIN + rng.randrange(wanted) * EVERY
 
-    def span(rng: random.Random, long: timedelta) -> dict[str, str]:
+    def within(rng: random.Random, long: timedelta, query: Query = ANYTHING) -> Query:
         at = moment(rng)
-        return {"since": at.isoformat(), "until": (at + long).isoformat()}
+        return replace(query, since=at.isoformat(), until=(at + long).isoformat())
 
     def below(rng: random.Random) -> int:
         return rng.randrange(wanted // 10, wanted)
@@ -141,16 +146,16 @@ def questions(wanted: int, patients: int) -> Iterator[tuple[str, Callable[[rando
     yield "patient number", lambda rng: Query(patient=person(rng.randrange(patients))[0])
     yield "patient name", lambda rng: Query(patient=person(rng.randrange(patients))[1])
     yield "control id", lambda rng: Query(control_id=f"M{rng.randrange(1, wanted):08d}")
-    yield "an hour", lambda rng: Query(**span(rng, hour))
-    yield "a day of a channel", lambda rng: Query(source=rng.choice(CHANNELS), **span(rng, day))
+    yield "an hour", lambda rng: within(rng, hour)
+    yield "a day of a channel", lambda rng: within(rng, day, Query(source=rng.choice(CHANNELS)))
     yield "a rare word", lambda rng: Query(text=f"{rng.randrange(1, wanted):08d}")
     yield "a common word", lambda rng: Query(text=rng.choice(common), before_seq=below(rng))
     yield "two words", lambda rng: Query(text=f"{rng.choice(CONCLUSIONS)} {person(rng.randrange(patients))[1]}")
-    yield "words of a day", lambda rng: Query(text=rng.choice(CONCLUSIONS), **span(rng, day))
+    yield "words of a day", lambda rng: within(rng, day, Query(text=rng.choice(CONCLUSIONS)))
     yield "words that nobody wrote", lambda rng: Query(text=f"麻疹{rng.choice(GIVEN)}")
     yield "dead", lambda rng: Query(state="dead", before_seq=below(rng))
     yield "dead of a channel by cause", lambda rng: Query(state="dead", source=rng.choice(CHANNELS), cause=rng.choice(REASONS))
-    yield "dead of a day", lambda rng: Query(state="dead", **span(rng, day))
+    yield "dead of a day", lambda rng: within(rng, day, Query(state="dead"))
     yield "waiting", lambda _: Query(state="waiting")
 
 
