@@ -38,6 +38,7 @@ _REJECTED = {
     (3, 2): "it has as many associations as it takes",
 }
 OUT_OF_RESOURCES = 0xA700
+TRIES = 2  # pynetdicom may see a connection closed before it reads the rejection that came first
 
 Answers = Iterator[tuple[Dataset, Dataset | None]]
 
@@ -112,9 +113,12 @@ class Session:
                 entity.add_requested_context(sop_class, syntax)
         handlers = [(evt.EVT_CONN_OPEN, no_delay), (evt.EVT_C_STORE, self._stored)]
         roles = [build_role(sop_class, scp_role=True) for sop_class in storage]
-        association = entity.associate(
-            self._config.host, self._config.port, ae_title=self._config.called_ae, ext_neg=roles, evt_handlers=handlers
-        )
+        for _ in range(TRIES):
+            association = entity.associate(
+                self._config.host, self._config.port, ae_title=self._config.called_ae, ext_neg=roles, evt_handlers=handlers
+            )
+            if association.is_established or association.is_rejected or association.rejected_contexts:
+                break
         if not association.is_established:
             raise self._refused(association, service)
         give_answers_back(association)

@@ -76,7 +76,7 @@ def serve(kept):
 
 
 def client(url, **more):
-    return SoapClient(url, HttpOutward((url,)), seconds=30, **more)
+    return SoapClient(url, HttpOutward((url,)), seconds=30, clock=lambda: NOW, **more)
 
 
 def post(url, content, **headers):
