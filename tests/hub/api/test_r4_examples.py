@@ -116,6 +116,7 @@ def as_shown(resource: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_meta(resource: dict[str, Any]) -> tuple[Any, ...]:
-    """Byte for byte: 1.0 is not 1.00, and order counts; the hub writes resourceType and id first."""
-    content = {name: value for name, value in resource.items() if name not in ("meta", "resourceType", "id")}
+    """Byte for byte: 1.0 is not 1.00, and order counts; the hub writes resourceType and id first, and a Subscription's status."""
+    own = ("meta", "resourceType", "id", *(("status",) if resource["resourceType"] == "Subscription" else ()))
+    content = {name: value for name, value in resource.items() if name not in own}
     return resource["resourceType"], resource["id"], fhir_json.dump(content)
