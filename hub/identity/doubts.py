@@ -1,7 +1,7 @@
 """Two Patients that may be one person → one Task a pair, for a person to decide. https://hl7.org/fhir/R4/task.html
 
 It lies in nobody's compartment, so that only those who see the whole county see it: a facility that treats one of the two must not
-learn of the other.
+learn of the other. What people decided about the pair stays in it (hub.identity.decisions).
 """
 
 from __future__ import annotations
@@ -10,45 +10,57 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hub.fhir_json import load
-from hub.identity.clusters import Pair
+from hub.identity.decisions import GONE, LATER, LINKED, OPEN, decision_of
+from hub.identity.pairs import CODE, OWNER, PAIR, Pair, pair_id, pair_of, task_code
 from hub.identity.rules import REASONS
+from hub.search.folding import fold_code
 from hub.search.query import Criterion, SearchQuery, TokenValue
 from hub.store.port import Key, Transaction
-from mappers.identity_keys import resource_id
-from profiles.names import HUB_TAG
 
-PAIR = "urn:hub:identity-pair"  # Task.identifier: each of the two Patients' ids
+Resource = dict[str, Any]
+
 REASON = "urn:hub:identity-reason"
-CODE = "identity-doubt"
-OPEN, LINKED, GONE, DIFFERENT = "requested", "completed", "cancelled", "rejected"  # Task.status
+SETTLED = frozenset({"together", "apart"})
 MOST = 100
 
 
-def doubt_id(pair: Pair) -> str:
-    return resource_id("Task", CODE, *sorted(pair))
-
-
-def doubt_task(pair: Pair, reason: str, status: str) -> dict[str, Any]:
+def doubt_task(transaction: Transaction, pair: Pair, reason: str) -> Resource:
+    """A new Task; it names the facility if both Patients are of one, so that this facility may decide too."""
     one, other = sorted(pair)
-    return {
+    task: Resource = {
         "resourceType": "Task",
-        "id": doubt_id(pair),
+        "id": pair_id(pair),
         "identifier": [{"system": PAIR, "value": id} for id in (one, other)],
-        "status": status,
+        "status": OPEN,
         "intent": "proposal",
-        "code": {"coding": [{"system": HUB_TAG, "code": CODE}]},
-        "reasonCode": {"coding": [{"system": REASON, "code": reason}], "text": REASONS[reason]},
+        "code": task_code(CODE),
         "input": [{"type": {"text": "candidate"}, "valueReference": {"reference": f"Patient/{id}"}} for id in (one, other)],
     }
+    if owner := owner_of(transaction, pair):
+        task["identifier"].append({"system": OWNER, "value": owner})
+    return {**task, "reasonCode": _because(reason)} if reason else task
+
+
+def owner_of(transaction: Transaction, patients: Iterable[str]) -> str:
+    """The facility of which all these Patients are; "" if they are of several."""
+    versions = transaction.current_of([Key("Patient", id) for id in patients]).values()
+    facilities = {version.facility for version in versions}
+    return facilities.pop() if len(facilities) == 1 else ""
+
+
+def pair_task(transaction: Transaction, pair: Pair) -> Resource | None:
+    version = transaction.current(Key("Task", pair_id(pair)))
+    return None if version is None or version.deleted else load(version.body)
 
 
 def raise_doubts(transaction: Transaction, doubts: Mapping[Pair, str]) -> None:
-    """Open a Task a pair; what a person has refused stays refused."""
+    """Open a Task a pair. What a person decided stays so, and what one put off waits until there is another reason to ask."""
     for pair, reason in doubts.items():
-        current = transaction.current(Key("Task", doubt_id(pair)))
-        if current and not current.deleted and load(current.body).get("status") == DIFFERENT:
-            continue
-        transaction.save(doubt_task(pair, reason, OPEN), id=doubt_id(pair))
+        current = pair_task(transaction, pair)
+        if current is None:
+            transaction.save(doubt_task(transaction, pair, reason), id=pair_id(pair))
+        elif decision_of(current) not in SETTLED and not (current["status"] == LATER and reason_of(current) == reason):
+            transaction.save({**current, "status": OPEN, "reasonCode": _because(reason)}, id=pair_id(pair))
 
 
 def close_doubts(transaction: Transaction, ids: Iterable[str], doubts: Mapping[Pair, str], person_of: Mapping[str, str]) -> None:
@@ -59,20 +71,25 @@ def close_doubts(transaction: Transaction, ids: Iterable[str], doubts: Mapping[P
             if version is None or version.deleted:
                 continue
             task = load(version.body)
-            pair = _pair(task)
-            if pair not in doubts:
+            pair = pair_of(task)
+            if key.id == pair_id(pair) and pair not in doubts:
                 one, other = pair
                 linked = one in person_of and person_of.get(one) == person_of.get(other)
                 task["status"] = LINKED if linked else GONE
                 transaction.save(task, id=key.id)
 
 
+def reason_of(task: Mapping[str, Any]) -> str:
+    """One of REASONS; "" of a pair that only a person ever named."""
+    codings = (task.get("reasonCode") or {}).get("coding") or ()
+    return next((str(coding.get("code")) for coding in codings if coding.get("system") == REASON), "")
+
+
+def _because(reason: str) -> Resource:
+    return {"coding": [{"system": REASON, "code": reason}], "text": REASONS[reason]}
+
+
 def _open_tasks(id: str) -> SearchQuery:
-    mine = Criterion("identifier", "token", (TokenValue(PAIR, id),))
-    opened = Criterion("status", "token", (TokenValue(None, OPEN),))
+    mine = Criterion("identifier", "token", (TokenValue(PAIR, fold_code(id)),))
+    opened = Criterion("status", "token", (TokenValue(None, OPEN), TokenValue(None, LATER)))
     return SearchQuery("Task", (mine, opened))
-
-
-def _pair(task: Mapping[str, Any]) -> Pair:
-    one, other = sorted(str(identifier["value"]) for identifier in task["identifier"] if identifier.get("system") == PAIR)
-    return one, other

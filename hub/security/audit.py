@@ -68,9 +68,13 @@ def audit_event(
     type: str = "",
     query: str = "",
     patients: Iterable[str] = (),
+    reason: str = "",
     now: int,
 ) -> dict[str, Any]:
-    """The event of one interaction: `key` or `keys` were touched, `query` was asked of `type`, `patients` are whose it was."""
+    """The event of one interaction: `key` or `keys` were touched, `query` was asked of `type`, `patients` are whose it was.
+
+    `reason`: why, in the words of the person who did it.
+    """
     entities = [_patient(p) for p in dict.fromkeys(patients)]
     entities += [_data(k) for k in (*((key,) if key else ()), *keys)]
     if query or (type and not key and not keys):
@@ -85,6 +89,8 @@ def audit_event(
         "agent": [_user(access, action)],
         "source": OBSERVER,
     }
+    if reason:
+        event["purposeOfEvent"] = [{"text": reason}]
     if entities:
         event["entity"] = entities
     return event

@@ -6,10 +6,11 @@ order or referral). Everyone else's answer is the same as for a record that neve
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from hub.errors import NotAllowed
+from hub.errors import NotAllowed, NotFound
 from hub.security.access import Access
 from hub.settings import County, Policy
 from hub.store.port import EVERYTHING, Scope, Version
@@ -125,6 +126,25 @@ def check_configure(access: Access) -> None:
     """Raise NotAllowed unless `access` may change how the whole hub works."""
     if access.facility or access.role not in CONFIGURING_ROLES:
         raise NotAllowed("this concerns the whole hub: it takes an admin or it token that belongs to no facility")
+
+
+IDENTITY_ROLES = frozenset({"admin", "it"})
+"""Who may say whose records are one person's: of a facility about its own Patients, of the county about all."""
+
+
+def identity_scope(access: Access) -> Scope:
+    """What is looked at to decide about identities; of a facility's account the work itself leaves out what is not its own."""
+    if access.role not in IDENTITY_ROLES:
+        return Scope()
+    return Scope(everything=True, types=_types("Patient Task"))
+
+
+def check_identity(access: Access, facilities: Collection[str]) -> None:
+    """Raise NotAllowed unless `access` decides about identities, NotFound if it may not about Patients of `facilities`."""
+    if access.role not in IDENTITY_ROLES:
+        raise NotAllowed(f"the role {access.role} does not decide whose records are one person's: admin and it do")
+    if access.facility and set(facilities) != {access.facility}:
+        raise NotFound("no such Patient of this facility; what concerns several facilities is decided by the county")
 
 
 PROVING_TYPES = frozenset({"Encounter", "ServiceRequest", "MedicationRequest"})

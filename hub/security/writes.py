@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from hub import fhir_json
 from hub.errors import Gone, HubError, Invalid, Kind, NotAllowed, NotFound
+from hub.identity import operations as identities
+from hub.identity.pairs import CODE, OPERATION, is_task
 from hub.keep import keep, keep_all, remove
 from hub.reindexing import drop_parameter
 from hub.search.query import SearchQuery
 from hub.security.access import Access
 from hub.security.audit import Action, audit_event
-from hub.security.policy import check_write, county_wide, is_golden
+from hub.security.policy import check_identity, check_write, county_wide, is_golden
 from hub.security.precondition import ALWAYS, Precondition
 from hub.security.reads import Reads, unknown
 from hub.security.subjects import subjects_of
@@ -71,6 +73,8 @@ class Writes:
         self._touched: list[tuple[Action, str, Key, str]] = []
         self._subjects: dict[Key, set[str]] = {}  # ids of Patients, and what was written about them
         self._made: set[Key] = set()
+        self._concerned: list[str] = []  # Patients that a decision on identities concerns
+        self._reason = ""
 
     def new_key(self, type: str) -> Key:
         """A name for what is about to be created."""
@@ -228,6 +232,8 @@ class Writes:
             return None
         condition.check_absent(current)
         check_write(self._access, key.type, current, golden=_golden(current))
+        if key.type == "Task" and _about_identity(current):
+            raise NotAllowed("what was decided about identities is not deleted: $undo takes it back")
         saved = remove(self._transaction, key, self._now, if_match=expected)
         if key.type == "SearchParameter":
             drop_parameter(self._transaction, key.id, self._now)
@@ -235,6 +241,27 @@ class Writes:
             withdraw(self._transaction, key.id)
         self._touch("D", "delete", saved.version)
         return saved
+
+    # -- whose records are one person's
+    def decide(self, wish: identities.Wish) -> identities.Done:
+        """Raise NotAllowed, NotFound, Invalid, or identities.Contradicts."""
+        id = new_id()
+        return self._identified(lambda who: identities.carry_out(self._transaction, wish, who, self._now, id), wish.reason)
+
+    def take_back(self, operation: str, reason: str) -> identities.Done:
+        return self._identified(lambda who: identities.undo(self._transaction, operation, reason, who, self._now), reason)
+
+    def _identified(self, work: Callable[[identities.Who], identities.Done], reason: str) -> identities.Done:
+        check_identity(self._access, {self._access.facility})
+        who = identities.Who(self._access.name, self._access.token_id, lambda facilities: check_identity(self._access, facilities))
+        try:
+            done = work(who)
+        except identities.Contradicts as error:
+            raise identities.Contradicts(error.anonymous) if self._access.facility else error from None
+        self._reason = identities.checked_reason(reason)
+        self._concerned += done.patients
+        self._touched.append(("E", "operation", Key("Task", str(done.operation["id"])), ""))
+        return done
 
     def _note_subjects(self, resource: Resource, version: Version) -> None:
         self._subjects.setdefault(Key(version.type, version.id), set()).update(subjects_of(resource, version.patient))
@@ -249,14 +276,24 @@ class Writes:
         """Check what can only be checked at the end; the AuditEvent of it all."""
         for written in list(self._subjects):
             self.check_subjects(written)
-        patients = [patient for *_, patient in self._touched if patient]
+        patients = [*self._concerned, *(patient for *_, patient in self._touched if patient)]
         if interaction != "transaction" and len(self._touched) == 1:
             action, interaction, key, _ = self._touched[0]
-            return audit_event(self._access, action=action, interaction=interaction, key=key, patients=patients, now=self._now)
+            return audit_event(
+                self._access,
+                action=action,
+                interaction=interaction,
+                key=key,
+                patients=patients,
+                reason=self._reason,
+                now=self._now,
+            )
         keys = [touched for _, _, touched, _ in self._touched]
         return audit_event(self._access, action="E", interaction=interaction, key=key, keys=keys, patients=patients, now=self._now)
 
     def _check(self, resource: Resource, key: Key, current: Version | None) -> None:
+        if is_task(resource, CODE, OPERATION) or (key.type == "Task" and current is not None and _about_identity(current)):
+            raise NotAllowed("what is decided about identities is written by $link, $unlink, $merge, $split and $undo alone")
         check_write(self._access, key.type, None, golden=is_golden(resource))
         if current is None and (key in self._made or county_wide(self._access) or self._free(key)):
             return
@@ -299,6 +336,10 @@ class Writes:
 
     def _touch(self, action: Action, interaction: str, version: Version) -> None:
         self._touched.append((action, interaction, Key(version.type, version.id), version.patient))
+
+
+def _about_identity(version: Version) -> bool:
+    return not version.facility and not version.deleted and is_task(fhir_json.load(version.body), CODE, OPERATION)
 
 
 def _golden(version: Version) -> bool:

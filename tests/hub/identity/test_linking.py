@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hub.fhir_json import load
-from hub.identity.doubts import doubt_id
+from hub.identity.pairs import pair_id
 from hub.keep import keep
 from hub.search.query import Criterion, SearchQuery, TokenValue
 from hub.settings import Policy
@@ -51,7 +51,7 @@ def goldens(store: ResourceStore) -> list[dict[str, Any]]:
 
 
 def doubt(store: ResourceStore, one: str, other: str) -> str:
-    found = store.read_many([Key("Task", doubt_id((one, other)))])
+    found = store.read_many([Key("Task", pair_id((one, other)))])
     return str(load(found[0].body)["status"]) if found else ""
 
 
@@ -129,7 +129,7 @@ def test_a_doubt_is_a_task_once_and_closes_when_it_is_none(store):
 
 def test_what_a_person_has_refused_is_not_asked_again(store):
     put(store, patient("a"), patient("b"))
-    task = load(store.read(Key("Task", doubt_id(("a", "b")))).body) | {"status": "rejected"}
+    task = load(store.read(Key("Task", pair_id(("a", "b")))).body) | {"status": "rejected"}
     store.write(lambda t: t.save(task, id=task["id"])).result()
     put(store, patient("a", maritalStatus={"text": "已婚"}))
     assert doubt(store, "a", "b") == "rejected"
