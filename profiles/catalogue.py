@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -84,6 +84,7 @@ class CatalogueHead(Table):
     title_en: str = ""
     note: str = ""
     contexts: tuple[str, ...] = ("outpatient", "inpatient", "preoperative", "emergency")
+    window_counts: Literal["calendar-days", "hours"] = "calendar-days"  # of the county; or 24 hours each, to the minute
     mark_areas: Mapping[str, str] = Field(default_factory=dict)  # what a mark says (全国) → the area it means (national)
 
 
@@ -102,12 +103,20 @@ class Catalogue(Table):
                 raise ValueError(f"item {item.code}: context {min(unknown)} is not in catalogue.contexts")
         return self
 
+    @cached_property
+    def _by_code(self) -> Mapping[str, Item]:
+        return {item.code: item for item in self.items}
+
+    @cached_property
+    def _by_match(self) -> Mapping[tuple[str, str], Item]:
+        """The first item stated for a code."""
+        return {(match.system, match.code): item for item in reversed(self.items) for match in item.match}
+
     def item(self, code: str) -> Item | None:
-        return next((item for item in self.items if item.code == code), None)
+        return self._by_code.get(code)
 
     def matching(self, system: str, code: str) -> Item | None:
-        wanted = Match(system=system, code=code)
-        return next((item for item in self.items if wanted in item.match), None)
+        return self._by_match.get((system, code))
 
 
 class EvidenceRow(Table):
@@ -140,8 +149,15 @@ class Evidence(Table):
     evidence: EvidenceHead
     rows: tuple[EvidenceRow, ...]
 
+    @cached_property
+    def _by_item(self) -> Mapping[tuple[str, str], tuple[EvidenceRow, ...]]:
+        found: dict[tuple[str, str], list[EvidenceRow]] = {}
+        for row in self.rows:
+            found.setdefault((row.organization, row.item), []).append(row)
+        return {key: tuple(rows) for key, rows in found.items()}
+
     def of(self, organization: str, item: str) -> tuple[EvidenceRow, ...]:
-        return tuple(row for row in self.rows if row.organization == organization and row.item == item)
+        return self._by_item.get((organization, item), ())
 
 
 Loaded = TypeVar("Loaded", Catalogue, Evidence)
@@ -196,9 +212,14 @@ def translations(document: Mapping[str, Any], name: str = "ConceptMap") -> Itera
 
 @lru_cache(maxsize=64)
 def load_code_system(name: str) -> Mapping[str, str]:
-    """Code → display of a CodeSystem shipped in profiles/cn/code_systems."""
-    document = _json(SHIPPED / "code_systems" / f"{name}.json")
-    return {concept["code"]: concept["display"] for concept in document["concept"]}
+    """Code → display of a CodeSystem shipped in profiles/cn/code_systems, codes below others included."""
+    return dict(_concepts(_json(SHIPPED / "code_systems" / f"{name}.json")))
+
+
+def _concepts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for concept in document.get("concept", ()):
+        yield concept["code"], concept["display"]
+        yield from _concepts(concept)
 
 
 def _find(folder: str, name: str, beside: Path | None) -> Path:

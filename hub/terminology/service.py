@@ -137,7 +137,7 @@ class Terminology:
 
     def code_systems(self) -> list[tuple[str, str]]:
         """URL and version of every code system that is loaded."""
-        files = [(url, self.read_code_system(found).version) for url, found in self._files.of("CodeSystem").items()]
+        files = [(found.url, found.version) for found in map(self.read_code_system, self._files.all("CodeSystem"))]
         return sorted({*standard().listed("CodeSystem"), *files, *self._stored.systems()})
 
     # -- reading what was found
@@ -246,7 +246,7 @@ class Terminology:
 
     def _maps_of(self, system: str, reverse: bool) -> list[CodeMap]:
         found = [*standard_maps(), *self._stored.maps("target-system" if reverse else "source-system", system)]
-        found += self._files.of("ConceptMap").values()
+        found += self._files.all("ConceptMap")
         maps = {made.mark: self.read_concept_map(made) for made in found}
         return [made for made in maps.values() if system in (made.targets if reverse else made.sources)]
 

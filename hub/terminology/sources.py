@@ -93,29 +93,37 @@ def standard() -> Standard:
 
 
 class Files:
-    """The country's tables in profiles/cn and the county's own beside county.toml, which take their place."""
+    """The country's tables in profiles/cn and the county's own beside county.toml, which take the place of those of their URL.
+
+    Editions of one table stand side by side under one URL, each with its version; a retired one is found by its version alone.
+    """
 
     def __init__(self, beside: Path | None = None) -> None:
         self._roots = [root for root in (SHIPPED, beside) if root is not None]
 
     def find(self, type: str, canonical: Canonical) -> Found | None:
-        found = self.of(type).get(canonical.url)
-        return found if found is not None and canonical.version in ("", _head(found.body).version) else None
+        heads = [(_head(found.body), found) for found in self._all[type].get(canonical.url, ())]
+        fitting = [(head.status != "retired", head.version, found.mark, found) for head, found in heads]
+        return max((each for each in fitting if canonical.version in ("", each[1])), default=(None,))[-1]
 
-    def of(self, type: str) -> dict[str, Found]:
-        return self._all[type]
+    def all(self, type: str) -> Iterator[Found]:
+        return (found for editions in self._all[type].values() for found in editions)
 
     @cached_property
-    def _all(self) -> dict[str, dict[str, Found]]:
-        return {type: {found[0]: found[1] for found in self._read(type, folder)} for type, folder in FOLDERS.items()}
+    def _all(self) -> dict[str, dict[str, list[Found]]]:
+        return {type: self._read(type, folder) for type, folder in FOLDERS.items()}
 
-    def _read(self, type: str, folder: str) -> Iterator[tuple[str, Found]]:
+    def _read(self, type: str, folder: str) -> dict[str, list[Found]]:
+        everywhere: dict[str, list[Found]] = {}
         for root in self._roots:
+            here: dict[str, list[Found]] = {}
             for path in sorted((root / folder).glob("*.json")):
                 body = path.read_bytes()
                 resource = json.loads(body)
                 if resource.get("resourceType") == type and resource.get("url"):
-                    yield resource["url"], Found(f"file/{path}", body)
+                    here.setdefault(resource["url"], []).append(Found(f"file/{path}", body))
+            everywhere |= here
+        return everywhere
 
 
 class Stored:

@@ -1,4 +1,4 @@
-"""What the tables beside this file say: document types, section names, data elements and value sets, read once.
+"""Tables beside this file and value sets of profiles/cn, read once: types of documents, sections, data elements, names of codes.
 
 WS/T 500.1-53-2016, WS/T 483.1-20-2016, WS 363 (data elements), WS/T 364 (value sets). A table holds facts only; what is made of
 them is in the modules that `documents.toml` names under `make`.
@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from profiles.catalogue import load_code_system
 
 TABLES = Path(__file__).with_name("tables")
 
@@ -114,10 +116,33 @@ def words() -> Mapping[str, str]:
     return MappingProxyType(dict(_table("data_elements")["words"]))
 
 
+# OID below 2.16.156.10011 → the CodeSystem in profiles/cn that names its codes. Blood groups and kinds of identity documents are
+# not here: their codes differ from source to source, so only the name counts.
+NAMED = {
+    "2.3.1.253": "admission-condition",
+    "2.3.1.265": "discharge-way",
+    "2.3.1.256": "incision-class",
+    "2.3.1.257": "incision-healing",
+    "2.3.1.258": "surgery-level",
+    "2.3.1.259": "nursing-level",
+    "2.3.1.100": "inpatient-state",
+    "2.3.1.268": "order-type",
+    "2.3.1.158": "drug-route",
+    "2.3.1.267": "drug-frequency",
+    "2.3.1.157": "tcm-use",
+    "2.3.1.270": "admission-route",
+    "2.3.1.271": "patient-type",
+    "2.3.1.183": "follow-up-way",
+    "2.3.2.39": "first-visit",
+    "2.3.3.4": "gender",
+    "2.3.3.5": "marital-status",
+}
+
+
 @cache
 def value_names() -> Mapping[str, Mapping[str, str]]:
-    """OID below 2.16.156.10011 → code → name."""
-    return MappingProxyType(_table("value_tables"))
+    """OID below 2.16.156.10011 → code → name. A document's code without a name gets it; a name that is another code's is told."""
+    return MappingProxyType({oid: load_code_system(name) for oid, name in NAMED.items()})
 
 
 _FOLD = str.maketrans({"（": "(", "）": ")", "，": ",", "：": ":", "／": "/", "\u3000": None, " ": None, "\t": None, "\n": None})

@@ -31,7 +31,7 @@ def test_the_demonstration_evidence_speaks_of_items_of_the_catalogue_and_one_lap
 
 def test_every_shipped_concept_map_and_code_system_can_be_read():
     assert load_concept_maps()["urn:oid:2.16.156.10011.2.3.3.4", "1"] == (
-        {"system": "http://hl7.org/fhir/administrative-gender", "code": "male"},
+        {"system": "http://hl7.org/fhir/administrative-gender", "code": "male", "display": "Male"},
     )
     for path in (SHIPPED / "code_systems").glob("*.json"):
         assert load_code_system(path.stem)

@@ -341,3 +341,35 @@ async def test_questions_are_audited(admin: Client) -> None:
     await admin.get(f"{LOOKUP}?system={GENDER_CODES}&code=male")
     events = (await admin.get("/fhir/AuditEvent?_count=5")).json()["entry"]
     assert any("operation" in str(entry["resource"].get("subtype")) for entry in events)
+
+
+# -- the country's small tables
+
+CN = "urn:oid:2.16.156.10011.2.3."
+SIDE_BY_SIDE = (  # source, code, target, answer as (code, equivalence)
+    (f"{CN}3.4", "1", GENDER_CODES, [("male", "equivalent")]),
+    (f"{CN}3.5", "21", "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus", [("M", "wider")]),
+    (f"{CN}3.5", "90", "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", [("UNK", "equivalent")]),
+    ("urn:hub:cn:marital-status-1", "3", f"{CN}3.5", [("30", "equivalent")]),
+    ("urn:hub:cn:hb2024:id-type", "08", f"{CN}1.1", [("99", "wider")]),
+    (f"{CN}1.270", "1", "urn:hub:cn:yb:adm_way", [("2", "equivalent")]),
+    ("urn:hub:cn:yb:adm_way", "1", "http://terminology.hl7.org/CodeSystem/admit-source", [("emd", "equivalent")]),
+    ("urn:hub:cn:cn-core:hospital-grade", "9", "urn:hub:cn:cq:hospital-grade", [("2", "equivalent")]),
+    ("urn:hub:cn:bs:rh", "1", f"{CN}1.250", [("2", "equivalent")]),
+    ("urn:hub:cn:yb:insutype", "390", f"{CN}1.248", [("02", "narrower"), ("03", "narrower")]),
+    (f"{CN}1.265", "3", "http://terminology.hl7.org/CodeSystem/discharge-disposition", [("other-hcf", "wider")]),
+)
+
+
+async def test_the_editions_of_a_table_stand_side_by_side_and_are_mapped(nurse: Client) -> None:
+    for source, code, target, wanted in SIDE_BY_SIDE:
+        answer = (await nurse.get(f"{TRANSLATE}?system={source}&code={code}&targetsystem={target}")).json()
+        matches = [parameter["part"] for parameter in answer["parameter"] if parameter["name"] == "match"]
+        found = [{part["name"]: next(v for k, v in part.items() if k != "name") for part in parts} for parts in matches]
+        assert [(each["concept"]["code"], each["equivalence"]) for each in found] == wanted, (source, code)
+    for version, valid in (("WS/T 364-2023", True), ("WS 364-2011", False)):
+        answer = (await nurse.get(f"{IN_CODE_SYSTEM}?url={CN}1.1&version={version}&code=08")).json()
+        assert said(answer, "result") is valid
+    expanded = (await nurse.get("/fhir/ValueSet/$expand?url=urn:hub:vs:id-type&filter=taiwan")).json()["expansion"]
+    assert [entry["code"] for entry in expanded["contains"]] == ["07", "11"]
+    assert {entry["version"] for entry in expanded["contains"]} == {"WS/T 364-2023"}
