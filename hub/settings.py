@@ -67,6 +67,7 @@ class Facility(Table):
     grade: str = ""  # 二级甲等 …
     parent: str = ""  # code of the facility it belongs to
     community: str = ""  # 医共体: members recognise one another's results
+    false_utc: bool = False  # its systems write Z after their own wall clock
     areas: tuple[str, ...] = ()  # where it lies, narrowest first: "county:339900", "prefecture:3399", "province:33", "national"
 
 
@@ -179,6 +180,20 @@ class Policy(Table):
     """
 
 
+class IdentitySettings(Table):
+    """When Patients of several facilities are one person (hub.identity). Evidence is counted in bits: log2(m / u)."""
+
+    link: float = Field(default=38, ge=20, le=100)  # evidence from which two are linked without asking anybody
+    doubt: float = Field(default=24, ge=5, le=100)  # evidence from which somebody is asked
+    weights: str = ""  # a file beside county.toml, of the shape of hub/identity/weights.toml; "": that one
+
+    @model_validator(mode="after")
+    def in_order(self) -> IdentitySettings:
+        if self.doubt >= self.link:
+            raise ValueError("doubt is less than link")
+        return self
+
+
 def _minute(text: str) -> int:
     hour, _, minute = text.partition(":")
     return 60 * int(hour) + int(minute)
@@ -223,6 +238,7 @@ class County(Table):
     channels: tuple[Channel, ...] = Field(default=(), alias="channel")
     destinations: tuple[Destination, ...] = Field(default=(), alias="destination")
     policy: Policy = Policy()
+    identity: IdentitySettings = IdentitySettings()
     store: StoreSettings = StoreSettings()
     validation: Validation = Validation()
     egress: EgressSettings = EgressSettings()

@@ -42,6 +42,10 @@ DETAILS: Mapping[str, tuple[str, str]] = {
     "mark-covers": ("已核实的互认标识（{scope}）覆盖本机构", "a verified mark ({scope}) covers the orderer"),
     "mark-too-narrow": ("互认标识（{scope}）低于要求的范围（{needed}）", "the mark ({scope}) is narrower than required ({needed})"),
     "mark-elsewhere": ("互认标识（{scope}）不覆盖本机构所在区域", "the verified mark ({scope}) does not cover the orderer"),
+    "mark-lapsed": (
+        "互认标识（{scope}）的质评证据现已失效，标识不再有效",
+        "the evidence for the mark ({scope}) has lapsed since: it no longer counts",
+    ),
     "mark-unverified": ("报告标注“{mark}”，但无质评证据支持", "the report claims “{mark}”, but no evidence supports it"),
     "no-mark": ("无互认标识，且不在同一医共体", "no mark, and not one community"),
     "tier-own": ("本机构结果，不比较级别", "own result: tiers are not compared"),
@@ -104,6 +108,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "recognisable": ("已有可互认的结果，无需重复", "A result that need not be repeated exists"),
     "only-reference": ("有既往结果，仅供参考", "Earlier results exist, for reference only"),
     "no-candidate": ("未找到既往结果", "No earlier result was found"),
+    "none-usable": ("既往结果未审核或身份存疑，不予采用", "Earlier results are not final, or whose they are is in doubt"),
     "unmapped": ("项目代码未对照到互认目录", "The code is not mapped to the catalogue"),
     "context-excluded": ("该场景不适用互认，结果仅供参考", "This setting is excluded; results are for reference only"),
 }

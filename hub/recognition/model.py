@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime, tzinfo
+from functools import cached_property
 from typing import Literal
 
-from profiles.catalogue import Item
+from hub.recognition.marks import EqaState
+from hub.recognition.times import Moment, zone_of
+from hub.settings import County
+from profiles.catalogue import Catalogue, Evidence, Item
 
 Outcome = Literal["pass", "fail", "not-applicable"]
 Verdict = Literal["recognisable", "reference-only", "none"]
@@ -43,6 +48,31 @@ class Candidate:
     mark: str = ""  # the scope that the report itself claims: 全国, 鄂, national …
 
 
+@dataclass(frozen=True)
+class Order:
+    """What is the same for all candidates of one asked item: who orders it where, when, and under which facts."""
+
+    item: Item
+    context: str
+    orderer: str  # facility code
+    county: County
+    catalogue: Catalogue
+    evidence: Evidence
+    now: datetime  # aware; nothing else tells the time
+
+    @cached_property
+    def zone(self) -> tzinfo:
+        return zone_of(self.county.zone)
+
+    @cached_property
+    def today(self) -> date:
+        return self.now.astimezone(self.zone).date()
+
+    def age_of(self, moment: Moment) -> int:
+        """Calendar days in the county's zone; negative for a day to come."""
+        return (self.today - moment.day).days
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One rule applied to one candidate. `detail` is a message key with `params`; see messages.py."""
@@ -63,8 +93,9 @@ class Judged:
     performed: str  # the time that the item's clock starts from, as stated
     age_days: int | None  # calendar days in the county's zone
     mark_claimed: str
-    mark_verified: tuple[str, ...]  # scopes that evidence supports for that day
+    mark_verified: tuple[str, ...]  # scopes that evidence supports for the day performed, and still
     eqa: str = ""  # the scheme and round that decided
+    eqa_now: EqaState = "none"  # how the laboratory stands today
 
     @property
     def failures(self) -> tuple[Step, ...]:
@@ -83,7 +114,7 @@ class Answer:
     context: str
     orderer: str
     verdict: Verdict
-    reason: str  # message key: recognisable | only-reference | no-candidate | unmapped | context-excluded
+    reason: str  # message key: a key of messages.REASONS
     candidates: tuple[Judged, ...] = ()
     prompt: Literal["full", "line", "none"] = "none"
 

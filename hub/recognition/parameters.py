@@ -50,6 +50,7 @@ def _candidate(judged: Judged, language: str) -> Part:
         {"name": "conclusion", "valueString": candidate.conclusion} if candidate.conclusion else None,
         {"name": "mark", "part": _mark(judged)} if judged.mark_claimed or judged.mark_verified else None,
         {"name": "eqa", "valueString": judged.eqa} if judged.eqa else None,
+        {"name": "eqa-now", "valueCode": judged.eqa_now},
         {"name": "duty", "valueCode": judged.duty} if judged.duty else None,
     ]
     return {"name": "candidate", "part": [*_present(parts), *(_step(step, language) for step in judged.steps)]}

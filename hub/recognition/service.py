@@ -9,22 +9,25 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from hub.errors import Invalid
-from hub.recognition.model import Answer, Candidate
+from hub.recognition.doubts import doubted_patients
+from hub.recognition.model import Answer, Candidate, Order
 from hub.recognition.rules import evaluate, unmapped
 from hub.records.reader import Found, Reader, any_code, code_text, reference_id
 from hub.settings import County
+from mappers.datatypes import fold_unit
 from mappers.identity_keys import local_system
 from profiles.catalogue import Catalogue, ConceptMaps, Evidence, Item
 from profiles.names import LOINC, RECOGNITION_MARK, STORED_OBJECT, UCUM
 
 CATALOGUE_SYSTEM = "urn:hub:catalogue:item"
 
-FINAL = ("final", "amended", "corrected")
+NEVER = frozenset({"entered-in-error", "cancelled", "unknown"})
+"""Withdrawn: never a candidate. What is not final yet is one, and is told to be so."""
 MOST_CANDIDATES = 100  # the newest; what is older lies outside every window
 
 SPECIMEN_KIND: Mapping[str, str] = {
@@ -123,24 +126,23 @@ class RecognitionService:
         if item is None:
             self.unmapped[stated[0] or local_system(question.orderer, "item")] += 1
             return unmapped(stated, context=question.context, orderer=question.orderer, catalogue=self.catalogue)
-        candidates = await (self._lab(reader, item) if item.category == "lab" else self._imaging(reader, item))
-        return evaluate(
-            item,
-            candidates,
-            context=question.context,
-            orderer=question.orderer,
-            county=self.county,
-            catalogue=self.catalogue,
-            evidence=self.evidence,
-            now=now,
-            asked=stated,
-        )
+        order = Order(item, question.context, question.orderer, self.county, self.catalogue, self.evidence, now)
+        return evaluate(order, await self._candidates(reader, item), stated)
+
+    async def _candidates(self, reader: Reader, item: Item) -> list[Candidate]:
+        """The person's results of this item; those of a Patient who may be the same person are candidates in doubt."""
+        gather = self._lab if item.category == "lab" else self._imaging
+        candidates = await gather(reader, item)
+        for patient in await asyncio.to_thread(doubted_patients, reader):
+            in_doubt = await gather(Reader(reader.door, reader.access, patient), item)
+            candidates += [replace(candidate, link_certain=False) for candidate in in_doubt]
+        return candidates
 
     async def _lab(self, reader: Reader, item: Item) -> list[Candidate]:
         observations = [
             o
             for o in await reader.search("Observation", [any_code(self.codes_of(item))], most=MOST_CANDIDATES)
-            if o.resource.get("status") in FINAL
+            if o.resource.get("status") not in NEVER
         ]
         specimens = await reader.read(
             "Specimen", filter(None, (reference_id(o.resource.get("specimen"), "Specimen") for o in observations))
@@ -177,7 +179,7 @@ def lab_candidate(observation: Found, specimen: Found | None) -> Candidate:
         display=value_text(resource),
         has_value=any(key.startswith("value") for key in resource) and "dataAbsentReason" not in resource,
         numeric=isinstance(quantity, Mapping) and "value" in quantity,
-        unit=str(quantity.get("code") or "") if isinstance(quantity, Mapping) and quantity.get("system") == UCUM else "",
+        unit=unit_of(quantity) if isinstance(quantity, Mapping) else "",
         specimen=specimen_kind(specimen.resource.get("type")) if specimen else "",
         method=code_text(resource.get("method")),
         reference_range=any("low" in r or "high" in r or r.get("text") for r in resource.get("referenceRange", ())),
@@ -280,6 +282,13 @@ def _order_keys(resource: Mapping[str, Any]) -> set[str]:
         if i.get("value") and any(c.get("code") == "ACSN" for c in i.get("type", {}).get("coding", ()))
     }
     return orders | accession
+
+
+def unit_of(quantity: Mapping[str, Any]) -> str:
+    """The UCUM code: as stated, or what the laboratory's spelling means; "" for one that nobody knows."""
+    if quantity.get("system") == UCUM and quantity.get("code"):
+        return str(quantity["code"])
+    return fold_unit(str(quantity.get("unit") or ""))[1] or ""
 
 
 def specimen_kind(concept: object) -> str:

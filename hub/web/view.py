@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse
 from hub.recognition import messages
 from hub.recognition.facts import recognition_of
 from hub.recognition.model import Answer, Step
-from hub.recognition.rules import moment_of, zone_of
+from hub.recognition.times import moment_of, zone_of
 from hub.records.labs import Result, Test
 from hub.records.timeline import ARROW
 from hub.web import i18n
