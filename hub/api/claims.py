@@ -51,6 +51,7 @@ BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-"
 ANY_TYPE = frozenset({"meta", "meta-add", "meta-delete", "validate", "graphql", "graph", "convert"})
 OF_GUIDES = {
+    ("Patient", "summary"): "http://hl7.org/fhir/uv/ips/OperationDefinition/summary",
     ("", "closure"): f"{CORE}ConceptMap-closure",
     ("", "export"): f"{BULK}export",
     ("Patient", "export"): f"{BULK}patient-export",

@@ -56,6 +56,7 @@ PARAMETERS_OF_HISTORY = ("_count", "_since", "_at")
 PARAMETERS_OF_OPERATIONS = {
     "everything": ("_type", "_since", "_count", "start", "end"),
     "lastn": ("max", "patient", "subject", "category", "code"),
+    "summary": ("identifier", "profile"),
     "validate": ("mode", "profile"),
 }
 FORM = "application/x-www-form-urlencoded"

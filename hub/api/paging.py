@@ -40,10 +40,22 @@ async def operation_pairs(call: Call) -> Pairs:
 def _stated(parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for number, part in enumerate(parameters.get("parameter", ())):
         values = [value for name, value in part.items() if name.startswith("value")]
-        value = values[0].get("reference") if values and isinstance(values[0], dict) else values[0] if values else None
+        value = _simple(values[0]) if values else None
         if value is None or isinstance(value, list):
-            raise Invalid("each parameter has one primitive value, or a reference", expression=(f"Parameters.parameter[{number}]",))
+            raise Invalid(
+                "each parameter has one primitive value, a reference or an identifier",
+                expression=(f"Parameters.parameter[{number}]",),
+            )
         yield part["name"], str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _simple(value: Any) -> Any:
+    """Of a Reference its target, of an Identifier the token that finds it."""
+    if not isinstance(value, dict):
+        return value
+    if value.get("value") is not None and "reference" not in value:
+        return f"{value['system']}|{value['value']}" if value.get("system") else str(value["value"])
+    return value.get("reference")
 
 
 def page_link(call: Call, path: str, pairs: Iterable[tuple[str, str]], position: str = "") -> str:

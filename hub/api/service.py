@@ -31,6 +31,7 @@ from hub.api.negotiation import CONTENT_TYPE, check_accept
 from hub.api.openapi import openapi
 from hub.api.responses import error_answer, json_answer
 from hub.api.shape import Shape
+from hub.api.summary import summary_by_identifier, summary_of_patient
 from hub.bulk.exports import EXPORT_ROUTES
 from hub.bulk.imports import IMPORT_ROUTES
 from hub.errors import HubError, Unavailable, operation_outcome, place_of
@@ -152,6 +153,8 @@ ROUTES: tuple[Served, ...] = (
     *_either_way("/fhir/Patient/$everything", everything.of_all_patients),
     *_either_way("/fhir/Patient/{id}/$everything", everything.of_patient),
     *_either_way("/fhir/Encounter/{id}/$everything", everything.of_encounter),
+    *_either_way("/fhir/Patient/$summary", summary_by_identifier),
+    *_either_way("/fhir/Patient/{id}/$summary", summary_of_patient),
     *_either_way("/fhir/Observation/$lastn", lastn.lastn),
     *_either_way("/fhir/$meta", meta.of_system),
     *_either_way(ALL + "/$meta", meta.of_type),

@@ -1,0 +1,122 @@
+"""One person's records for a summary, read as one interaction: what stands in each section, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from hub.errors import NotAllowed
+from hub.records.reader import Found, found
+from hub.records.summary.sections import MOST, SECTIONS, YEARS, Section, Source, right, when
+from hub.records.timeline import instant
+from hub.search.parse import parse_search
+from hub.security.reads import Reads
+from hub.store.port import Key
+
+PAGE = 200
+LOOKED_AT = 2_000  # of one type and section: beyond that the newest stand for all
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A section with its records. `withheld`: this role may see none of its types. `cut`: there are more."""
+
+    section: Section
+    records: tuple[Found, ...]
+    withheld: bool
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    subject: Found  # the golden Patient where the caller sees it, else the one that was asked for
+    ids: frozenset[str]  # of every Patient that is the same person
+    sections: tuple[Filled, ...]
+    beside: tuple[Found, ...]  # what the records refer to: facilities, people, medicines, devices
+
+
+BESIDE = frozenset({"Organization", "Practitioner", "PractitionerRole", "Medication", "Device"})
+
+
+def gather(reads: Reads, patient: str, now: int, zone: str) -> Gathered:
+    """Raise NotFound unless the caller may see this Patient."""
+    asked = reads.read(Key("Patient", patient))
+    ids = reads.person(patient)
+    golden = reads.read_many([Key("Patient", ids[0])]) if ids[0] != patient else ()
+    sections = tuple(_fill(reads, section, patient, now, zone) for section in SECTIONS)
+    subject = found(next(iter(golden), asked))
+    return Gathered(subject, frozenset((*ids, patient)), sections, _beside(reads, (subject, *all_records(sections))))
+
+
+def all_records(sections: Iterable[Filled]) -> list[Found]:
+    """Each once, though two sections may hold it."""
+    return list({record.reference: record for filled in sections for record in filled.records}.values())
+
+
+def _fill(reads: Reads, section: Section, patient: str, now: int, zone: str) -> Filled:
+    records: list[Found] = []
+    withheld, cut = 0, False
+    for source in section.sources:
+        try:
+            kept, more = _distinct(_read(reads, source, patient, now, zone), source)
+        except NotAllowed:
+            withheld += 1
+            continue
+        records += kept
+        cut = cut or more
+    records.sort(key=lambda record: instant(when(record)), reverse=True)
+    return Filled(section, tuple(records), withheld == len(section.sources), cut)
+
+
+def _read(reads: Reads, source: Source, patient: str, now: int, zone: str) -> list[Found]:
+    pairs = [("patient", f"Patient/{patient}"), *source.search]
+    if source.since:
+        then = datetime.fromtimestamp(now / 1000, UTC)
+        pairs.append((source.since, f"ge{then.year - YEARS}-{then.month:02d}"))
+    if source.sort:
+        pairs.append(("_sort", source.sort))
+    query = replace(parse_search(source.type, pairs, now=now, zone=zone).query, count=PAGE)
+    records: list[Found] = []
+    while True:
+        page = reads.search(query)
+        records += [found(version) for version in page.matches]
+        if page.next is None or len(records) >= LOOKED_AT:
+            return records
+        query = replace(query, after=page.next)
+
+
+def _distinct(records: Sequence[Found], source: Source) -> tuple[list[Found], bool]:
+    """Those that belong, the newest of each fact; at most MOST, and whether there are more."""
+    kept: dict[object, Found] = {}
+    for record in records:
+        if right(record) and source.belongs(record):
+            kept.setdefault(source.same(record), record)
+    several = list(kept.values())
+    return several[:MOST], len(several) > MOST or len(records) >= LOOKED_AT
+
+
+def _beside(reads: Reads, records: Iterable[Found]) -> tuple[Found, ...]:
+    """What they refer to, and what that refers to: a role names a person and a facility."""
+    known: dict[Key, Found] = {}
+    waiting = list(records)
+    for _ in range(2):
+        keys = dict.fromkeys(key for record in waiting for key in references(record.resource) if key.type in BESIDE)
+        fresh = [key for key in keys if key not in known]
+        waiting = [found(version) for version in reads.read_many(fresh)] if fresh else []
+        known.update((Key(record.type, record.id), record) for record in waiting)
+    return tuple(known.values())
+
+
+def references(value: object) -> Iterable[Key]:
+    """Relative references anywhere in a resource."""
+    if isinstance(value, dict):
+        reference = value.get("reference")
+        if isinstance(reference, str) and reference.count("/") == 1:
+            kind, _, id = reference.partition("/")
+            yield Key(kind, id)
+        for content in value.values():
+            yield from references(content) if isinstance(content, (dict, list)) else ()
+    elif isinstance(value, list):
+        for content in value:
+            yield from references(content) if isinstance(content, (dict, list)) else ()
