@@ -1,122 +1,158 @@
-"""Which stored Patients may be the same person: found through the search index, so the cost does not grow with the county.
+"""Which stored Patients may be the same person: found through hub.identity.blocks, so the cost does not grow with the county.
 
-Two questions a Patient: the same number (one index probe); the same birth date and first character of the name (some 60 people of a
-county of 500,000 share a birthday, of whom the index returns those of one surname).
+Those that a rule links, a facility merged or a golden Patient joins today hang together and are settled together. Of those that are
+only doubtful the pair is noted; who else they hang together with makes no difference to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from hub.fhir_json import load
-from hub.identity.rules import Facts, compare, facts_of
-from hub.search.dates import interval
-from hub.search.folding import fold_code
-from hub.search.query import Criterion, DateValue, SearchQuery, StringValue, TokenValue
+from hub.identity.blocks import Block, blocks_of, enter, members
+from hub.identity.matching import matching_in
+from hub.identity.pairs import Pair, in_order
+from hub.identity.rules import TIERS, Facts, Verdict, compare, facts_of
+from hub.security.policy import is_golden
 from hub.store.port import Key, Transaction
-from profiles.names import GOLDEN, HUB_TAG, ID_CARD
 
 Resource = dict[str, Any]
 
-NOT_GOLDEN = ((HUB_TAG, GOLDEN),)
-MOST = 100  # candidates of one question; more is a filler that thousands share, and matches nobody
 MOST_IN_ALL = 60  # Patients that hang together; more are no person
+SUREST = TIERS[0]  # followed alone where too many hang together
+
+
+class Looked(NamedTuple):
+    patient: Resource
+    facts: Facts
+    facility: str
 
 
 class Neighbourhood:
-    """The Patients that hang together with one, by rule, by link or because a golden Patient joins them today."""
+    """The Patients that hang together with one."""
 
-    def __init__(self, transaction: Transaction, patient: Resource) -> None:
+    def __init__(self, transaction: Transaction, patient: Resource, *others: Resource) -> None:
+        """`others` are looked at whatever binds them: a person is about to say so."""
         self._transaction = transaction
-        self._asked: dict[tuple[str, ...], list[str]] = {}
-        self._seen: dict[str, tuple[Resource, Facts] | None] = {}
+        self.matching = matching_in(transaction)
+        self._members: dict[str, list[str]] = {}
+        self._bounds: dict[str, list[str]] = {}
+        self._seen: dict[str, Looked | None] = {}
+        self._compared: dict[Pair, Verdict] = {}
+        first = [str(each["id"]) for each in (patient, *others)]
+        self._gather(first)
+        if len(self.patients) > MOST_IN_ALL:
+            self._gather(first, SUREST)
+        self.complete = len(self.patients) <= MOST_IN_ALL
+
+    def _gather(self, ids: Iterable[str], followed: frozenset[str] | None = None) -> None:
         self.patients: dict[str, Resource] = {}
         self.facts: dict[str, Facts] = {}
         self.merged: dict[str, str] = {}
-        self.complete = self._gather(patient)
-
-    def _gather(self, patient: Resource) -> bool:
-        waiting = [self._add(patient)]
-        while waiting:
-            if len(self.patients) > MOST_IN_ALL:
-                return False
+        self.doubts: dict[Pair, str] = {}  # with Patients that do not hang together with these
+        near: dict[Pair, str] = {}
+        waiting = [id for id in dict.fromkeys(ids) if self._add(id)]
+        while waiting and len(self.patients) <= MOST_IN_ALL:
             id = waiting.pop()
             for other in self._near(id):
-                if other not in self.patients and (found := self._looked_at(other)) is not None:
-                    resource, facts = found
-                    if self._belongs(id, other, facts):
-                        waiting.append(self._add(resource))
+                if other in self.patients or (found := self._looked_at(other)) is None:
+                    continue
+                answer, reason = self._belongs(id, other, found.facts, followed)
+                if answer == "link":
+                    self._add(other)
+                    waiting.append(other)
+                elif answer == "doubt":
+                    near[in_order(id, other)] = reason
+        near |= {claim: "merged-elsewhere" for id in self.patients for claim in self._claims(id) if claim not in near}
+        self.doubts = {pair: reason for pair, reason in near.items() if not set(pair) <= self.patients.keys()}
+
+    def enter(self, id: str) -> list[str]:
+        """Make the Patient findable: see hub.identity.blocks.enter."""
+        return enter(self._transaction, self.facts[id], self._belongs_to)
+
+    def _belongs_to(self, id: str, block: Block) -> bool:
+        found = self._looked_at(id)
+        return found is not None and block in blocks_of(found.facts)
+
+    def _add(self, id: str) -> bool:
+        found = self._looked_at(id)
+        if found is None:
+            return False
+        self.patients[id], self.facts[id] = found.patient, found.facts
+        if not found.facts.active and (survivors := self._survivors(id)):
+            self.merged[id] = survivors[-1]
         return True
 
-    def _add(self, patient: Resource) -> str:
-        id = str(patient["id"])
-        self.patients[id] = patient
-        self.facts[id] = facts_of(patient)
-        survivors = [target for target, kind in _links(patient) if kind == "replaced-by"]
-        if survivors and not self.facts[id].active:
-            self.merged[id] = survivors[-1]
-        return id
+    def _survivors(self, id: str) -> list[str]:
+        return [target for target, kind in self._stated(id) if kind == "replaced-by"]
 
-    def _belongs(self, id: str, other: str, facts: Facts) -> bool:
+    def _belongs(self, id: str, other: str, facts: Facts, followed: frozenset[str] | None) -> tuple[str, str]:
+        """ "link": it hangs together with `id`."""
         if other in self._bound(id):
-            return True
-        return id not in self.merged and compare(self.facts[id], facts).answer != "no"
+            return "link", ""
+        if id in self.merged:
+            return "no", ""
+        if not facts.active and self._survivors(other):
+            return "no", ""  # it goes where its survivor goes
+        verdict = self._verdict(id, other, facts)
+        if verdict.answer == "link" and followed is not None and verdict.reason not in followed:
+            return "no", ""
+        return verdict.answer, verdict.reason
+
+    def _verdict(self, id: str, other: str, facts: Facts) -> Verdict:
+        pair = in_order(id, other)
+        if pair not in self._compared:
+            self._compared[pair] = compare(self.facts[id], facts, self.matching)
+        return self._compared[pair]
 
     def _near(self, id: str) -> Iterator[str]:
         yield from self._bound(id)
-        if id in self.merged:
-            return
-        facts = self.facts[id]
-        for number in sorted(facts.numbers):
-            yield from self._by_number(number)
-        if facts.name and facts.birth_date:
-            yield from self._by_name(facts.name[0], facts.birth_date)
+        if id not in self.merged:
+            for block in blocks_of(self.facts[id]):
+                yield from self._in_block(block)
+
+    def _in_block(self, block: Block) -> list[str]:
+        if block.key not in self._members:
+            self._members[block.key] = members(self._transaction, block) or []
+        return self._members[block.key]
 
     def _bound(self, id: str) -> list[str]:
-        person = self._transaction.person_of(id)
-        mates = [mate for mate in self._transaction.patients_of(person) if mate != person]
-        return list(dict.fromkeys([*(target for target, _ in _links(self.patients[id])), *mates]))
+        """By a link that its facility stated between its own Patients, or by a golden Patient."""
+        if id not in self._bounds:
+            person = self._transaction.person_of(id)
+            mates = [mate for mate in self._transaction.patients_of(person) if mate != person]
+            self._bounds[id] = list(dict.fromkeys([*(target for target, _ in self._stated(id)), *mates]))
+        return self._bounds[id]
 
-    def _looked_at(self, id: str) -> tuple[Resource, Facts] | None:
+    def _stated(self, id: str) -> list[tuple[str, str]]:
+        """Links between Patients of one facility; what it says of another facility's Patient would hand it that one's records."""
+        found = self._seen[id]
+        links = _links(found.patient) if found is not None else []
+        looked = ((target, kind, self._looked_at(target)) for target, kind in links if target != id)
+        return [(target, kind) for target, kind, other in looked if found and other and other.facility == found.facility]
+
+    def _claims(self, id: str) -> Iterator[Pair]:
+        """Merges with another facility's Patient: its say alone does not make them one."""
+        own = {target for target, _ in self._stated(id)}
+        for target, kind in _links(self.patients[id]):
+            if kind in ("replaced-by", "replaces") and target != id and target not in own and self._looked_at(target):
+                yield in_order(id, target)
+
+    def _looked_at(self, id: str) -> Looked | None:
         if id not in self._seen:
-            resource = self._load(id)
-            self._seen[id] = (resource, facts_of(resource)) if resource is not None else None
+            self._seen[id] = self._load(id)
         return self._seen[id]
 
-    def _load(self, id: str) -> Resource | None:
+    def _load(self, id: str) -> Looked | None:
         version = self._transaction.current(Key("Patient", id))
         if version is None or version.deleted:
             return None
         patient = load(version.body)
-        return None if _golden(patient) else patient
-
-    def _by_number(self, number: str) -> list[str]:
-        forms = [number] + ([number[:6] + number[8:17]] if number[6:8] == "19" else [])
-        values = tuple(TokenValue(ID_CARD, fold_code(form)) for form in forms)
-        return self._find(("number", number), Criterion("identifier", "token", values))
-
-    def _by_name(self, first: str, born: str) -> list[str]:
-        low, high = interval(born)
-        return self._find(
-            ("name", first, born),
-            Criterion("birthdate", "date", (DateValue("eq", low, high),)),
-            Criterion("name", "string", (StringValue(first),)),
-        )
-
-    def _find(self, question: tuple[str, ...], *criteria: Criterion) -> list[str]:
-        if question not in self._asked:
-            query = SearchQuery("Patient", criteria, hidden_tags=NOT_GOLDEN)
-            found = [key.id for key in self._transaction.find(query, limit=MOST)]
-            self._asked[question] = found if len(found) < MOST else []
-        return self._asked[question]
+        return None if is_golden(patient) else Looked(patient, facts_of(patient, version.facility), version.facility)
 
 
 def _links(patient: Resource) -> list[tuple[str, str]]:
     """Links that a facility stated: (Patient id, type)."""
     links = ((str((link.get("other") or {}).get("reference", "")), str(link.get("type", ""))) for link in patient.get("link") or ())
     return [(target.removeprefix("Patient/"), kind) for target, kind in links if target.startswith("Patient/")]
-
-
-def _golden(patient: Resource) -> bool:
-    return any(tag.get("system") == HUB_TAG and tag.get("code") == GOLDEN for tag in (patient.get("meta") or {}).get("tag", ()))

@@ -1,18 +1,23 @@
 """Patients that may be one person → persons, the same whatever the order in which the Patients came.
 
-First those with the same number; then those without a number, which join one numbered person or each other, and none when they
-match two persons with different numbers. A merge that a facility stated (A40) holds whatever the rules say.
+First those that a number makes one, then those that all their elements do; who matches two that are kept apart joins neither
+(hub.identity.joining). A merge that a facility stated (A40) holds whatever the rules say, and what a person
+decided holds whatever rules and merges say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import combinations
 from typing import NamedTuple
 
+from hub.identity.apart import kept_apart
+from hub.identity.decisions import UNDECIDED, Decided
+from hub.identity.joining import join
+from hub.identity.matching import STANDARD, Matching
+from hub.identity.pairs import Pair, in_order
 from hub.identity.rules import Facts, compare
-
-Pair = tuple[str, str]
+from hub.identity.sets import Sets
 
 
 class Persons(NamedTuple):
@@ -20,63 +25,32 @@ class Persons(NamedTuple):
     doubts: dict[Pair, str]  # pair of ids in order → reason
 
 
-class _Sets:
-    """Disjoint sets."""
+def persons(
+    patients: Mapping[str, Facts], merged: Mapping[str, str], decided: Decided = UNDECIDED, matching: Matching = STANDARD
+) -> Persons:
+    """`merged`: a Patient that its facility replaced → the surviving one. It is compared no more and follows.
 
-    def __init__(self, ids: Iterable[str]) -> None:
-        self._parent = {id: id for id in ids}
-
-    def of(self, id: str) -> str:
-        while self._parent[id] != id:
-            id = self._parent[id]
-        return id
-
-    def join(self, one: str, other: str) -> None:
-        low, high = sorted((self.of(one), self.of(other)))
-        self._parent[high] = low
-
-    def all(self) -> dict[str, set[str]]:
-        sets: dict[str, set[str]] = {}
-        for id in self._parent:
-            sets.setdefault(self.of(id), set()).add(id)
-        return sets
-
-
-def persons(patients: Mapping[str, Facts], merged: Mapping[str, str]) -> Persons:
-    """`merged`: a Patient that its facility replaced → the surviving one. It is compared no more and follows."""
+    `decided` by people: a merge that one of them took back is none, and its Patient is compared like any other.
+    """
+    merged = {id: survivor for id, survivor in merged.items() if in_order(id, survivor) not in decided.apart}
     ids = sorted(id for id in patients if id not in merged)
-    verdicts = {(a, b): compare(patients[a], patients[b]) for a, b in combinations(ids, 2)}
-    sets = _Sets(ids)
+    verdicts = {(a, b): compare(patients[a], patients[b], matching) for a, b in combinations(ids, 2)}
+    sets = Sets(ids)
+    torn = join(sets, verdicts)
+    links = {pair for pair, verdict in verdicts.items() if verdict.answer == "link"}
+    links |= {in_order(id, survivor) for id, survivor in merged.items()}
+    clusters, contested = kept_apart(_with_merged(sets, patients, merged), links, decided)
+    doubts = {pair: v.reason for pair, v in verdicts.items() if v.answer == "doubt"}
+    confirmed = {id for pair in decided.together for id in pair}
     numbered = {id for id in ids if patients[id].numbers}
-    weak: list[Pair] = []
-    for pair, verdict in verdicts.items():
-        if verdict.answer == "link":
-            if verdict.reason == "same-number" or not numbered & set(pair):
-                sets.join(*pair)
-            else:
-                weak.append(pair)
-    torn = _attach(sets, weak, numbered)
-    doubts = {pair: v.reason for pair, v in verdicts.items() if v.answer == "doubt" and sets.of(pair[0]) != sets.of(pair[1])}
-    doubts |= dict.fromkeys(torn, "several-persons")
-    return Persons(_with_merged(sets, patients, merged), doubts)
+    doubts |= {pair: "several-persons" for pair in torn if not confirmed & (set(pair) - numbered)}
+    doubts |= dict.fromkeys(contested, "kept-apart")
+    place = {id: cluster for cluster in clusters for id in cluster}
+    asked = {p: why for p, why in doubts.items() if p not in decided.apart and place[p[0]] != place[p[1]]}
+    return Persons(tuple(clusters), asked)
 
 
-def _attach(sets: _Sets, weak: list[Pair], numbered: set[str]) -> list[Pair]:
-    """Join those without a number to the one numbered person they match; return the pairs that match several."""
-    wanted: dict[str, set[str]] = {}
-    for one, other in weak:
-        bare, known = (other, one) if one in numbered else (one, other)
-        wanted.setdefault(sets.of(bare), set()).add(sets.of(known))
-    torn: list[Pair] = []
-    for bare_set, known_sets in sorted(wanted.items()):
-        if len(known_sets) == 1:
-            sets.join(bare_set, *known_sets)
-        else:
-            torn += [pair for pair in weak if sets.of(pair[0] if pair[1] in numbered else pair[1]) == bare_set]
-    return torn
-
-
-def _with_merged(sets: _Sets, patients: Mapping[str, Facts], merged: Mapping[str, str]) -> tuple[frozenset[str], ...]:
+def _with_merged(sets: Sets, patients: Mapping[str, Facts], merged: Mapping[str, str]) -> tuple[frozenset[str], ...]:
     clusters = sets.all()
     for id in sorted(set(merged) & set(patients)):
         survivor = _survivor(id, merged)

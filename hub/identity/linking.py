@@ -9,6 +9,7 @@ from typing import Any
 
 from hub.identity.candidates import Neighbourhood
 from hub.identity.clusters import persons
+from hub.identity.decisions import UNDECIDED, decided
 from hub.identity.doubts import close_doubts, raise_doubts
 from hub.identity.golden import golden_patient, retired
 from hub.store.port import Key, Transaction
@@ -18,20 +19,40 @@ from mappers.identity_keys import resource_id
 Resource = dict[str, Any]
 
 
-def link_patient(transaction: Transaction, patient: Resource, now: int, *, created: bool = False) -> None:
-    """Settle anew who is one person among the Patients that hang together with `patient`, a facility's own, just saved."""
-    near = Neighbourhood(transaction, patient)
-    if not near.complete or (created and len(near.patients) == 1):
-        return
-    found = persons(near.facts, near.merged)
-    assigned = _assign(transaction, found.clusters, near.patients, now)
-    raise_doubts(transaction, found.doubts)
-    known = set(near.patients) - ({str(patient["id"])} if created else set())
-    close_doubts(transaction, known, found.doubts, assigned)
+def link_patient(
+    transaction: Transaction, patient: Resource, now: int, *others: Resource, created: bool = False, survivor: str = ""
+) -> bool:
+    """Settle anew who is one person among the Patients that hang together with `patient`, a facility's own, just saved.
+
+    `others` are Patients about which, with the first, a person decided. `survivor` is the golden Patient that goes on if two
+    become one. False: too many hang together to be one person, and nothing was changed.
+    """
+    first = str(patient["id"])
+    near = Neighbourhood(transaction, patient, *others)
+    displaced = near.enter(first) if first in near.facts else []
+    done = _settled(transaction, near, now, survivor, new=first if created else "")
+    for id in displaced:
+        _settled(transaction, Neighbourhood(transaction, {"id": id}), now, "")
+    return done
+
+
+def _settled(transaction: Transaction, near: Neighbourhood, now: int, survivor: str, *, new: str = "") -> bool:
+    """`new`: a Patient that nobody could have asked about yet."""
+    if not near.complete:
+        return False
+    if near.patients.keys() == {new} and not near.doubts:
+        return True
+    said = decided(transaction, near.patients) if len(near.patients) > 1 else UNDECIDED
+    found = persons(near.facts, near.merged, said, near.matching)
+    assigned = _assign(transaction, found.clusters, near.patients, now, survivor)
+    doubts = {**near.doubts, **found.doubts}
+    raise_doubts(transaction, doubts)
+    close_doubts(transaction, near.patients.keys() - {new}, doubts, assigned)
+    return True
 
 
 def _assign(
-    transaction: Transaction, clusters: tuple[frozenset[str], ...], patients: dict[str, Resource], now: int
+    transaction: Transaction, clusters: tuple[frozenset[str], ...], patients: dict[str, Resource], now: int, survivor: str
 ) -> dict[str, str]:
     """Every Patient's person. A golden Patient stays with the cluster of its first member; one without members goes."""
     former = {id: transaction.person_of(id) for id in patients}
@@ -39,7 +60,7 @@ def _assign(
     assigned: dict[str, str] = {}
     kept: set[str] = set()
     for cluster in sorted(clusters, key=min):
-        person = _person(transaction, cluster, former, kept)
+        person = _person(transaction, cluster, former, kept, survivor)
         kept.add(person)
         for id in sorted(cluster):
             assigned[id] = person
@@ -52,9 +73,11 @@ def _assign(
     return assigned
 
 
-def _person(transaction: Transaction, cluster: frozenset[str], former: dict[str, str], kept: set[str]) -> str:
+def _person(transaction: Transaction, cluster: frozenset[str], former: dict[str, str], kept: set[str], survivor: str) -> str:
     if len(cluster) == 1:
         return next(iter(cluster))
+    if survivor not in kept and any(former[id] == survivor != id for id in cluster):
+        return survivor
     for id in sorted(cluster):
         if former[id] != id and former[id] not in kept:
             return former[id]

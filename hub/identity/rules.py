@@ -1,151 +1,159 @@
-"""Two Patients → one person, a doubt, or two persons. First rules, each with its name, so that a link explains itself.
+"""Two Patients → one person, a doubt, or two persons, each answer with its reason, so that a link explains itself.
 
-Traps they are made for (a mother's number on her child, one telephone in a house, twins, fillers): sharing a family's card,
-telephone or address alone never links, and two different numbers never do.
+First what is certain: numbers, where name, birth date and sex do not speak against them. Then the evidence of all elements, weighed
+(hub.identity.weights), which links only with more than name, birth date and sex, and never against a trap: a mother's number on her
+child, one telephone in a house, twins, fillers, a family's insurance account. Two different numbers never link.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from hub.identity import normalise
-from profiles.names import ID_CARD
+from hub.identity.facts import Facts, facts_of
+from hub.identity.matching import STANDARD, Matching
+from hub.identity.weights import Levels, compared
+
+__all__ = ["REASONS", "TIERS", "Facts", "Verdict", "compare", "facts_of"]
 
 Answer = Literal["link", "doubt", "no"]
-FULL_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-# A newborn is registered as 王芳之女 or 王芳毛毛, often under the mother's number.
-NEWBORN = re.compile(r"(之[子女婴]|婴儿?|毛毛|宝宝|[大小一二双]宝|新生儿)[一二三四甲乙丙a-c1-4]?$")
-UNKNOWN_NAMES = frozenset({"", "无名氏", "不详", "未知", "匿名", "unknown", "患者", "病人", "测试"})
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What of one Patient is compared."""
-
-    id: str
-    name: str = ""
-    birth_date: str = ""  # only a full one
-    sex: str = ""  # male or female
-    numbers: frozenset[str] = frozenset()  # valid ones, 18 digits
-    phones: frozenset[str] = frozenset()
-    addresses: frozenset[str] = frozenset()
-    active: bool = True
-
-    @property
-    def newborn(self) -> bool:
-        return bool(NEWBORN.search(self.name))
 
 
 class Verdict(NamedTuple):
     answer: Answer
     reason: str  # one of REASONS
+    bits: float = 0.0  # what the elements weigh; of a rule as well as of weighing
+    apart: bool = False  # something says that they are two, so that no third one makes them one
 
 
 REASONS = {
     "same-number": "the same valid ID card number, and name, birth date and sex do not speak against it",
     "same-number-other-name": "the same ID card number, but the names differ: a family's card?",
-    "same-number-other-birth-date": "the same ID card number, but a stated birth date is not the number's",
-    "same-number-newborn": "the same ID card number, but one is registered as a newborn: the mother's card?",
+    "same-number-other-birth-date": "the same ID card number, but a stated birth date or sex is not the number's",
+    "several-numbers": "one of them carries two ID card numbers",
+    "newborn-of-mother": "the ID card number of one is the mother's, under which the other, a newborn, is registered",
+    "newborns-of-one-mother": "newborns under one mother's number, born on one day: twins, or one child twice",
+    "same-newborn": "the same mother's number, birth date, sex and order of birth",
+    "same-health-card": "the same health card, and name, birth date and sex do not speak against it",
+    "same-health-card-other-name": "the same health card, but the names or the birth dates differ: a family's card?",
+    "same-health-record": "the same health record number, and name, birth date and sex do not speak against it",
+    "same-health-record-other-name": "the same health record number, but the names or the birth dates differ",
+    "same-local-number": "the same number of one facility, and name, birth date and sex do not speak against it",
+    "same-local-number-other-name": "the same number of one facility, but the names or the birth dates differ",
+    "same-insurance": "the same insurance number, name, birth date and sex",
     "other-number": "two different valid ID card numbers",
-    "same-name-birth-sex-phone": "no number to compare; name, birth date, sex and telephone are the same",
-    "same-name-birth-sex-address": "no number to compare; name, birth date, sex and address are the same",
+    "weighed": "no number to compare; name, birth date, sex, telephone and address, weighed, are enough",
+    "weighed-too-little": "no number to compare; name, birth date, sex, telephone and address, weighed, are not enough",
+    "weighed-other-name": "no number to compare; much agrees, but the names are not the same in characters",
+    "weighed-other-sex": "no number to compare; much agrees, but the sex does not",
+    "weighed-strange-number": "much agrees, but one of them carries an ID card number that cannot be the Patient's own",
     "same-name-birth-sex": "no number to compare; only name, birth date and sex are the same",
-    "several-persons": "matches persons with different ID card numbers",
+    "several-persons": "matches persons who are not one",
+    "kept-apart": "matches persons whom a person has set apart from each other",
+    "merged-elsewhere": "one facility says that its Patient is replaced by another facility's",
     "nothing": "nothing says that they are one",
 }
 
+# Reasons to link, the surest first: what one tier joined stands when the next one is looked at.
+TIERS: tuple[frozenset[str], ...] = (
+    frozenset({"same-number"}),
+    frozenset({"same-health-card", "same-health-record", "same-local-number", "same-insurance", "same-newborn"}),
+    frozenset({"weighed"}),
+)
+# Numbers of one person each, and the reasons that they give.
+_PERSONAL = (("cards", "same-health-card"), ("records", "same-health-record"), ("locals", "same-local-number"))
+_SAME_DAY = frozenset({"exact", "new-year"})
+_BEYOND = frozenset({"phone-and-house", "phone-and-group", "phone", "house"})  # evidence beside name, birth date and sex
 
-def facts_of(patient: Mapping[str, Any]) -> Facts:
-    born = str(patient.get("birthDate", ""))
-    sex = str(patient.get("gender", ""))
-    return Facts(
-        id=str(patient["id"]),
-        name=_name(patient.get("name") or ()),
-        birth_date=born if _full_date(born) else "",
-        sex=sex if sex in ("male", "female") else "",
-        numbers=frozenset(_numbers(patient.get("identifier") or ())),
-        phones=frozenset(_phones(patient.get("telecom") or ())),
-        addresses=frozenset(_addresses(patient.get("address") or ())),
-        active=patient.get("active", True) is not False,
+
+def compare(one: Facts, other: Facts, matching: Matching = STANDARD) -> Verdict:
+    levels = compared(one, other)
+    verdict = _by_number(one, other, levels) or _by_personal(one, other, levels) or _weighed(one, other, levels, matching)
+    bits = matching.weights.bits(one, levels)
+    return verdict._replace(
+        bits=round(bits, 2), apart=verdict.apart or (verdict.answer != "link" and _contrary(one, other, levels))
     )
 
 
-def _full_date(text: str) -> bool:
-    try:
-        return bool(FULL_DATE.fullmatch(text) and date.fromisoformat(text))
-    except ValueError:
-        return False
+def _contrary(one: Facts, other: Facts, levels: Levels) -> bool:
+    """No third one makes them one: twins often differ by one character. A newborn's name says nothing, for it will get another."""
+    renamed = one.newborn or other.newborn
+    return (levels.name in ("near", "different") and not renamed) or levels.birth == "different"
 
 
-def compare(one: Facts, other: Facts) -> Verdict:
-    if one.numbers and other.numbers:
-        return _by_number(one, other) if one.numbers & other.numbers else Verdict("no", "other-number")
-    if not one.name or one.name != other.name or not one.birth_date or one.birth_date != other.birth_date:
-        return Verdict("no", "nothing")
-    if not one.sex or one.sex != other.sex or one.newborn or other.newborn:
-        return Verdict("no", "nothing")
-    if _number_contradicted(one) or _number_contradicted(other):
-        return Verdict("doubt", "same-name-birth-sex")
-    if one.phones & other.phones:
-        return Verdict("link", "same-name-birth-sex-phone")
-    if one.addresses & other.addresses:
-        return Verdict("link", "same-name-birth-sex-address")
-    return Verdict("doubt", "same-name-birth-sex")
+# -- numbers
 
 
-def _by_number(one: Facts, other: Facts) -> Verdict:
-    if len(one.numbers | other.numbers) > 1:
-        return Verdict("doubt", "several-persons")  # one of them carries two numbers
+def _by_number(one: Facts, other: Facts, levels: Levels) -> Verdict | None:
+    shared = (one.numbers | one.strange) & (other.numbers | other.strange)
     if one.newborn or other.newborn:
-        return Verdict("doubt", "same-number-newborn")
-    if _number_contradicted(one) or _number_contradicted(other):
+        return _newborns(one, other, levels, shared) if shared else None
+    if one.numbers and other.numbers and not one.numbers & other.numbers:
+        return Verdict("no", "other-number", apart=True)
+    if not shared:
+        return None
+    if len(one.numbers | other.numbers) > 1:
+        return Verdict("doubt", "several-numbers")
+    if not shared <= one.numbers & other.numbers:
         return Verdict("doubt", "same-number-other-birth-date")
-    if _names_agree(one, other):
-        return Verdict("link", "same-number")
-    return Verdict("doubt", "same-number-other-name")
+    agreed = _agree(levels) if one.birth_date and other.birth_date else levels.name == "exact"
+    unnamed = levels.name == "missing" and bool(one.birth_date) and one.birth_date == other.birth_date and levels.sex == "exact"
+    return Verdict("link", "same-number") if agreed or unnamed else Verdict("doubt", "same-number-other-name")
 
 
-def _number_contradicted(facts: Facts) -> bool:
-    """The stated birth date is not the one in the number: whose card was it?"""
-    return bool(facts.birth_date) and any(str(normalise.birth_date(number)) != facts.birth_date for number in facts.numbers)
+def _newborns(one: Facts, other: Facts, levels: Levels, shared: frozenset[str]) -> Verdict:
+    """`shared`: the mother's numbers. Whoever is not a newborn and has one for an own number is the mother."""
+    if not (one.newborn and other.newborn):
+        adult = other if one.newborn else one
+        if shared & adult.numbers:
+            return Verdict("no", "newborn-of-mother", apart=True)
+    if levels.birth not in (*_SAME_DAY, "missing") or levels.sex == "different":
+        return Verdict("no", "nothing", apart=True)
+    if one.order and other.order and one.order != other.order:
+        return Verdict("no", "nothing", apart=True)
+    told = levels.birth in _SAME_DAY and levels.sex == "exact" and bool(one.order) and bool(other.order)
+    return Verdict("link", "same-newborn") if told else Verdict("doubt", "newborns-of-one-mother")
 
 
-def _names_agree(one: Facts, other: Facts) -> bool:
-    """Equal; or missing, or one character of three or more mistyped, while birth date and sex are stated and the same."""
-    if one.name and one.name == other.name:
-        return True
-    if not (one.birth_date and one.birth_date == other.birth_date and one.sex and one.sex == other.sex):
-        return False
-    if not one.name or not other.name:
-        return True
-    return len(one.name) == len(other.name) >= 3 and sum(a != b for a, b in zip(one.name, other.name, strict=True)) == 1
+def _by_personal(one: Facts, other: Facts, levels: Levels) -> Verdict | None:
+    if one.newborn or other.newborn:
+        return None
+    for kind, reason in _PERSONAL:
+        if getattr(one, kind) & getattr(other, kind):
+            agreed = _agree(levels) and not one.strange and not other.strange
+            return Verdict("link", reason) if agreed else Verdict("doubt", f"{reason}-other-name")
+    if levels.number == "account" and levels.name == "exact" and levels.birth in _SAME_DAY and levels.sex == "exact":
+        return Verdict("link", "same-insurance") if not one.strange and not other.strange else None
+    return None
 
 
-def _name(names: Any) -> str:
-    for human in names:
-        text = human.get("text") or "".join(filter(None, (human.get("family"), *human.get("given", ()))))
-        folded = normalise.name(text)
-        if folded and folded not in UNKNOWN_NAMES:
-            return folded
-    return ""
+def _agree(levels: Levels) -> bool:
+    """The same name, and a birth date that a slip explains; or a name that sounds the same, and the same birth date and sex.
+
+    Not a name with another character: twins are called so, and one is brought with the other's card.
+    """
+    if levels.name == "exact":
+        return levels.birth != "different"
+    return levels.name in ("homophone", "pinyin") and levels.birth in _SAME_DAY and levels.sex == "exact"
 
 
-def _numbers(identifiers: Any) -> list[str]:
-    values = (str(i.get("value", "")) for i in identifiers if i.get("system") == ID_CARD and i.get("use") != "old")
-    return [number for value in values if (number := normalise.id_number(value))]
+# -- weights
 
 
-def _phones(telecom: Any) -> list[str]:
-    values = (str(t.get("value", "")) for t in telecom if t.get("system") in ("phone", "sms"))
-    return [digits for value in values if (digits := normalise.phone(value))]
-
-
-def _addresses(addresses: Any) -> list[str]:
-    texts = (
-        a.get("text") or "".join((*(a.get(p, "") for p in ("state", "city", "district")), *a.get("line", ()))) for a in addresses
-    )
-    return [folded for text in texts if (folded := normalise.address(text))]
+def _weighed(one: Facts, other: Facts, levels: Levels, matching: Matching) -> Verdict:
+    newborn = one.newborn or other.newborn
+    if newborn and levels.name == "different":
+        levels = levels._replace(name="missing")
+    bits = matching.weights.bits(one, levels)
+    if levels.name == "different" or bits < matching.doubt or not (one.name or other.name):
+        return Verdict("no", "nothing")
+    for reason, holds in (
+        ("newborns-of-one-mother", newborn),
+        ("weighed-strange-number", one.strange or other.strange),
+        ("weighed-other-sex", levels.sex == "different"),
+        ("weighed-other-name", levels.name != "exact"),
+        ("same-name-birth-sex", levels.household not in _BEYOND),
+        ("weighed-too-little", bits < matching.link),
+    ):
+        if holds:
+            return Verdict("doubt", reason)
+    return Verdict("link", "weighed")
