@@ -36,6 +36,7 @@ from hub.bulk.exports import EXPORT_ROUTES
 from hub.bulk.imports import IMPORT_ROUTES
 from hub.errors import HubError, Unavailable, operation_outcome, place_of
 from hub.graphql.operations import GRAPHQL_ROUTES
+from hub.identity.requests import IDENTITY_ROUTES
 from hub.search.parameters import Registry, in_force
 from hub.subscriptions.operations import SUBSCRIPTION_ROUTES
 from hub.subscriptions.websocket import ADDRESS as WEBSOCKET_ADDRESS
@@ -161,6 +162,7 @@ ROUTES: tuple[Served, ...] = (
     *_either_way(ONE + "/$meta", meta.of_instance),
     ("POST", ONE + "/$meta-add", meta.add, False),
     ("POST", ONE + "/$meta-delete", meta.delete, False),
+    *IDENTITY_ROUTES,
     *TERMINOLOGY_ROUTES,
     *GRAPHQL_ROUTES,
     *SUBSCRIPTION_ROUTES,

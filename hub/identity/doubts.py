@@ -11,7 +11,7 @@ from typing import Any
 
 from hub.fhir_json import load
 from hub.identity.decisions import GONE, LATER, LINKED, OPEN, decision_of
-from hub.identity.pairs import CODE, OWNER, PAIR, Pair, pair_id, pair_of, task_code
+from hub.identity.pairs import AT, CODE, OWNER, PAIR, Pair, pair_id, pair_of, task_code
 from hub.identity.rules import REASONS
 from hub.search.folding import fold_code
 from hub.search.query import Criterion, SearchQuery, TokenValue
@@ -25,27 +25,31 @@ MOST = 100
 
 
 def doubt_task(transaction: Transaction, pair: Pair, reason: str) -> Resource:
-    """A new Task; it names the facility if both Patients are of one, so that this facility may decide too."""
+    """A new Task. It names the facilities, so that one whose Patients both are finds it and may decide too."""
     one, other = sorted(pair)
-    task: Resource = {
+    facilities = _facilities(transaction, pair)
+    identifiers = [(PAIR, one), (PAIR, other), *((AT, facility) for facility in sorted(facilities - {""}))]
+    if owner := owner_of(transaction, pair):
+        identifiers.append((OWNER, owner))
+    return {
         "resourceType": "Task",
         "id": pair_id(pair),
-        "identifier": [{"system": PAIR, "value": id} for id in (one, other)],
+        "identifier": [{"system": system, "value": value} for system, value in identifiers],
         "status": OPEN,
         "intent": "proposal",
-        "code": task_code(CODE),
+        **_because(reason),
         "input": [{"type": {"text": "candidate"}, "valueReference": {"reference": f"Patient/{id}"}} for id in (one, other)],
     }
-    if owner := owner_of(transaction, pair):
-        task["identifier"].append({"system": OWNER, "value": owner})
-    return {**task, "reasonCode": _because(reason)} if reason else task
 
 
 def owner_of(transaction: Transaction, patients: Iterable[str]) -> str:
     """The facility of which all these Patients are; "" if they are of several."""
-    versions = transaction.current_of([Key("Patient", id) for id in patients]).values()
-    facilities = {version.facility for version in versions}
+    facilities = _facilities(transaction, patients)
     return facilities.pop() if len(facilities) == 1 else ""
+
+
+def _facilities(transaction: Transaction, patients: Iterable[str]) -> set[str]:
+    return {version.facility for version in transaction.current_of([Key("Patient", id) for id in patients]).values()}
 
 
 def pair_task(transaction: Transaction, pair: Pair) -> Resource | None:
@@ -60,7 +64,8 @@ def raise_doubts(transaction: Transaction, doubts: Mapping[Pair, str]) -> None:
         if current is None:
             transaction.save(doubt_task(transaction, pair, reason), id=pair_id(pair))
         elif decision_of(current) not in SETTLED and not (current["status"] == LATER and reason_of(current) == reason):
-            transaction.save({**current, "status": OPEN, "reasonCode": _because(reason)}, id=pair_id(pair))
+            named = doubt_task(transaction, pair, reason)["identifier"]
+            transaction.save({**current, "identifier": named, "status": OPEN, **_because(reason)}, id=pair_id(pair))
 
 
 def close_doubts(transaction: Transaction, ids: Iterable[str], doubts: Mapping[Pair, str], person_of: Mapping[str, str]) -> None:
@@ -86,7 +91,14 @@ def reason_of(task: Mapping[str, Any]) -> str:
 
 
 def _because(reason: str) -> Resource:
-    return {"coding": [{"system": REASON, "code": reason}], "text": REASONS[reason]}
+    """The code says it as well, for Tasks are searched by that; "" where only a person names the pair."""
+    if not reason:
+        return {"code": task_code(CODE)}
+    coding = {"system": REASON, "code": reason}
+    return {
+        "code": {"coding": [*task_code(CODE)["coding"], coding]},
+        "reasonCode": {"coding": [coding], "text": REASONS[reason]},
+    }
 
 
 def _open_tasks(id: str) -> SearchQuery:

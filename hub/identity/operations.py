@@ -57,6 +57,7 @@ class Wish:
     act: Act
     patients: tuple[str, ...]
     reason: str
+    stays: str = ""  # of split: a Patient of the person that the others leave; "": any
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ def carry_out(transaction: Transaction, wish: Wish, who: Who, now: int, id: str)
     named = tuple(dict.fromkeys(wish.patients))
     every = _Patients(transaction, named)
     who.may(every.facilities(named if wish.act != "merge" else every.members))
+    if wish.stays and not any(wish.stays in members for members in every.of.values()):
+        raise Contradicts("those that leave are not of the person of the one that stays")
     effects = _EFFECTS[wish.act](transaction, every, named)
     operation = _operation(transaction, wish.act, named, reason, who, now, id)
     for pair, decision in effects.items():

@@ -12,6 +12,7 @@ Pair = tuple[str, str]  # ids of two Patients, in order
 
 PAIR = "urn:hub:identity-pair"  # Task.identifier: each of the two Patients' ids
 OWNER = "urn:hub:identity-facility"  # Task.identifier: the facility of which all the Patients named are
+AT = "urn:hub:identity-at"  # Task.identifier: the facility of each of the two Patients
 CODE = "identity-doubt"
 OPERATION = "identity-operation"
 

@@ -24,7 +24,7 @@ from hub.security.refusals import ASKED, Refusals
 from hub.security.trail import AuditTrail, save_event
 from hub.security.writes import Change, Writes
 from hub.settings import County
-from hub.store.port import HistoryPage, Key, Resource, ResourceStore, Saved, SearchPage, Transaction, Version
+from hub.store.port import HistoryPage, Key, Resource, ResourceStore, Saved, Scope, SearchPage, Transaction, Version
 
 T = TypeVar("T")
 Save = Callable[[Access, Resource, str, Precondition], Awaitable[Saved]]  # the arguments of `Door.save`
@@ -99,13 +99,17 @@ class Door:
         keys: Sequence[Key] = (),
         type: str = "",
         asked: str = "",
+        reason: str = "",
+        scope: Scope | None = None,
     ) -> T:
         """Several reads that are one interaction: `work` runs beside the event loop; one AuditEvent names all patients seen.
+
+        `scope`: what a work of its own rules may see (policy.identity_scope); default: what this role reads.
 
         `briefly` is tried first, on the loop: the way to a thread and back, and two threads that take turns at the
         interpreter's lock with every step of SQLite, cost more than most searches.
         """
-        reads = self.reads(access)
+        reads = self.reads(access, scope)
         try:
             found = briefly(reads)
             result = await asyncio.to_thread(work, reads) if found is None else found
@@ -113,12 +117,14 @@ class Door:
             await self._leave(access, action, interaction, outcome=REFUSED, key=key, keys=keys, type=type, query=asked)
             error.audited = True
             raise
-        await self._leave(access, action, interaction, key=key, keys=keys, type=type, query=asked, patients=reads.patients)
+        await self._leave(
+            access, action, interaction, key=key, keys=keys, type=type, query=asked, patients=reads.patients, reason=reason
+        )
         return result
 
-    def reads(self, access: Access) -> Reads:
+    def reads(self, access: Access, scope: Scope | None = None) -> Reads:
         """What `access` may see now. Leaves no AuditEvent: the caller answers for that."""
-        scope = scope_of(access, self._county, self._clock())
+        scope = scope or scope_of(access, self._county, self._clock())
         return Reads(self._store, scope, before_audit=self._trail.settle, concepts=self._concepts)
 
     async def note(
@@ -255,6 +261,7 @@ class Door:
         type: str = "",
         query: str = "",
         patients: Iterable[str] = (),
+        reason: str = "",
     ) -> None:
         event = audit_event(
             access,
@@ -266,6 +273,7 @@ class Door:
             type=type,
             query=query,
             patients=(patient for patient in patients if patient),
+            reason=reason,
             now=self._clock(),
         )
         await self._trail.leave(event, access.facility)
