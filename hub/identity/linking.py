@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hub.identity.asking import asked_once
 from hub.identity.candidates import Neighbourhood
 from hub.identity.clusters import persons
 from hub.identity.decisions import UNDECIDED, decided
@@ -42,10 +43,12 @@ def _settled(transaction: Transaction, near: Neighbourhood, now: int, survivor: 
         return False
     if near.patients.keys() == {new} and not near.doubts:
         return True
-    said = decided(transaction, near.patients) if len(near.patients) > 1 else UNDECIDED
+    concerned = {*near.patients, *(id for pair in near.doubts for id in pair)}
+    said = decided(transaction, concerned) if len(concerned) > 1 else UNDECIDED
     found = persons(near.facts, near.merged, said, near.matching)
     assigned = _assign(transaction, found.clusters, near.patients, now, survivor)
-    doubts = {**near.doubts, **found.doubts}
+    person = {id: assigned.get(id) or transaction.person_of(id) for id in concerned}
+    doubts = asked_once({**near.doubts, **found.doubts}, person, said)
     raise_doubts(transaction, doubts)
     close_doubts(transaction, near.patients.keys() - {new}, doubts, assigned)
     return True
