@@ -19,7 +19,9 @@ from hub.clock import utc_ms
 from hub.jobs import Jobs
 from hub.keep import keep
 from hub.outbox.service import Outbox
+from hub.recognition.cds.router import router as cds_router
 from hub.recognition.facts import recognition_of
+from hub.recognition.plain import router as plain_recognition_router
 from hub.recognition.router import router as recognition_router
 from hub.reindexing import keep_up, serve_reindexing
 from hub.search.searchable import Searchable
@@ -223,4 +225,6 @@ def create_app(hub: Hub, *, beside: Path | None = None) -> FastAPI:
 def mount_parts(app: FastAPI) -> None:
     """Operations and pages that other packages bring; each has a `router` that reads `request.app.state.hub`."""
     app.include_router(recognition_router, prefix="/fhir")
+    app.include_router(cds_router)
+    app.include_router(plain_recognition_router)
     install_pages(app)

@@ -220,6 +220,24 @@ class Alert(Table):
         return any(begin <= now < end if begin <= end else now >= begin or now < end for begin, end in spans)
 
 
+class RecognitionClient(Table):
+    """A CDS client that signs its requests itself. https://cds-hooks.hl7.org/2.0/#trusting-cds-clients"""
+
+    issuer: str = Field(min_length=1)  # the iss of its tokens
+    jwks: str = Field(min_length=1)  # a file beside county.toml: the client's public keys as a JWK Set
+    facility: str = Field(min_length=1)  # whose doctors order there
+
+
+class RecognitionSettings(Table):
+    """Of what is answered while a doctor orders (hub.recognition)."""
+
+    answer_seconds: float = Field(default=0.8, gt=0, le=10)  # after this the order goes on without an answer
+    cors_origins: tuple[str, ...] = ("https://sandbox.cds-hooks.org",)  # browsers' pages that may call CDS Hooks; each brings a token
+    embed_origins: tuple[str, ...] = ()  # pages that may show the prompt in a frame: https://his.county.example
+    base: str = ""  # https://hub.county.example: the hub's address as doctors' stations know it
+    clients: tuple[RecognitionClient, ...] = Field(default=(), alias="client")
+
+
 class MetricsSettings(Table):
     """Who may scrape /metrics beside the roles admin and it."""
 
@@ -244,6 +262,7 @@ class County(Table):
     egress: EgressSettings = EgressSettings()
     alerts: tuple[Alert, ...] = Field(default=(), alias="alert")
     metrics: MetricsSettings = MetricsSettings()
+    recognition: RecognitionSettings = RecognitionSettings()
     subscriptions: SubscriptionSettings = SubscriptionSettings()
     catalogue: str = "county-demo"  # which recognition catalogue is in force
     community: str = ""  # the community of facilities that state none
@@ -268,6 +287,14 @@ class County(Table):
             for code in (each.facility, *each.of, *each.ordered_by):
                 if code != "*" and self.facility(code) is None:
                     raise ValueError(f"destination {each.name}: no facility {code}")
+        return self
+
+    @model_validator(mode="after")
+    def known_to_recognition(self) -> County:
+        """A client of no facility would be answered as nobody."""
+        for each in self.recognition.clients:
+            if self.facility(each.facility) is None:
+                raise ValueError(f"recognition.client {each.issuer}: no facility {each.facility}")
         return self
 
     @model_validator(mode="after")

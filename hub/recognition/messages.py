@@ -99,6 +99,7 @@ DETAILS: Mapping[str, tuple[str, str]] = {
     "images-none": ("无影像", "no images"),
     "value-present": ("结果可读", "the value is readable"),
     "value-absent": ("无结果值", "no value"),
+    "gone": ("结果已不存在或不可见", "the result is gone, or may not be seen"),
     "newest": ("为符合条件的最新结果", "the newest that qualifies"),
     "newest-is-another": ("另有更新的符合条件的结果", "a newer one qualifies"),
     "newest-not-in-question": ("未进入比较", "not in question"),
@@ -112,6 +113,55 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "unmapped": ("项目代码未对照到互认目录", "The code is not mapped to the catalogue"),
     "context-excluded": ("该场景不适用互认，结果仅供参考", "This setting is excluded; results are for reference only"),
 }
+
+CARD: Mapping[str, tuple[str, str]] = {
+    "source": ("{county} · 检查检验结果互认", "{county} · Recognised results"),
+    "topic": ("检查检验结果互认", "Mutual recognition of results"),
+    "recognisable": (
+        "{item} 已有可互认结果：{value}（{facility}，{age}）",
+        "{item}: a result that need not be repeated: {value} ({facility}, {age})",
+    ),
+    "reference": (
+        "{item} 有既往结果供参考：{value}（{facility}，{age}）",
+        "{item}: an earlier result for reference: {value} ({facility}, {age})",
+    ),
+    "emergency": ("急诊参考（不影响开单）：{lines}", "For reference in an emergency, the order goes on: {lines}"),
+    "line": ("{item} {value}（{facility}，{age}）", "{item} {value} ({facility}, {age})"),
+    "today": ("今天", "today"),
+    "age": ("{days} 天前", "{days} days ago"),
+    "no-age": ("时间不明", "time unknown"),
+    "row.value": ("结果", "Result"),
+    "row.conclusion": ("诊断意见（不属互认内容）", "Conclusion (no part of what is recognised)"),
+    "row.date": ("时间", "When"),
+    "row.facility": ("出具机构", "Institution"),
+    "row.mark": ("互认标识", "HR mark"),
+    "row.eqa": ("室间质评", "Quality evaluation"),
+    "row.duty": ("互认要求", "Duty"),
+    "row.why": ("不能互认的原因", "Why it does not count"),
+    "mark.verified": ("已核实：{scopes}", "verified: {scopes}"),
+    "mark.claimed": ("报告标注“{mark}”，未经核实", "the report claims “{mark}”, not verified"),
+    "mark.none": ("无", "none"),
+    "eqa.valid": ("现行有效", "valid today"),
+    "eqa.failed": ("现为不合格", "failed by now"),
+    "eqa.lapsed": ("现已过期", "lapsed by now"),
+    "eqa.none": ("无记录", "no record"),
+    "duty.must": ("应当互认", "to be accepted"),
+    "duty.may": ("可以互认", "may be accepted"),
+    "suggestion": ("互认该结果，不再重复检查", "Recognise the result, do not repeat"),
+    "delete": ("撤销该项目的开单", "Take the order back"),
+    "link.report": ("查看报告与影像", "Report and images"),
+    "link.prompt": ("互认或说明重复检查的理由", "Recognise, or say why it is repeated"),
+    "decided.recognised": ("本次就诊已互认", "recognised in this visit already"),
+    "citation": (
+        "互认{facility} {day} 的{item}结果：{value}。依据检查检验结果互认管理办法，本次不再重复检查。",
+        "Recognised: {item} {value}, {facility}, {day}. Not repeated.",
+    ),
+}
+
+
+def card(key: str, language: str, **params: str) -> str:
+    """A sentence of what a doctor is shown while ordering."""
+    return _pick(CARD[key], language).format_map(params)
 
 
 def _pick(pair: tuple[str, str], language: str) -> str:
@@ -128,3 +178,8 @@ def detail(step: Step, language: str) -> str:
 
 def reason(answer: Answer, language: str) -> str:
     return _pick(REASONS[answer.reason], language)
+
+
+def gone(language: str) -> str:
+    """Of a result that a prompt offered and that is not there any more."""
+    return _pick(DETAILS["gone"], language)

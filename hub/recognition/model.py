@@ -31,6 +31,7 @@ class Candidate:
     status: str
     link_certain: bool = True  # the result's patient is certainly this person
     times: Mapping[str, str] = field(default_factory=dict)  # collected, performed, issued
+    report: str = ""  # Type/id of the report that holds it, where one is known
     display: str = ""  # the value or the study's title, for a person
     conclusion: str = ""  # of the report; shown apart, never part of what is recognised
     has_value: bool = True

@@ -10,13 +10,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, Literal, Protocol
 
 from hub.errors import Invalid
 from hub.recognition.doubts import doubted_patients
 from hub.recognition.model import Answer, Candidate, Order
 from hub.recognition.rules import evaluate, unmapped
+from hub.recognition.times import zone_of
 from hub.records.reader import Found, Reader, any_code, code_text, reference_id
 from hub.settings import County
 from mappers.datatypes import fold_unit
@@ -80,6 +81,10 @@ class RecognitionService:
     concept_maps: ConceptMaps
     blobs: Blobs
     unmapped: Counter[str] = field(default_factory=Counter)  # by code system: how often an asked code had no item
+
+    @property
+    def zone(self) -> tzinfo:
+        return zone_of(self.county.zone)
 
     async def answers(self, reader: Reader, question: Question, now: datetime) -> tuple[Answer, ...]:
         """One answer per asked code. Raise Invalid for an unknown context or orderer."""
@@ -206,6 +211,7 @@ def imaging_candidate(study: Found, report: Found | None, images: Literal["reach
         facility=study.facility,
         status=str(resource.get("status", "")),
         times={name: str(value) for name, value in times.items() if value},
+        report=report.reference if report else "",
         display=study_title(resource),
         conclusion=str(report.resource.get("conclusion", "")) if report else "",
         modality=modalities(resource),

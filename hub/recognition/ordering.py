@@ -1,0 +1,171 @@
+"""At order time: what a doctor is about to order → answers, and a prompt for each that need not be repeated.
+
+The same for CDS Hooks, for the plain call of an old HIS and for pages. It must never hold an order up: past the time limit, which
+lies within the second that a doctor's station waits, the answer is empty and is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from hub.errors import Invalid, NotAllowed
+from hub.fhir_json import load
+from hub.recognition.model import Answer, Candidate, Judged
+from hub.recognition.prompts import Prompt, Resource, prompt_task, prompt_uuid, task_id
+from hub.recognition.service import Question, RecognitionService
+from hub.records.reader import Reader, reference_id
+from hub.search.query import Criterion, ReferenceValue
+from hub.security.policy import WRITING_ROLES
+from hub.security.writes import Writes
+from hub.store.port import Key
+
+if TYPE_CHECKING:
+    from hub.app import Hub
+
+MOST_ORDERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An order that is not placed yet. `codes`: `[system|]code` of one and the same test, the orderer's own first."""
+
+    id: str
+    codes: tuple[str, ...]
+    urgent: bool = False  # stat: nothing may stop it
+
+
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """A doctor at an orderer's facility, about to order for the person of `reader`."""
+
+    reader: Reader
+    drafts: tuple[Draft, ...]
+    context: str
+    orderer: str
+    visit: str  # names the visit; "" for today
+    doctor: str = ""  # as the orderer's system names them
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """`uuid` names the prompt; "" where nobody is asked to decide. `decided`: recognised | refused, within this visit already."""
+
+    draft: Draft
+    answer: Answer
+    uuid: str = ""
+    decided: str = ""
+
+
+class OrderTime:
+    """Answers within a time limit."""
+
+    def __init__(self, hub: Hub, service: RecognitionService) -> None:
+        self._hub = hub
+        self._service = service
+        self.late = 0  # answers that came too late, since the start
+
+    @property
+    def now(self) -> int:
+        return self._hub.clock()
+
+    async def answers(self, ordering: Ordering) -> tuple[Answered, ...] | None:
+        """In the order of the drafts; None past the time limit. Raise Invalid for a question that makes no sense."""
+        try:
+            async with asyncio.timeout(self._hub.county.recognition.answer_seconds):
+                return await self._answers(ordering)
+        except TimeoutError:
+            self.late += 1
+            return None
+
+    async def _answers(self, ordering: Ordering) -> tuple[Answered, ...]:
+        if ordering.reader.access.role not in WRITING_ROLES:
+            raise NotAllowed(f"the role {ordering.reader.access.role} orders nothing")
+        if len(ordering.drafts) > MOST_ORDERS:
+            raise Invalid(f"at most {MOST_ORDERS} orders at once")
+        now = datetime.fromtimestamp(self.now / 1000, UTC)
+        found: list[Answered] = []
+        for context in dict.fromkeys("emergency" if draft.urgent else ordering.context for draft in ordering.drafts):
+            drafts = [d for d in ordering.drafts if ("emergency" if d.urgent else ordering.context) == context]
+            codes = tuple(self._code_of(draft, ordering.orderer) for draft in drafts)
+            question = Question(tuple(dict.fromkeys(codes)), context, ordering.orderer)
+            answers = dict(zip(question.codes, await self._service.answers(ordering.reader, question, now), strict=True))
+            found += [Answered(draft, answers[code]) for draft, code in zip(drafts, codes, strict=True)]
+        found.sort(key=lambda each: ordering.drafts.index(each.draft))
+        return await self._prompted(ordering, await self._with_reports(ordering.reader, found))
+
+    def _code_of(self, draft: Draft, orderer: str) -> str:
+        """The first of a draft's codes that means an item; else the first, which is then counted as unmapped."""
+        return next((code for code in draft.codes if self._service.item_of(code, orderer)[1]), draft.codes[0])
+
+    async def _with_reports(self, reader: Reader, found: list[Answered]) -> list[Answered]:
+        """The laboratory reports of the results that will be shown: one search for all of them."""
+        shown = [each.answer.best for each in found]
+        wanted = {one.candidate.reference for one in shown if one is not None and not one.candidate.report}
+        lab = [reference.partition("/")[2] for reference in wanted if reference.startswith("Observation/")]
+        if not lab:
+            return found
+        results = Criterion("result", "reference", tuple(ReferenceValue("Observation", id) for id in sorted(lab)))
+        pages: dict[str, str] = {}
+        for report in await reader.search("DiagnosticReport", [results], most=MOST_ORDERS):
+            for result in report.resource.get("result", ()):
+                pages.setdefault(f"Observation/{reference_id(result, 'Observation')}", report.reference)
+        return [_replaced(each, pages) for each in found]
+
+    async def _prompted(self, ordering: Ordering, found: list[Answered]) -> tuple[Answered, ...]:
+        """Those that the doctor decides on get their Task; one that is there already is not written again."""
+        named = [self._named(ordering, each) for each in found]
+        keys = {each.uuid: Key("Task", task_id(ordering.orderer, each.uuid)) for each in named if each.uuid}
+        kept = await self._tasks(ordering, keys.values()) if keys else {}
+        fresh = [each for each in named if each.uuid and keys[each.uuid].id not in kept]
+        if fresh:
+            await self._keep(ordering, fresh)
+        return tuple(_known(each, kept.get(keys[each.uuid].id)) if each.uuid else each for each in named)
+
+    def _named(self, ordering: Ordering, each: Answered) -> Answered:
+        if each.answer.prompt != "full" or each.answer.item is None:
+            return each
+        visit = ordering.visit or self._today()
+        return Answered(
+            each.draft, each.answer, prompt_uuid(ordering.orderer, ordering.reader.person, visit, each.answer.item.code)
+        )
+
+    def _today(self) -> str:
+        return datetime.fromtimestamp(self.now / 1000, self._service.zone).date().isoformat()
+
+    async def _tasks(self, ordering: Ordering, keys: Iterable[Key]) -> dict[str, Resource]:
+        versions = await asyncio.to_thread(self._hub.door.reads(ordering.reader.access).read_many, list(keys))
+        return {version.id: load(version.body) for version in versions}
+
+    async def _keep(self, ordering: Ordering, fresh: Sequence[Answered]) -> None:
+        visit, patient, now = ordering.visit or self._today(), ordering.reader.patient, self.now
+        tasks = {
+            each.uuid: prompt_task(
+                each.answer, uuid=each.uuid, patient=patient, visit=visit, order=each.draft.id, doctor=ordering.doctor, now=now
+            )
+            for each in fresh
+        }
+
+        def work(writes: Writes) -> None:
+            for task in tasks.values():
+                if writes.current(Key("Task", task["id"])) is None:
+                    writes.save(task, id=task["id"])
+
+        await self._hub.door.writing(ordering.reader.access, work, "create")
+
+
+def _known(each: Answered, task: Resource | None) -> Answered:
+    return each if task is None else Answered(each.draft, each.answer, each.uuid, Prompt(task).decision)
+
+
+def _replaced(each: Answered, reports: dict[str, str]) -> Answered:
+    """The same answer, each result with its report."""
+
+    def with_report(candidate: Candidate) -> Candidate:
+        return replace(candidate, report=candidate.report or reports.get(candidate.reference, ""))
+
+    judged: tuple[Judged, ...] = tuple(replace(j, candidate=with_report(j.candidate)) for j in each.answer.candidates)
+    return Answered(each.draft, replace(each.answer, candidates=judged))
