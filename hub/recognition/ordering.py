@@ -66,6 +66,7 @@ class OrderTime:
     def __init__(self, hub: Hub, service: RecognitionService) -> None:
         self._hub = hub
         self._service = service
+        self.seconds = hub.county.recognition.answer_seconds
         self.late = 0  # answers that came too late, since the start
 
     @property
@@ -75,7 +76,7 @@ class OrderTime:
     async def answers(self, ordering: Ordering) -> tuple[Answered, ...] | None:
         """In the order of the drafts; None past the time limit. Raise Invalid for a question that makes no sense."""
         try:
-            async with asyncio.timeout(self._hub.county.recognition.answer_seconds):
+            async with asyncio.timeout(self.seconds):
                 return await self._answers(ordering)
         except TimeoutError:
             self.late += 1

@@ -33,6 +33,7 @@ from hub.security.audit import REFUSED
 from hub.web.login import router as login_router
 from hub.web.ops import router as ops_router
 from hub.web.pages import NobodyHere, PageRoute, check_form, count_in, session_of, view_of
+from hub.web.prompts import router as prompt_router
 from hub.web.session import Session
 from hub.web.view import STATIC, View
 
@@ -49,7 +50,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 def install(app: FastAPI) -> None:
     """Pages and their static files into the hub's application; an address that nothing serves gets a page too."""
-    for part in (login_router, router, ops_router):
+    for part in (login_router, router, ops_router, prompt_router):
         app.include_router(part)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     unserved = app.router.default

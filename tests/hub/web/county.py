@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from hub.app import Hub, create_app, open_hub
 from hub.keep import keep
-from hub.settings import County, Facility
+from hub.settings import County, Facility, RecognitionSettings
 from mappers.identity_keys import local_system, organization_id, reference, resource_id
 from profiles.catalogue import load_concept_maps
 from profiles.names import (
@@ -35,6 +35,7 @@ AREAS = ("county:339900", "prefecture:3399", "province:33", "national")
 COUNTY = County(
     name="示范县医共体",
     name_en="Demonstration county",
+    recognition=RecognitionSettings(answer_seconds=10),  # of a machine that many tests share
     facility=(
         Facility(
             code="CTY", name="示范县人民医院", name_en="County Hospital", kind="A100", grade="二级甲等", community="yt", areas=AREAS
