@@ -66,8 +66,8 @@ def comparison(one: Stated, other: Stated, *, matching: Matching, masked: bool) 
     facts = [facts_of(patient, facility) for patient, facility, _ in (one, other)]
     verdict = compare(facts[0], facts[1], matching)
     return Comparison(
-        _side(*one),
-        _side(*other),
+        side_of(*one),
+        side_of(*other),
         tuple(_rows(one[0], other[0], hidden=masked)),
         verdict.answer,
         verdict.reason,
@@ -78,7 +78,13 @@ def comparison(one: Stated, other: Stated, *, matching: Matching, masked: bool) 
     )
 
 
-def _side(patient: Resource, facility: str, others: int) -> Side:
+def stated(patient: Resource, *, masked: bool) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Each element that a Patient states, and its values."""
+    found = ((element, _values(read(patient)), mask) for element, read, _, mask in _ELEMENTS)
+    return tuple((element, tuple(mask(each) if masked else each for each in values)) for element, values, mask in found if values)
+
+
+def side_of(patient: Resource, facility: str, others: int) -> Side:
     return Side(str(patient["id"]), facility, patient.get("active", True) is not False, others)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from hub.errors import Invalid, NotFound
 from hub.fhir_json import load
-from hub.identity.compared import Comparison, comparison
+from hub.identity.compared import Comparison, Side, comparison, side_of, stated
 from hub.identity.decisions import OPEN, STATUS, Decision, deciding_operation, decision_of
 from hub.identity.doubts import REASON, reason_of
 from hub.identity.matching import matching_in
@@ -111,6 +111,25 @@ class Opened:
     unmasked: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One facility's Patient of a person."""
+
+    side: Side
+    stated: tuple[tuple[str, tuple[str, ...]], ...]  # element, values
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The Patients that are one person with the one asked for, who is among them."""
+
+    asked: str
+    members: tuple[Member, ...]
+    elsewhere: int  # members that this caller may not see
+    operations: tuple[Operation, ...]  # that named the one asked for, the newest first
+    unmasked: bool
+
+
 class Review:
     """Of one caller. Every look leaves an AuditEvent, with the reason where values were shown."""
 
@@ -136,16 +155,11 @@ class Review:
         page = await self._read(lambda reads: reads.search(query), action="E", interaction="search-type", type="Task")
         return Stored(tuple(version for version in page.matches if _is_pair(version)), page.next)
 
-    async def operations(
-        self, *, patient: str = "", after: str = "", count: int = PAGE
-    ) -> tuple[tuple[Operation, ...], str | None]:
+    async def operations(self, count: int = PAGE) -> tuple[Operation, ...]:
         """What was done, the newest first."""
-        criteria = [_token("code", HUB_TAG, OPERATION), *self._own()]
-        if patient:
-            criteria.append(_token("identifier", PATIENT, patient))
-        query = SearchQuery("Task", tuple(criteria), count=min(count, MOST), after=after or None)
+        query = SearchQuery("Task", (_token("code", HUB_TAG, OPERATION), *self._own()), count=min(count, MOST))
         page = await self._read(lambda reads: reads.search(query), action="E", interaction="search-type", type="Task")
-        return tuple(_operation(load(version.body)) for version in page.matches), page.next
+        return tuple(_operation(load(version.body)) for version in page.matches)
 
     async def open(self, id: str, *, reason: str = "") -> Opened:
         """A doubt by its Task's id; with a `reason` unmasked, which the audit has before it is shown. Raise NotFound, Invalid."""
@@ -156,6 +170,23 @@ class Review:
         if one == other:
             raise Invalid("name two different Patients")
         return await self._opened(lambda reads: _named(reads, in_order(one, other)), reason)
+
+    async def person(self, id: str, *, reason: str = "") -> Person:
+        """Everybody that is one person with Patient `id`; with a `reason` unmasked. Raise NotFound, Invalid."""
+        why = checked_reason(reason) if reason else ""
+
+        def work(reads: Reads) -> Person:
+            self._patient(reads, id)
+            person = self._store.person_of(id)
+            keys = [Key("Patient", each) for each in dict.fromkeys([id, *self._store.patients_of(person)])]
+            every = [version for version in reads.read_many(keys) if not is_golden(load(version.body))]
+            own = [version for version in every if self._access.facility in ("", version.facility)]
+            members = tuple(_member(version, len(every) - 1, masked=not why) for version in own)
+            query = SearchQuery("Task", (_token("code", HUB_TAG, OPERATION), *self._own(), _token("identifier", PATIENT, id)))
+            done = tuple(_operation(load(version.body)) for version in reads.search(query).matches)
+            return Person(id, members, len(every) - len(own), done, bool(why))
+
+        return await self._read(work, interaction="read", reason=why)
 
     async def _opened(self, find: Callable[[Reads], Doubt], reason: str) -> Opened:
         why = checked_reason(reason) if reason else ""
@@ -233,6 +264,11 @@ def _operation(task: Mapping[str, Any]) -> Operation:
         str(undone.get("authorString", "")),
         str(undone.get("text", "")),
     )
+
+
+def _member(version: Version, others: int, *, masked: bool) -> Member:
+    patient = load(version.body)
+    return Member(side_of(patient, version.facility, others), stated(patient, masked=masked))
 
 
 def _beside(store: ResourceStore, version: Version) -> tuple[dict[str, Any], str, int]:
