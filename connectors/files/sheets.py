@@ -52,7 +52,7 @@ def csv_rows(text: str, delimiter: str = "") -> Iterator[GridRow]:
     delimiter = delimiter or _delimiter(lines)
     at = 0
     while at < len(lines):
-        reader = csv.reader(islice(lines, at, at + LINES_OF_A_ROW), delimiter=delimiter)
+        reader = csv.reader(lines[at : at + LINES_OF_A_ROW], delimiter=delimiter)
         try:
             cells = tuple(cell.strip() for cell in next(reader))
             problem = ""
@@ -105,7 +105,7 @@ def _header(first: Sequence[GridRow], config: SheetConfig) -> tuple[tuple[str, .
     for place in range(len(first) - config.header_rows + 1):
         if first[place].number < config.header:
             continue
-        names = _joined([row.cells for row in first[place : place + config.header_rows]])
+        names = joined_names([row.cells for row in first[place : place + config.header_rows]])
         lacking = set(config.columns) - set(names)
         if config.header and lacking:
             raise NoHeader(f"its header has no column {', '.join(sorted(lacking))}")
@@ -118,7 +118,7 @@ def _header(first: Sequence[GridRow], config: SheetConfig) -> tuple[tuple[str, .
     raise NoHeader("it has no header row")
 
 
-def _joined(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def joined_names(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """血压 over 收缩压 → 血压/收缩压; a cell merged downwards has its name once."""
     width = max(map(len, rows))
     columns = [[row[place] if place < len(row) else "" for row in rows] for place in range(width)]

@@ -20,7 +20,7 @@ from hub.cli.doctor import county_path
 from hub.cli.language import say
 from hub.errors import HubError, Invalid, Unavailable
 from hub.ingest.code_suggestions import Suggestion
-from hub.ingest.gap_sheets import from_csv, to_csv
+from hub.ingest.gap_sheets import from_csv, is_decisions, to_csv
 from hub.ingest.gaps import Confirmation, Gap, checked, gaps
 from hub.ingest.requests import answer_to, leave
 from hub.ingest.run import IntakeService
@@ -29,6 +29,7 @@ from hub.settings import load_county
 
 ANSWER_SECONDS = 30.0
 MOST = 500
+HEAD = 4096  # bytes that hold a header
 LARGEST_SHEET = 64 * 1024 * 1024
 
 
@@ -64,6 +65,12 @@ def export_codes(data: Path, file: Path, *, system: str, config: Path | None) ->
         soft_wrap=True,
     )
     return 0
+
+
+def holds_decisions(file: Path) -> bool:
+    """Whether it is a sheet that `yitong codes export` wrote: its first line has the columns of one."""
+    with file.open("rb") as opened:
+        return is_decisions(opened.read(HEAD))
 
 
 def import_codes(data: Path, file: Path, *, yes: bool, config: Path | None) -> int:

@@ -9,6 +9,7 @@ import typer
 
 from hub.cli.arguments import Channel, ConfigFile, DataFolder, Json, Kind, Limit, Since, StoreAddress, Until, Yes
 from hub.cli.language import say
+from hub.cli.table_commands import add_table_commands
 
 map_app = typer.Typer(
     help=say(
@@ -19,8 +20,8 @@ map_app = typer.Typer(
 )
 codes_app = typer.Typer(
     help=say(
-        "Codes that nothing maps: list with proposals, confirm, take to a spreadsheet and back.",
-        "未映射代码:带建议列出、确认、导出与导入表格。",
+        "Codes that nothing maps: list with proposals, confirm, take to a spreadsheet and back. And the tables they are from.",
+        "未映射代码:带建议列出、确认、导出与导入表格;以及标准代码表的导入与查看。",
     ),
     no_args_is_help=True,
 )
@@ -208,24 +209,7 @@ def codes_export(
     raise typer.Exit(export_codes(data, file, system=system, config=config))
 
 
-@codes_app.command(
-    "import",
-    help=say(
-        "Take decisions from such a CSV file; all of it or, if a line is wrong, nothing.", "从 CSV 导入确认结果;有错则全部不导入。"
-    ),
-)
-def codes_import(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help=say("UTF-8 or GB18030.", "UTF-8 或 GB18030。"))],
-    data: DataFolder,
-    yes: Yes = False,
-    config: ConfigFile = None,
-    store: StoreAddress = "",
-) -> None:
-    from hub.cli.codes import import_codes
-    from hub.store.opening import choose
-
-    choose(store)
-    raise typer.Exit(import_codes(data, file, yes=yes, config=config))
+add_table_commands(codes_app)
 
 
 # ---------------------------------------------------------------- outbox

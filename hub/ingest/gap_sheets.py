@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 
 from hub.errors import Invalid
@@ -35,6 +36,12 @@ def to_csv(gaps: Iterable[Gap]) -> bytes:
         row = (gap.code.system, gap.code.code, gap.code.display, str(gap.code.records), *proposal, "", "", "", "")
         writer.writerow([_safe(cell) for cell in row])
     return text.getvalue().encode("utf-8-sig")
+
+
+def is_decisions(head: bytes) -> bool:
+    """Whether a file that begins so has a column that only a sheet of decisions has."""
+    first = head.split(b"\n", 1)[0].decode("utf-8-sig", "ignore")
+    return not {"target_system", "target_code"}.isdisjoint(re.split(r"[,;\t\"\s]+", first))
 
 
 def from_csv(content: bytes) -> list[Confirmation]:

@@ -12,6 +12,7 @@ from hub.ingest.run import IntakeService
 from hub.outbox.queue import Choice, replay
 from hub.security.access import Access
 from hub.store.port import ResourceStore
+from hub.terminology.importing import bringing as importing
 
 if TYPE_CHECKING:
     from hub.app import Hub
@@ -24,6 +25,7 @@ def serve_workbench(hub: Hub, intake: IntakeService) -> None:
     serve_remapping(hub.jobs, intake.journal, intake.contexts)
     intake.requests.serve(CONFIRM, lambda body: confirmed(hub, body))
     intake.requests.serve(OUTBOX, lambda body: sent_again(hub.store, body))
+    intake.requests.serve(importing.REQUEST, lambda body: importing.brought(hub, body, intake.beside))
 
 
 def confirmed(hub: Hub, body: Mapping[str, Any]) -> dict[str, Any]:

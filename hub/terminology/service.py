@@ -140,6 +140,10 @@ class Terminology:
         files = [(found.url, found.version) for found in map(self.read_code_system, self._files.all("CodeSystem"))]
         return sorted({*standard().listed("CodeSystem"), *files, *self._stored.systems()})
 
+    def own(self, type: str) -> list[Found]:
+        """The definitions of a type that are not the specification's: shipped, beside county.toml, and in the store."""
+        return [*self._files.all(type), *self._stored.all(type)]
+
     # -- reading what was found
 
     def read_code_system(self, found: Found) -> CodeSystem:

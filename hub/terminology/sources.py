@@ -38,6 +38,10 @@ class Found(NamedTuple):
     body: bytes
     updated: int = 0
 
+    @property
+    def shipped(self) -> bool:
+        return self.mark.startswith(f"file/{SHIPPED}/")
+
 
 class Canonical(NamedTuple):
     url: str
@@ -158,10 +162,12 @@ class Stored:
         found = max(self._searched("StructureDefinition", "url", url), key=lambda version: version.updated, default=None)
         return fhir_json.load(found.body) if found is not None else None
 
+    def all(self, type: str) -> Iterator[Found]:
+        return map(found_in, self._store.search(SearchQuery(type, count=MANY), SCOPE).matches)
+
     def systems(self) -> list[tuple[str, str]]:
         """URL and version of the code systems in the store."""
-        page = self._store.search(SearchQuery("CodeSystem", count=MANY), SCOPE)
-        heads = [_head(version.body) for version in page.matches]
+        heads = [_head(found.body) for found in self.all("CodeSystem")]
         return [(head.url, head.version) for head in heads]
 
     def read(self, key: Key) -> Version:

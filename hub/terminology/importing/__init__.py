@@ -1,0 +1,1 @@
+"""Large and licensed tables, as their issuers hand them out → CodeSystem and ConceptMap, each edition beside the others."""
