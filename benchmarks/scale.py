@@ -25,6 +25,7 @@ from benchmarks.data import bundle, observation, resources
 from benchmarks.figures import Figure, median
 from benchmarks.hub import BenchHub
 from benchmarks.load import Request, run_load
+from benchmarks.order_time import order_time
 from hub import fhir_json
 from hub.store.opening import NAMED, UNSAFE
 
@@ -32,7 +33,7 @@ STORES = ("sqlite", "mongodb")
 BUNDLES, BUNDLE = 10, 500
 MONGOD = ("--replSet", "rs0", "--bind_ip", "127.0.0.1", "--wiredTigerCacheSizeGB", "4")  # as on a server of its own, 8 GB large
 FILLED = "filled"  # a file of this name: the folder holds what its name says
-NAMES = ("start", "ndjson", "bundles", "create", "read", "search", "size", "memory")
+NAMES = ("start", "ndjson", "bundles", "create", "read", "search", "order", "size", "memory")
 
 
 @contextmanager
@@ -95,6 +96,7 @@ def _measured(count: int, folder: Path, uri: str, only: frozenset[str]) -> Itera
             ("create", "single create, 8 clients", "requests/s", "400", lambda: measures.create(hub)),
             ("read", "read by id, 16 connections, audited", "requests/s", "2,500", lambda: measures.read(hub, count)),
             ("search", "search token+patient+date, sorted", "requests/s", "600", lambda: measures.search(hub, count)),
+            ("order", "answer at order time, three tests, p95", "ms", "≤ 100", lambda: order_time(hub, count)),
         ):
             if name in only:
                 hub.settle()

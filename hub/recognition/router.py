@@ -62,7 +62,11 @@ def facility_of(orderer: str, county: County, access: Access) -> str:
         if not access.facility:
             raise Invalid("orderer is missing: Organization/ and the code of the ordering facility")
         return access.facility
-    wanted = orderer.removeprefix("Organization/")
+    return facility_named(orderer.removeprefix("Organization/"), county)
+
+
+def facility_named(wanted: str, county: County) -> str:
+    """A facility's code, or the id of its Organization → the code. Raise Invalid for one that is no facility here."""
     if not county.facilities:  # no county.toml: records say whose they are, and every facility lies inside the nation alone
         return wanted
     facility = next((f.code for f in county.facilities if wanted in (f.code, organization_id(f.code))), None)

@@ -12,7 +12,7 @@ import nh3
 from markupsafe import Markup, escape
 
 from hub.errors import NotFound
-from hub.recognition.service import Blobs, report_of
+from hub.recognition.candidates import Blobs, report_of
 from hub.records.labs import Result, is_laboratory, result_of
 from hub.records.reader import Found, Reader, code_text, reference_id
 from hub.records.studies import Study, studies

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from hub.recognition.service import mark_scope, value_text
+from hub.recognition.candidates import mark_scope, value_text
 from hub.records.reader import Found, code_text
 from hub.records.timeline import date_of, flag_of, instant
 from profiles.names import LOINC, UCUM

@@ -86,9 +86,9 @@ class Reader:
 
     async def search(self, type: str, criteria: Iterable[Criterion] = (), *, most: int = MOST) -> tuple[Found, ...]:
         """All of the person's resources of one type, newest first. Raise Withheld if the role may not see the type."""
-        query = self._query(type, criteria, most)
+        query = self.query(type, criteria, most)
         try:
-            return await self._reading(lambda reads: _every(reads, query, most), type)
+            return await self.reading(lambda reads: every(reads, query, most), type)
         except NotAllowed as error:
             raise Withheld(error.message) from None
 
@@ -96,16 +96,18 @@ class Reader:
         """Several types as one interaction with one AuditEvent; None for a type that the role may not see."""
 
         def work(reads: Reads) -> dict[str, tuple[Found, ...] | None]:
-            return {type: _unless_withheld(reads, self._query(type, (), MOST)) for type in types}
+            return {type: _unless_withheld(reads, self.query(type, (), MOST)) for type in types}
 
-        return await self._reading(work, ",".join(types))
+        return await self.reading(work, ",".join(types))
 
-    async def _reading(self, work: Callable[[Reads], T], types: str) -> T:
+    async def reading(self, work: Callable[[Reads], T], types: str) -> T:
+        """Several reads as one interaction with one AuditEvent."""
         return await self.door.reading(
             self.access, work, action="E", interaction="search-type", asked=f"{types}?patient={self.patient}"
         )
 
-    def _query(self, type: str, criteria: Iterable[Criterion], most: int) -> SearchQuery:
+    def query(self, type: str, criteria: Iterable[Criterion] = (), most: int = MOST) -> SearchQuery:
+        """All of the person's resources of one type, newest first."""
         person = Criterion("patient", "reference", (ReferenceValue("Patient", self.patient),))
         date = DATE_PARAMETER.get(type)
         sort = (Sort(date, "date", descending=True),) if date else ()
@@ -124,12 +126,12 @@ class Reader:
 
 def _unless_withheld(reads: Reads, query: SearchQuery) -> tuple[Found, ...] | None:
     try:
-        return _every(reads, query, MOST)
+        return every(reads, query, MOST)
     except NotAllowed:
         return None
 
 
-def _every(reads: Reads, query: SearchQuery, most: int) -> tuple[Found, ...]:
+def every(reads: Reads, query: SearchQuery, most: int) -> tuple[Found, ...]:
     """Page after page, so that nothing is cut off before `most`."""
     results: list[Found] = []
     while True:

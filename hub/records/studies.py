@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hub.recognition.service import Blobs, images_of, mark_scope, modalities, report_of, stored_objects, study_title
+from hub.recognition.candidates import Blobs, images_of, mark_scope, modalities, report_of, stored_objects, study_title
 from hub.records.reader import Found
 from profiles.names import MACHINE_STATEMENT
 

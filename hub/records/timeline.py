@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
+from hub.recognition.candidates import modalities, report_of, study_title, value_text
 from hub.recognition.times import moment_of
-from hub.recognition.service import modalities, report_of, study_title, value_text
 from hub.records.reader import Found, Reader, code_text, reference_id
 
 Kind = Literal["result", "report", "image", "ecg", "document", "order", "medicine", "diagnosis"]

@@ -18,9 +18,10 @@ from starlette.types import Receive, Scope, Send
 
 from hub.errors import Gone, Invalid, NotAllowed, NotFound
 from hub.imaging.frames import key_image
+from hub.recognition.candidates import modalities, stored_objects
 from hub.recognition.facts import recognition_of
 from hub.recognition.model import Answer
-from hub.recognition.service import Question, modalities, stored_objects
+from hub.recognition.service import Question
 from hub.records import labs
 from hub.records.documents import document_of
 from hub.records.find import SHORTEST, Hits, find_people

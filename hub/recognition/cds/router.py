@@ -14,11 +14,12 @@ from hub.recognition.cds.request import HookRequest, class_context, hook_request
 from hub.recognition.http import BODY_BYTES, Desk, JsonRoute, language_of
 from hub.recognition.ordering import Ordering
 from hub.recognition.persons import reader_of
+from hub.recognition.router import facility_named
 from hub.recognition.tickets import ticket
 from hub.records.reader import found
 from hub.security.access import Access
 from hub.store.port import Key
-from mappers.identity_keys import organization_id, resource_id
+from mappers.identity_keys import resource_id
 
 router = APIRouter(route_class=JsonRoute, include_in_schema=False)
 
@@ -85,11 +86,9 @@ async def _encounter(desk: Desk, access: Access, asked: HookRequest) -> tuple[st
 
 
 def _facility(desk: Desk, organization: str) -> str:
-    known = (each.code for each in desk.hub.county.facilities if organization in (each.code, organization_id(each.code)))
-    code = next(known, "")
-    if not code:
+    if not organization:
         raise Invalid("this token belongs to no facility: the Encounter's serviceProvider must name who orders")
-    return code
+    return facility_named(organization, desk.hub.county)
 
 
 @router.post("/cds-services/{service}/feedback")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hub.recognition.service import value_text
+from hub.recognition.candidates import value_text
 from hub.records.labs import key_of, result_of
 from hub.records.reader import Found, code_text
 from hub.records.summary.words import Language, word

@@ -1,0 +1,93 @@
+"""A person's results of some items, read through the door as one interaction: one look, one AuditEvent.
+
+ImagingStudies are candidates of imaging items: the images are what is recognised, the report's conclusion is shown beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from hub.recognition.candidates import Blobs, body_parts, images_of, imaging_candidate, lab_candidate, modalities, report_of
+from hub.recognition.doubts import doubted_patients
+from hub.recognition.model import Candidate
+from hub.records.reader import MOST, Found, Reader, any_code, every, found, reference_id
+from hub.security.reads import Reads
+from hub.store.port import Key
+from profiles.catalogue import Item
+
+Codes = tuple[tuple[str, str], ...]  # (system, code)
+Items = Sequence[tuple[Item, Codes]]  # each with every code that a stored result of it may carry
+
+NEVER = frozenset({"entered-in-error", "cancelled", "unknown"})
+"""Withdrawn: never a candidate. What is not final yet is one, and is told to be so."""
+MOST_CANDIDATES = 100  # of one item, the newest; what is older lies outside every window
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Of one Patient and those linked: the results of the items in question, newest first, and what tells more of them."""
+
+    observations: Sequence[Found] = ()
+    specimens: Mapping[str, Found] = field(default_factory=dict)
+    studies: Sequence[Found] = ()
+    reports: Sequence[Found] = ()
+
+    def candidates(self, item: Item, codes: Codes, blobs: Blobs) -> list[Candidate]:
+        """Of one of the items."""
+        if item.category != "lab":
+            studies = (study for study in self.studies if is_of_item(study, item))
+            return [imaging_candidate(s, report_of(s, self.reports), images_of(s.resource, blobs)) for s in studies]
+        wanted = {(system, code.casefold()) for system, code in codes}
+        mine = [each for each in self.observations if _codings(each) & wanted][:MOST_CANDIDATES]
+        return [lab_candidate(each, self.specimens.get(_specimen(each))) for each in mine]
+
+
+async def gather(reader: Reader, items: Items, blobs: Blobs) -> dict[str, list[Candidate]]:
+    """Code of each item → candidates; those of a Patient who may be the same person are in doubt."""
+
+    def work(reads: Reads) -> dict[str, list[Candidate]]:
+        own = _read(reads, reader, items)
+        doubted = [_read(reads, Reader(reader.door, reader.access, id), items) for id in doubted_patients(reader)]
+        found: dict[str, list[Candidate]] = {}
+        for item, codes in items:
+            in_doubt = (candidate for each in doubted for candidate in each.candidates(item, codes, blobs))
+            uncertain = [replace(candidate, link_certain=False) for candidate in in_doubt]
+            found[item.code] = [*own.candidates(item, codes, blobs), *uncertain]
+        return found
+
+    return await reader.reading(work, "Observation,ImagingStudy")
+
+
+def _read(reads: Reads, reader: Reader, items: Items) -> Gathered:
+    lab = [code for item, codes in items if item.category == "lab" for code in codes]
+    observations = _observations(reads, reader, lab, len(items)) if lab else ()
+    keys = [Key("Specimen", id) for id in dict.fromkeys(_specimen(each) for each in observations) if id]
+    specimens = {version.id: found(version) for version in reads.read_many(keys)} if keys else {}
+    imaging = [item for item, _ in items if item.category != "lab"]
+    studies = every(reads, reader.query("ImagingStudy"), MOST) if imaging else ()
+    reports = every(reads, reader.query("DiagnosticReport"), MOST) if studies else ()
+    return Gathered(observations, specimens, studies, reports)
+
+
+def _observations(reads: Reads, reader: Reader, codes: Iterable[tuple[str, str]], items: int) -> tuple[Found, ...]:
+    most = MOST_CANDIDATES * items
+    results = every(reads, reader.query("Observation", [any_code(codes)], most), most)
+    return tuple(each for each in results if each.resource.get("status") not in NEVER)
+
+
+def _specimen(observation: Found) -> str:
+    return reference_id(observation.resource.get("specimen"), "Specimen")
+
+
+def _codings(observation: Found) -> set[tuple[str, str]]:
+    codings = (observation.resource.get("code") or {}).get("coding") or ()
+    return {(str(each.get("system", "")), str(each.get("code", "")).casefold()) for each in codings}
+
+
+def is_of_item(study: Found, item: Item) -> bool:
+    """A study of another part of the body is another item, not a worse result of this one; one that states none is shown."""
+    if study.resource.get("status") != "available" or not set(item.modality) & set(modalities(study.resource)):
+        return False
+    parts = {part.casefold() for part in body_parts(study.resource)}
+    return not item.body_part or not parts or bool(parts & {part.casefold() for part in item.body_part})
