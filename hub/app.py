@@ -16,6 +16,7 @@ from hub.api.service import install_fhir
 from hub.bulk.exports import serve_exports
 from hub.bulk.imports import serve_imports
 from hub.clock import utc_ms
+from hub.identity.resettling import keep_matching, serve_resettling
 from hub.jobs import Jobs
 from hub.keep import keep
 from hub.outbox.service import Outbox
@@ -95,9 +96,11 @@ def _opened(data: Path, county: County, target: Target | None, clock: Callable[[
     try:
         searchable.attach(store)
         keep_up(store, clock())
+        keep_matching(store, county.identity, clock())
         store.write(lambda transaction: keep_facilities(transaction, county, clock())).result()
         jobs = Jobs(store, clock, sole=not store.shared, hold=int(SILENCES * 1000 * county.store.takeover_seconds))
         serve_reindexing(jobs, searchable, sole=not store.shared)
+        serve_resettling(jobs, clock)
         trail = AuditTrail(data, clock, Shipper(data, store))
         hub = _hub(data, county, store, trail, clock, searchable, jobs, tidy=True)
         serve_exports(jobs, hub)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from hub import fhir_json
-from hub.identity import link_patient
+from hub.identity import link_patient, unlink_deleted
 from hub.reindexing import keep_parameter
 from hub.security.policy import PROVING_TYPES, is_golden, relations
 from hub.settings import Policy
@@ -56,6 +56,8 @@ def remove(transaction: Transaction, key: Key, now: int, *, if_match: int | None
     note_change(transaction, saved)
     if key.type in PROVING_TYPES:
         transaction.relate(key, ())
+    elif key.type == "Patient" and saved.changed:
+        unlink_deleted(transaction, key.id, now)
     return saved
 
 

@@ -329,11 +329,19 @@ def load_county(path: Path | None) -> County:
         raise Invalid(f"{path}: {error}") from None
     head = values.pop("county", {})
     try:
-        return County.model_validate({**head, **values})
+        return _beside(path, County.model_validate({**head, **values}))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "county"
         raise Invalid(f"{path}: {where}: {_says(first)}") from None
+
+
+def _beside(path: Path, county: County) -> County:
+    """With the weights' address as one that holds wherever the hub is started."""
+    if not county.identity.weights:
+        return county
+    weights = str(path.parent / county.identity.weights)
+    return county.model_copy(update={"identity": county.identity.model_copy(update={"weights": weights})})
 
 
 def _says(error: ErrorDetails) -> str:

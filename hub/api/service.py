@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub import fhir_json
-from hub.api import binary, bundle, conditional, everything, history, jobs, lastn, meta, patch, read, search, validate, write
+from hub.api import binary, bundle, conditional, everything, history, jobs, lastn, match, meta, patch, read, search, validate, write
 from hub.api.auth import caller, hub_of, note_refusal
 from hub.api.call import Call
 from hub.api.claims import ALL, ONE, beside
@@ -157,6 +157,7 @@ ROUTES: tuple[Served, ...] = (
     *_either_way("/fhir/Patient/$summary", summary_by_identifier),
     *_either_way("/fhir/Patient/{id}/$summary", summary_of_patient),
     *_either_way("/fhir/Observation/$lastn", lastn.lastn),
+    ("POST", "/fhir/Patient/$match", match.match, False),
     *_either_way("/fhir/$meta", meta.of_system),
     *_either_way(ALL + "/$meta", meta.of_type),
     *_either_way(ONE + "/$meta", meta.of_instance),

@@ -37,6 +37,15 @@ def link_patient(
     return done
 
 
+def unlink_deleted(transaction: Transaction, id: str, now: int) -> None:
+    """The Patient is no more: its person goes on without it, and nobody is asked about it."""
+    person = transaction.person_of(id)
+    transaction.assign_person(id, id)
+    if person != id and (mates := [mate for mate in transaction.patients_of(person) if mate != person]):
+        link_patient(transaction, {"id": mates[0]}, now)
+    close_doubts(transaction, [id], {}, {})
+
+
 def _settled(transaction: Transaction, near: Neighbourhood, now: int, survivor: str, *, new: str = "") -> bool:
     """`new`: a Patient that nobody could have asked about yet."""
     if not near.complete:

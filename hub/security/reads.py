@@ -114,6 +114,11 @@ class Reads:
         self._settle({key.type for key in keys})
         return self._filtered(self._store.read_many(keys))
 
+    def seen(self, keys: Sequence[Key]) -> list[Version]:
+        """The same, to be looked at only: what is given out of them passes `given`."""
+        self._settle({key.type for key in keys})
+        return self._shown(self._store.read_many(keys))
+
     def search(self, query: SearchQuery) -> SearchPage:
         """Raise NotAllowed for a type that this role may not read."""
         page = self._searched(query, self._store.search)
