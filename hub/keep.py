@@ -13,8 +13,10 @@ from typing import Any
 from hub import fhir_json
 from hub.identity import link_patient, unlink_deleted
 from hub.reindexing import keep_parameter
-from hub.security.policy import PROVING_TYPES, is_golden, relations
+from hub.security.policy import is_golden
+from hub.security.relations import PROVING_TYPES, Row, relations
 from hub.settings import Policy
+from hub.store.compartments import labels_of_compartment, patient_in, restricted_compartment
 from hub.store.port import Key, Prepared, Saved, Transaction, Writing
 from hub.subscriptions.watch import Awaited, awaited, reported, watched_in
 from hub.terminology.changes import note_change
@@ -76,10 +78,21 @@ def _follow(
     if not saved.changed:
         return
     if key.type in PROVING_TYPES:
-        transaction.relate(key, relations(content(), facility, now, policy))
+        transaction.relate(key, _of_person(transaction, relations(content(), facility, now, policy)))
     elif key.type == "Patient" and not is_golden(patient := content()):
         link_patient(transaction, patient, now, created=saved.created)
     elif key.type == "SearchParameter":
         keep_parameter(transaction, content(), key.id, now)
     if waiting is not None:
         waiting.report(saved, now)
+
+
+def _of_person(transaction: Transaction, rows: list[Row]) -> list[Row]:
+    """Who is named for what a label closes is named for it under every Patient of the person."""
+    spread: dict[Row, None] = {}
+    for party, compartment, until in rows:
+        labels, patient = labels_of_compartment(compartment), patient_in(compartment)
+        person = transaction.patients_of(transaction.person_of(patient)) if labels else ()
+        places = [restricted_compartment(labels, each) for each in person] or [compartment]
+        spread.update(((party, place, until), None) for place in places)
+    return list(spread)

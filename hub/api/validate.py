@@ -18,7 +18,7 @@ from hub.api.negotiation import RESOURCE_BYTES, body_of, check_json
 from hub.api.responses import json_answer
 from hub.api.validity import Check, outcome_of
 from hub.errors import HubError, Invalid, Kind, NotFound
-from hub.security.policy import check_write, is_golden
+from hub.security.policy import check_write, made_by_hub
 from hub.security.reads import Reads
 from hub.store.port import Key, Version
 from profiles.validation import MAX_ISSUES, ValidationIssue, known_type
@@ -133,7 +133,7 @@ def _rights(call: Call, reads: Reads, asked: Asked, key: Key | None) -> Iterator
     elif asked.mode != "create":
         yield ValidationIssue(f"{call.type}.id", f"the mode {asked.mode} needs an id", Kind.INVALID)
     try:
-        check_write(call.access, call.type, current, golden=is_golden(asked.resource or {}))
+        check_write(call.access, call.type, current, hubs=made_by_hub(asked.resource or {}))
     except HubError as error:
         yield ValidationIssue(call.type, error.message, error.reason)
 

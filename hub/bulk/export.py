@@ -27,6 +27,7 @@ from hub.search.dates import EARLIEST, LATEST, interval
 from hub.search.parameters import in_force
 from hub.search.query import SearchQuery
 from hub.security.reads import Reads
+from hub.store.compartments import patient_in
 from hub.store.port import Key, Version
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ class Export:
 
     def _concerned(self, version: Version) -> bool:
         if self._of_some:
-            return version.patient in self._all_persons
+            return patient_in(version.patient) in self._all_persons
         return self._asked.level == "system" or bool(version.patient)
 
 

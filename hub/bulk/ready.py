@@ -15,9 +15,11 @@ from hub import fhir_json
 from hub.errors import HubError, Invalid
 from hub.search.custom import Custom
 from hub.search.entries import Entry
-from hub.search.extract import Extractor, patient_of
+from hub.search.extract import Extractor
 from hub.search.parameters import published
+from hub.security.labels import compartment_of
 from hub.security.subjects import subjects_of
+from hub.store.compartments import patient_in
 from hub.store.content import halves, owned
 from hub.store.port import Key, Prepared
 from profiles.names import FACILITY_TAG, GOLDEN, HUB_TAG
@@ -95,13 +97,13 @@ class Preparer:
         tags = _codes(meta, FACILITY_TAG)
         facility = self._setting.facility or (tags[0] if tags else "")
         content = owned(resource, id=id, facility=facility)
-        patient = patient_of(content)
+        compartment = compartment_of(content)
         index = self._setting.prepare(kind, self._extractor.entries(content))
         return Ready(
             line,
-            (kind, id, facility, patient, *halves(content), index),
+            (kind, id, facility, compartment, *halves(content), index),
             tags,
-            subjects_of(resource, patient),
+            subjects_of(resource, patient_in(compartment)),
             kind == "Patient" and GOLDEN in _codes(meta, HUB_TAG),
             names_profiles(resource),
             outcome_of(issues) if issues else b"",

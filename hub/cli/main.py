@@ -249,20 +249,22 @@ def check(
 def token_create(
     data: Data,
     name: Annotated[str, typer.Option(help="Who holds it; the audit names them so.")],
-    role: Annotated[str, typer.Option(help="admin, it, clinician, reader or system.")],
+    role: Annotated[str, typer.Option(help="admin, it, clinician, reader, system, bureau or resident.")],
     facility: Annotated[str, typer.Option(help="Code of the facility the holder works for, as in county.toml.")] = "",
+    patient: Annotated[str, typer.Option(help="Of a resident: the id of their own Patient.")] = "",
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long it is valid.")] = 365,
     store: Store = "",
 ) -> None:
     """Make a bearer token. It is shown once, alone on the last line; the hub keeps only its hash.
 
-    A clinician or reader sees persons whom --facility treats; without --facility they see no patients at all.
+    A clinician or reader sees persons whom --facility treats; without --facility they see no patients at all. A resident sees
+    their own record and who looked at it, a bureau figures without patients.
     """
     from hub.cli.tokens import create_token
     from hub.store.opening import choose
 
     choose(store)
-    create_token(data, name=name, role=role, facility=facility, days=days)
+    create_token(data, name=name, role=role, facility=facility, days=days, patient=patient)
 
 
 @token_app.command("list")

@@ -21,11 +21,11 @@ from hub.settings import load_county
 from hub.store.opening import open_reader, target_of
 
 
-def create_token(data: Path, *, name: str, role: str, facility: str, days: int) -> None:
+def create_token(data: Path, *, name: str, role: str, facility: str, days: int, patient: str = "") -> None:
     if role in {"clinician", "reader"} and not facility:
         sys.stderr.write(f"A {role} without --facility sees no patients; give the code of a facility in county.toml.\n")
     with _tokens(data) as tokens:
-        token = tokens.create(name=name, role=cast(Role, role), facility=facility, days=days)
+        token = tokens.create(name=name, role=cast(Role, role), facility=facility, days=days, patient=patient)
     sys.stdout.write(token + "\n")
 
 

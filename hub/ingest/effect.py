@@ -9,7 +9,7 @@ from hub.fhir_json import load
 from hub.ingest.journal import Entry
 from hub.ingest.mapping import Attempt, invalid
 from hub.ingest.merges import REASON, closes_a_circle
-from hub.ingest.provenance import patient_of_all, provenance_key, provenance_of, says_the_same
+from hub.ingest.provenance import closed_by, patient_of_all, provenance_key, provenance_of, says_the_same
 from hub.ingest.settle import Origin, deletion_stamp, settle, union_stamp
 from hub.ingest.unions import key_of, unions
 from hub.keep import keep, remove
@@ -141,6 +141,8 @@ class Effect:
         key = provenance_key(entry)
         patient = patient_of_all(versions.values(), attempt.mapped.resources)
         stated = provenance_of(entry, attempt.mapped, list(versions), patient, attempt.mapper, now)
+        if closing := closed_by(versions.values()):
+            stated["meta"] = {"security": closing}
         if first and key.type not in watched_in(transaction):
             transaction.add([Addition(stated, key.id, entry.record.facility)])  # written together with those of other records
         elif not says_the_same(transaction.current(key), stated):

@@ -15,6 +15,8 @@ from hub.clock import instant
 from hub.fhir_json import load
 from hub.ingest.journal import Entry
 from hub.search.extract import PROVENANCE_PATIENT
+from hub.security.labels import security_of
+from hub.store.compartments import labels_of_compartment, patient_in
 from hub.store.port import Key, Resource, Version
 from mappers.base import Mapped
 from mappers.identity_keys import local_system, organization_id, resource_id
@@ -66,10 +68,16 @@ def provenance_of(entry: Entry, mapped: Mapped, targets: Sequence[Key], patient:
     return stated
 
 
+def closed_by(versions: Iterable[Version]) -> list[dict[str, str]]:
+    """Security labels: whoever may not see one of the targets must not see that there is one."""
+    labels = {label for each in versions for label in labels_of_compartment(each.patient).split("+") if label}
+    return [security_of(label) for label in sorted(labels)]
+
+
 def patient_of_all(versions: Iterable[Version], changes: Iterable[Resource]) -> str:
     """The one patient whom all these resources are about; "" for none, or for several that this record does not join."""
     joined = _joined(changes)
-    patients = {version.patient for version in versions if version.patient}
+    patients = {patient_in(version.patient) for version in versions if version.patient}
     survivors = {joined.get(patient, patient) for patient in patients}
     return survivors.pop() if len(survivors) == 1 else ""
 

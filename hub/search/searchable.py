@@ -12,11 +12,12 @@ from typing import Any
 
 from hub.search.custom import customs_in, generation_in
 from hub.search.entries import Entry
-from hub.search.extract import Extractor, patient_of
+from hub.search.extract import Extractor
 from hub.search.folding import fold
 from hub.search.match import body_fulfils, candidates, may_fulfil, needs_body
 from hub.search.parameters import Registry, in_force, published
 from hub.search.query import Criterion
+from hub.security.labels import compartment_of
 from hub.store.indexer import Indexer
 from hub.store.port import ResourceStore
 
@@ -55,7 +56,7 @@ class Searchable:
 
     def indexer(self) -> Indexer:
         """For the store: by whatever is registered at the time."""
-        return Indexer(self.extract, patient_of, fold, needs_body, candidates, may_fulfil, self._body_fulfils)
+        return Indexer(self.extract, compartment_of, fold, needs_body, candidates, may_fulfil, self._body_fulfils)
 
     def _body_fulfils(self, resource: Resource, criterion: Criterion) -> bool:
         """Also on the store's own threads, which know of no request."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Role = Literal["admin", "it", "clinician", "reader", "system", "none"]
-ROLES: tuple[Role, ...] = ("admin", "it", "clinician", "reader", "system")
+Role = Literal["admin", "it", "clinician", "reader", "system", "resident", "bureau", "none"]
+ROLES: tuple[Role, ...] = ("admin", "it", "clinician", "reader", "system", "resident", "bureau")
 """Those that a token can have; "none" is whoever comes without one."""
 
 
@@ -20,6 +20,7 @@ class Access:
     purpose: str = "TREAT"
     token_id: str = ""  # names the token without being it
     address: str = ""  # of the client
+    patient: str = ""  # a resident's own Patient, any id of the person
 
 
 PIPELINE = Access(name="yitong-pipeline", role="system", purpose="HOPERAT")

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from hub.clock import instant
 from hub.security.access import Access
+from hub.store.compartments import patient_in
 from hub.store.port import Key
 from mappers.identity_keys import organization_id
 
@@ -75,7 +76,7 @@ def audit_event(
 
     `reason`: why, in the words of the person who did it.
     """
-    entities = [_patient(p) for p in dict.fromkeys(patients)]
+    entities = [_patient(p) for p in dict.fromkeys(map(patient_in, patients))]
     entities += [_data(k) for k in (*((key,) if key else ()), *keys)]
     if query or (type and not key and not keys):
         entities.append(_query(type, query))

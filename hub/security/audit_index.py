@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Any
 
 from hub.search.entries import Date, Entry, Reference, String, Token
-from hub.search.extract import patient_of
 from hub.search.folding import fold, fold_code
 from hub.security.audit import ENTITY_TYPE, EVENT_TYPE, INTERACTION, OBJECT_ROLE, OBSERVER, SECURITY_ROLE
 from hub.store.indexer import Indexer
@@ -32,11 +31,11 @@ def with_audit(indexer: Indexer, customised: Callable[[str], bool] = lambda _: F
         short = own_event(resource) and not customised("AuditEvent")
         return entries_of(resource) if short else extract(resource)
 
-    def patient(resource: Resource) -> str:
+    def compartment(resource: Resource) -> str:
         """None, so that a facility sees its own events alone: treating a person is no right to know who else looked."""
-        return "" if own_event(resource) else patient_of(resource)
+        return "" if own_event(resource) else indexer.compartment_of(resource)
 
-    return replace(indexer, extract=extracted, patient_of=patient)
+    return replace(indexer, extract=extracted, compartment_of=compartment)
 
 
 def own_event(resource: Resource) -> bool:

@@ -9,9 +9,20 @@ from typing import Any
 from hub import fhir_json
 from hub.errors import Gone, NotAllowed, NotFound
 from hub.search.canonicals import with_canonicals
-from hub.search.query import AllOf, Condition, Criterion, CriterionValue, ReferenceValue, SearchQuery, leaves, rewritten, types_read
+from hub.search.query import (
+    AllOf,
+    Condition,
+    Criterion,
+    CriterionValue,
+    ReferenceValue,
+    SearchQuery,
+    Sort,
+    leaves,
+    rewritten,
+    types_read,
+)
 from hub.search.resolve import Concepts, Resolver, asks
-from hub.store.port import HistoryPage, Key, ResourceStore, Scope, SearchPage, Version
+from hub.store.port import EVERYTHING, HistoryPage, Key, ResourceStore, Scope, SearchPage, Version
 from profiles.names import GOLDEN, HUB_TAG
 
 HIDDEN_GOLDEN = ((HUB_TAG, GOLDEN),)
@@ -204,6 +215,17 @@ class Reads:
         if ids[0] in shown:  # the golden one, whom only they see who treat the person
             return ids
         return tuple(id for id in ids if id in shown) if patient in shown else (patient,)
+
+    def looked_at(self, patient: str, count: int) -> list[Version]:
+        """The newest AuditEvents about a person, for that person and for who sees everything. Raise NotFound for anybody else's."""
+        ids = self._store.one_person(patient)
+        if not (self.scope.everything and self.scope.types is None) and self.scope.patient not in ids:
+            raise unknown(Key("Patient", patient))
+        self._before_audit()
+        about = Criterion("patient", "reference", tuple(ReferenceValue("Patient", id) for id in ids))
+        query = SearchQuery("AuditEvent", (about,), (Sort("date", "date", descending=True),), count=count)
+        self.patients.update(dict.fromkeys(ids))
+        return list(self._store.search(query, EVERYTHING).matches)
 
     def visible(self, version: Version) -> bool:
         return bool(self._shown([version]))

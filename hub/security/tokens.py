@@ -25,7 +25,7 @@ from hub.store.port import ResourceStore, Transaction
 
 FILE = "tokens.sqlite"
 SHELF = "token"  # hash → TokenInfo
-COLUMNS = "id, name, role, facility, created, expires, revoked"
+COLUMNS = "id, name, role, facility, created, expires, revoked, patient"
 DAY = 86_400_000
 KEEP_SECONDS = 2.0  # how long an answer is trusted: a revoked token dies within this time
 KEEP_ANSWERS = 4096
@@ -34,9 +34,10 @@ BUSY_MILLISECONDS = 5_000
 SCHEMA = """
 create table if not exists token (
     id text primary key, hash blob not null unique, name text not null, role text not null, facility text not null,
-    created integer not null, expires integer not null, revoked integer not null default 0
+    created integer not null, expires integer not null, revoked integer not null default 0, patient text not null default ''
 ) strict
 """
+SINCE_RESIDENTS = "alter table token add column patient text not null default ''"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class TokenInfo:
     created: int
     expires: int
     revoked: int  # 1: it opens nothing any more
+    patient: str = ""  # a resident's own
 
 
 class TokenTable(Protocol):
@@ -79,15 +81,17 @@ class TokenStore:
         self._answers: dict[bytes, tuple[float, TokenInfo]] = {}
         self._table = table or TokenFile(folder)
 
-    def create(self, name: str, role: Role, facility: str = "", days: int = 365) -> str:
-        """The new token's text: it cannot be shown again."""
+    def create(self, name: str, role: Role, facility: str = "", days: int = 365, *, patient: str = "") -> str:
+        """The new token's text: it cannot be shown again. `patient`: whose own record a resident's token opens."""
         if role not in ROLES:
             raise Invalid(f"role {role!r} is none of {', '.join(ROLES)}")
         if not name.strip():
             raise Invalid("a token needs the name of its holder")
+        if (role == "resident") != bool(patient) or (patient and facility):
+            raise Invalid("a resident's token names the Patient, and no facility; no other token names one")
         text = secrets.token_urlsafe(32)
         now = self._clock()
-        self._table.insert(TokenInfo(secrets.token_hex(6), name, role, facility, now, now + days * DAY, 0), _digest(text))
+        self._table.insert(TokenInfo(secrets.token_hex(6), name, role, facility, now, now + days * DAY, 0, patient), _digest(text))
         return text
 
     def at_hand(self, text: str) -> bool:
@@ -100,14 +104,14 @@ class TokenStore:
         info = self._remembered(digest) or self._look_up(digest)
         if info is None or self._clock() >= info.expires:
             return None
-        return Access(info.name, info.role, info.facility, token_id=info.id)
+        return _access(info)
 
     def holder(self, token_id: str) -> Access | None:
         """Whose token has this id, for work done in its name; None for an unknown, expired or revoked one."""
         info = next((each for each in self._table.all() if each.id == token_id), None)
         if info is None or info.revoked or self._clock() >= info.expires:
             return None
-        return Access(info.name, info.role, info.facility, token_id=info.id)
+        return _access(info)
 
     def revoke(self, token_id: str) -> None:
         """Raise NotFound for an id that never was."""
@@ -149,12 +153,14 @@ class TokenFile:
         self._connection.set_busy_timeout(BUSY_MILLISECONDS)
         self._connection.execute("pragma journal_mode=delete; pragma synchronous=full")
         self._connection.execute(SCHEMA)
+        if not any(column[1] == "patient" for column in self._connection.execute("pragma table_info(token)")):
+            self._connection.execute(SINCE_RESIDENTS)
 
     def insert(self, info: TokenInfo, digest: bytes) -> None:
-        row = (info.id, digest, info.name, info.role, info.facility, info.created, info.expires)
+        row = (info.id, digest, info.name, info.role, info.facility, info.created, info.expires, info.patient)
         with self._lock:
             self._connection.execute(
-                "insert into token (id, hash, name, role, facility, created, expires) values (?, ?, ?, ?, ?, ?, ?)", row
+                "insert into token (id, hash, name, role, facility, created, expires, patient) values (?, ?, ?, ?, ?, ?, ?, ?)", row
             )
 
     def find(self, digest: bytes) -> TokenInfo | None:
@@ -215,6 +221,10 @@ def _infos(source: ResourceStore | Transaction) -> Iterator[tuple[str, TokenInfo
     while page := source.items(SHELF, after=after):
         yield from ((key, msgspec.json.decode(value, type=TokenInfo)) for key, value in page)
         after = page[-1][0]
+
+
+def _access(info: TokenInfo) -> Access:
+    return Access(info.name, info.role, info.facility, token_id=info.id, patient=info.patient)
 
 
 def _digest(text: str) -> bytes:

@@ -89,7 +89,7 @@ def made_ready(resource: Resource, *, id: str, facility: str, method: Writing, i
     content = owned(resource, id=id, facility=facility)
     kind = content["resourceType"]
     index = prepare(kind, indexer.extract(content))
-    return Prepared(kind, id, facility, indexer.patient_of(content), *halves(content), index, method)
+    return Prepared(kind, id, facility, indexer.compartment_of(content), *halves(content), index, method)
 
 
 def drafted(resource: Prepared) -> Draft:

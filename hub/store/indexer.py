@@ -15,7 +15,7 @@ Resource = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Indexer:
     extract: Callable[[Resource], list[Entry]]
-    patient_of: Callable[[Resource], str]
+    compartment_of: Callable[[Resource], str]
     fold: Callable[[str], str]  # a searched string, as the extractor folds the indexed ones
     needs_body: Callable[[Criterion], bool]  # the index alone cannot tell
     candidates: Callable[[str, Criterion], Condition | None]  # … but it knows what to ask first
@@ -25,8 +25,9 @@ class Indexer:
 
 def standard_indexer() -> Indexer:
     """Every R4 search parameter."""
-    from hub.search.extract import extract, patient_of
+    from hub.search.extract import extract
     from hub.search.folding import fold
     from hub.search.match import body_fulfils, candidates, may_fulfil, needs_body
+    from hub.security.labels import compartment_of
 
-    return Indexer(extract, patient_of, fold, needs_body, candidates, may_fulfil, body_fulfils)
+    return Indexer(extract, compartment_of, fold, needs_body, candidates, may_fulfil, body_fulfils)

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 from hub.errors import HubError, Kind
 from hub.search.entries import Entry
 from hub.search.query import SearchQuery
+from hub.store.compartments import RESTRICTED
 
 T = TypeVar("T")
 Resource = dict[str, Any]
@@ -46,7 +47,7 @@ class Version:
     body: bytes
     method: Method  # what made this version, for history
     facility: str = ""  # whose record it is
-    patient: str = ""  # id of the Patient in whose compartment it lies; "" for none
+    patient: str = ""  # the compartment in which it lies: the Patient's id, or a restricted one (compartments); "" for none
 
     @property
     def etag(self) -> str:
@@ -90,8 +91,9 @@ class Scope:
     """What a reader may see; the store narrows every query by it. The default sees nothing.
 
     A resource is visible if `everything`; or if its type is in `types` (None: any) and one of these holds: its facility is
-    `facility`; it belongs to no patient and its type is in `shared_types`; its patient's person has a treatment relation
-    with `facility` at `now`.
+    `facility`; it belongs to no patient and its type is in `shared_types`; its patient's person has a relation at `now` that
+    opens the record to `facility` or `holder` (hub.store.compartments); it belongs to the person of `patient`. What lies in a
+    restricted compartment is only for a reader who is `cleared`, whichever of these holds.
     """
 
     everything: bool = False
@@ -99,18 +101,23 @@ class Scope:
     types: frozenset[str] | None = frozenset()
     shared_types: frozenset[str] = frozenset()
     now: int = 0  # UTC milliseconds
+    holder: str = ""  # a party of its own beside the facility
+    patient: str = ""  # any id of the person whose own record the reader sees
+    cleared: bool = False
 
     def shows(self, resource_type: str, facility: str, patient: str) -> bool | None:
-        """Whether such a resource is visible; None: if `facility` of this scope treats its patient's person."""
+        """Whether such a resource is visible; None: if a relation with its person opens its compartment, `patient`."""
         if self.everything:
             return True
         if self.types is not None and resource_type not in self.types:
             return False
         if not patient and resource_type in self.shared_types:
             return True
-        if not self.facility:
+        if patient.startswith(RESTRICTED) and not self.cleared:
             return False
-        return True if facility == self.facility else None if patient else False
+        if self.facility and facility == self.facility:
+            return True
+        return None if patient and (self.facility or self.patient) else False
 
 
 EVERYTHING = Scope(everything=True, types=None)
@@ -258,7 +265,7 @@ class Transaction(Protocol):
         """Link; `person == patient` unlinks."""
 
     def relate(self, source: Key, relations: Iterable[tuple[str, str, int]]) -> None:
-        """What `source` proves now, in place of what it proved before: (facility, patient it treats, until UTC ms)."""
+        """What `source` proves now, in place of what it proved before: (party, compartment it opens or closes, until UTC ms)."""
 
     # -- what became of a journal record, and when each element of a resource was last stated
     def outcome(self, seq: int) -> Outcome | None: ...

@@ -1,4 +1,4 @@
-"""A reader's Scope applied to what was found: by the resource alone where that tells, else by whom the facility treats."""
+"""A reader's Scope applied to what was found: by the resource alone where that tells, else by who opens its compartment."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TypeVar
 from hub.store.port import Scope, Version
 
 T = TypeVar("T")
-Place = tuple[str, str, str]  # type, whose record it is, its patient
+Place = tuple[str, str, str]  # type, whose record it is, its compartment
 
 
-def shown(found: Sequence[T], place: Callable[[T], Place], scope: Scope, treated: Callable[[set[str]], set[str]]) -> list[T]:
-    """Those that the scope shows; `treated`, asked once at most, says which of some patients' persons the facility treats."""
+def shown(found: Sequence[T], place: Callable[[T], Place], scope: Scope, opened: Callable[[set[str]], set[str]]) -> list[T]:
+    """Those that the scope shows; `opened`, asked once at most, says which of some compartments are open to the reader."""
     told = [(each, place(each)) for each in found]
     known = [(each, patient, scope.shows(kind, facility, patient)) for each, (kind, facility, patient) in told]
     asked = {patient for _, patient, sure in known if sure is None}
-    of_theirs = treated(asked) if asked else set()
-    return [each for each, patient, sure in known if (patient in of_theirs if sure is None else sure)]
+    open_to_them = opened(asked) if asked else set()
+    return [each for each, patient, sure in known if (patient in open_to_them if sure is None else sure)]
 
 
 def place_of(version: Version) -> Place:

@@ -201,7 +201,7 @@ class Awaited:
         if not _all(one, self._expanded(filters.personal, scope)):
             return False
         distant = self._expanded(filters.distant, scope)
-        seen = scope.everything or (bool(scope.facility) and version.facility == scope.facility)
+        seen = scope.shows(version.type, version.facility, version.patient)
         if seen and not distant:
             return True
         this = Criterion("_id", "token", (TokenValue(None, version.id),))

@@ -8,6 +8,7 @@ from itertools import product
 import pytest
 
 from hub.search.query import Include, SearchQuery, Sort
+from hub.store.compartments import opens, restricted_compartment
 from hub.store.port import EVERYTHING, Key, Scope
 from profiles.names import GOLDEN, HUB_TAG
 from tests.contracts.resources import every_id, ids, observation, patient, reference, save, token
@@ -134,3 +135,73 @@ def test_a_total_is_given_when_asked_for_or_when_all_matches_are_here(county):
     assert county.search(replace(query, count=5, after=first.next), EVERYTHING).total is None
     counted = county.search(replace(query, count=0, total="accurate"), EVERYTHING)
     assert (counted.matches, counted.next, counted.total) == ((), None, 5)
+
+
+PARTIES = ("A", "+A", "-A", "-*", "glass:1")
+HOLDER = replace(A, holder="glass:1")
+
+
+def test_relations_permissions_and_denials_decide_together(store):
+    """Every set of parties that have a relation with a person, by search and by the second check: as `opens` says."""
+    sets = [{party for party, held in zip(PARTIES, flags, strict=True) if held} for flags in product((False, True), repeat=5)]
+
+    def fill(t):
+        for number, parties in enumerate(sets):
+            t.save(patient(number), id=f"p{number}", facility="B")
+            t.save(observation(subject=f"p{number}"), id=f"o{number}", facility="B")
+            if number % 2:  # what is said of another Patient of the same person counts alike
+                t.assign_person(f"p{number}", f"g{number}")
+                t.assign_person(f"q{number}", f"g{number}")
+            related = f"{'q' if number % 2 else 'p'}{number}"
+            t.relate(Key("Consent", f"c{number}"), [(party, related, NOW + 1) for party in parties])
+            t.relate(Key("Consent", f"d{number}"), [("+A", f"p{number}", NOW), ("-*", f"p{number}", NOW)])
+
+    store.write(fill).result(30)
+    everyone = store.search(SearchQuery("Observation", count=100), EVERYTHING).matches
+    for scope in (A, HOLDER):
+        seen = {f"o{number}" for number, parties in enumerate(sets) if opens(parties, scope)}
+        assert set(every_id(store, SearchQuery("Observation"), scope)) == seen
+        assert {version.id for version in store.visible(everyone, scope)} == seen
+        assert {v.id for v in store.changes(scope, type="Observation", count=100).versions} == seen
+    assert opens({"A"}, A)
+    assert not opens({"A", "-*"}, A)
+    assert opens({"A", "-*", "+A"}, A)
+    assert not opens({"A", "+A", "-A"}, A)
+    assert opens({"-A", "-*", "glass:1"}, HOLDER)
+    assert not opens({"glass:1"}, A)
+
+
+def test_a_restricted_compartment_and_ones_own(store):
+    """Whom a facility treats it sees without what is restricted; named for it, that too; a resident sees all of one person."""
+
+    def fill(t):
+        for id, facility, compartment in (
+            ("oa", "A", ""),
+            ("ob", "B", ""),
+            ("ra", "A", "HIV"),
+            ("rb", "B", "HIV"),
+            ("sb", "B", "PSY"),
+        ):
+            t.save(marked(id, compartment, "p1"), id=id, facility=facility)
+        t.save(marked("other", "HIV", "p3"), id="other", facility="B")
+        t.assign_person("p1", "g")
+        t.assign_person("p2", "g")
+        t.relate(Key("Encounter", "e"), [("A", "p2", NOW + 1), ("A", "p3", NOW + 1)])
+        t.relate(Key("Consent", "c"), [("+A", restricted_compartment("HIV", "p1"), NOW + 1)])
+
+    store.write(fill).result(30)
+    cleared, resident = replace(A, cleared=True), Scope(types=None, patient="p2", cleared=True, now=NOW)
+    expected = {A: {"oa", "ob"}, cleared: {"oa", "ob", "ra", "rb"}, resident: {"oa", "ob", "ra", "rb", "sb"}}
+    everyone = store.search(SearchQuery("Observation", count=100), EVERYTHING).matches
+    assert len(everyone) == 6
+    for scope, seen in expected.items():
+        query = SearchQuery("Observation", total="accurate")
+        assert set(every_id(store, query, scope)) == seen
+        assert store.search(query, scope).total == len(seen)
+        assert {version.id for version in store.visible(everyone, scope)} == seen
+        assert {v.id for v in store.changes(scope, type="Observation", count=100).versions} == seen
+
+
+def marked(id, label, patient):
+    labels = [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": label}] if label else []
+    return {**observation(subject=patient), "meta": {"security": labels}}

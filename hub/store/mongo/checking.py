@@ -70,7 +70,7 @@ def _wrong(database: HubDatabase, indexer: Indexer, kind: str, document: Documen
         index = index_fields(kind, indexer.extract(resource))
         if resource["meta"].get("versionId") != str(version):
             yield "its content is of another version"
-        if document["p"] != indexer.patient_of(resource):
+        if document["p"] != indexer.compartment_of(resource):
             yield "its patient is not as its content says"
     differing = dict.fromkeys(FIELDS.get(name, "main date") for name in INDEX_FIELDS if document.get(name) != index.get(name))
     if differing:

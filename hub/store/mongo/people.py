@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from pymongo.client_session import ClientSession
 
 from hub.store import visible
+from hub.store.compartments import ALL_DENIED, denied, opens, parties_of, patient_in, permitted
 from hub.store.mongo.documents import Document
 from hub.store.mongo.reading import Reading
-from hub.store.port import Key
+from hub.store.port import Key, Scope
 
 
 def person_of(reading: Reading, patient: str) -> str:
@@ -58,35 +59,54 @@ def relate(reading: Reading, session: ClientSession, source: Key, relations: Ite
 
 
 def treats(reading: Reading, facility: str, patient: str, now: int) -> bool:
-    return patient in treated_of(reading, facility, [patient], now)
+    return patient in opened(reading, Scope(facility=facility, now=now), [patient])
 
 
-def treated_of(reading: Reading, facility: str, patients: Iterable[str], now: int) -> set[str]:
-    """Those of `patients` whose person the facility treats."""
-    asked = {patient for patient in patients if patient}
+def opened(reading: Reading, scope: Scope, compartments: Iterable[str]) -> set[str]:
+    """Those that a relation opens to the reader, or that are the reader's own."""
+    asked = {compartment for compartment in compartments if compartment}
     if not asked:
         return set()
+    own = set(one_person(reading, scope.patient)) if scope.patient else set()
+    return {each for each in asked if patient_in(each) in own} | (_opened(reading, scope, asked) if scope.facility else set())
+
+
+def _opened(reading: Reading, scope: Scope, asked: set[str]) -> set[str]:
     person = {row["_id"]: row["g"] for row in reading.find("person", {"_id": {"$in": sorted(asked)}})}
-    persons = {person.get(patient, patient) for patient in asked}
-    mates: dict[str, set[str]] = {each: {each} for each in persons}
-    for row in reading.find("person", {"g": {"$in": sorted(persons)}}):
+    mates: dict[str, set[str]] = {each: {each} for each in {person.get(patient, patient) for patient in asked}}
+    for row in reading.find("person", {"g": {"$in": sorted(mates)}}):
         mates[row["g"]].add(row["_id"])
     everyone = sorted(asked.union(*mates.values()))
-    wanted = {"f": facility, "p": {"$in": everyone}, "until": {"$gt": now}}
-    related = {row["p"] for row in reading.find("relation", wanted, fields=("p",))}
-    return {patient for patient in asked if not related.isdisjoint({patient} | mates[person.get(patient, patient)])}
+    held: dict[str, set[str]] = {}
+    for row in _relations(reading, scope, parties_of(scope).values(), {"p": {"$in": everyone}}):
+        held.setdefault(row["p"], set()).add(row["f"])
+    found = set()
+    for patient in asked:
+        united = {patient} | mates[person.get(patient, patient)]
+        if opens(set().union(*(held.get(each, set()) for each in united)), scope):
+            found.add(patient)
+    return found
 
 
-def treated_by(reading: Reading, facility: str, now: int, *, most: int) -> list[str] | None:
-    """Every patient whose person the facility treats; None if there are more than `most`."""
-    rows = reading.find("relation", {"f": facility, "until": {"$gt": now}}, fields=("p",), limit=most + 1)
-    related = {row["p"] for row in rows}
-    if len(related) > most:
+def opened_to(reading: Reading, scope: Scope, *, most: int) -> list[str] | None:
+    """Every compartment that a relation opens to the reader; None if there are more than `most`."""
+    opening = {scope.facility, permitted(scope.facility), scope.holder or scope.facility}
+    rows = list(_relations(reading, scope, opening, {}, limit=most + 1))
+    if len(rows) > most:
         return None
+    related = {row["p"] for row in rows}
     persons = {row["g"] for row in _linked(reading, "_id", sorted(related))} | related
     mates = {row["_id"] for row in _linked(reading, "g", sorted(persons))}
     everyone = related | persons | mates
-    return sorted(everyone) if len(everyone) <= most else None
+    if len(everyone) > most:
+        return None
+    closing = _relations(reading, scope, {denied(scope.facility), ALL_DENIED}, {"p": {"$in": sorted(everyone)}}, limit=1)
+    return sorted(_opened(reading, scope, everyone) if any(True for _ in closing) else everyone)
+
+
+def _relations(reading: Reading, scope: Scope, parties: Iterable[str], wanted: Document, *, limit: int = 0) -> Iterable[Document]:
+    query = {"f": {"$in": sorted(set(parties))}, **wanted, "until": {"$gt": scope.now}}
+    return reading.find("relation", query, fields=("f", "p"), limit=limit)
 
 
 def _linked(reading: Reading, field: str, among: Sequence[str]) -> Iterable[Document]:

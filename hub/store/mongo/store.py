@@ -157,10 +157,10 @@ class MongoStore:
         return None  # the way to the server and back is long enough for others to be answered
 
     def visible(self, versions: Sequence[Version], scope: Scope) -> list[Version]:
-        def treated(patients: set[str]) -> set[str]:
-            return self._at_once(lambda reading: people.treated_of(reading, scope.facility, patients, scope.now))
+        def opened(compartments: set[str]) -> set[str]:
+            return self._at_once(lambda reading: people.opened(reading, scope, compartments))
 
-        return shown(versions, place_of, scope, treated)
+        return shown(versions, place_of, scope, opened)
 
     # -- side tables
     def person_of(self, patient: str) -> str:

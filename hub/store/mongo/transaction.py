@@ -107,7 +107,7 @@ class MongoTransaction:
         return self._succeed(found, self._draft(key, content, facility, method), lambda: self._index(content))
 
     def _draft(self, key: Key, content: Resource, facility: str, method: Writing) -> Draft:
-        return Draft(key, method, facility, partial(stamped, content), lambda: self._indexer.patient_of(content))
+        return Draft(key, method, facility, partial(stamped, content), lambda: self._indexer.compartment_of(content))
 
     def _index(self, content: Resource) -> Document:
         return index_fields(content["resourceType"], self._indexer.extract(content))
@@ -183,7 +183,7 @@ class MongoTransaction:
         resource = load(body)
         index = self._index(resource)
         gone = {name: "" for name in INDEX_FIELDS if name not in index}
-        fields = {"p": self._indexer.patient_of(resource), **index}
+        fields = {"p": self._indexer.compartment_of(resource), **index}
         return {"$set": fields, **({"$unset": gone} if gone else {})}
 
     def forget(self, type: str, code: str, limit: int = 5000) -> bool:  # noqa: ARG002

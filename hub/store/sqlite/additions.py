@@ -66,7 +66,7 @@ class Additions:
             entries = self._indexer.extract(content)
             found = rows.rows_of(self._connection, self._names, content["resourceType"], entries)
             type = self._names.number(self._connection, content["resourceType"])
-            state = (1, now, 0, "POST", facility, self._indexer.patient_of(content))
+            state = (1, now, 0, "POST", facility, self._indexer.compartment_of(content))
             heads.append((rid, type, id, *state, rows.present(found)))
             bodies.append((rid, stamped(content, 1, now)))
             index.append((rid, found))

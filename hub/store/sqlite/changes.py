@@ -18,7 +18,7 @@ import apsw
 from hub.store import positions
 from hub.store.port import HistoryPage, Key, Scope, Version
 from hub.store.sqlite.names import Names
-from hub.store.sqlite.people import scope_condition
+from hub.store.sqlite.people import scope_bindings, scope_condition
 from hub.store.sqlite.versions import version_of
 
 _CURRENT = """SELECT r.updated, r.rid, r.version FROM resource r INDEXED BY {index}
@@ -107,8 +107,7 @@ def _times(asked: Asked, place: Place | None, row: str) -> list[str]:
 def _bindings(asked: Asked, number: int, place: Place | None) -> dict[str, Any]:
     low, high = asked.at or (None, None)
     times = {"since": asked.since, "at_low": low, "at_high": high}
-    reader = {"scope_facility": asked.scope.facility, "scope_now": asked.scope.now}
-    return {"type": number, "id": asked.id, **times, **reader, **(place._asdict() if place else {})}
+    return {"type": number, "id": asked.id, **times, **scope_bindings(asked.scope), **(place._asdict() if place else {})}
 
 
 def _places(connection: apsw.Connection, select: str, bindings: dict[str, Any]) -> Iterator[Place]:

@@ -75,7 +75,7 @@ def check_index(
         expected.update(table for table, _ in index)
         wrong = _differences(connection, rid, index)
         wrong += ["its list of parameters"] if present != rows.present(index) else []
-        wrong += ["its patient"] if patient != indexer.patient_of(resource) else []
+        wrong += ["its patient"] if patient != indexer.compartment_of(resource) else []
         found += [f"{resource_type}/{identity}: {what} is not as its content says" for what in wrong]
         looked += 1
         if looked % CHUNK == 0 or looked == wanted:

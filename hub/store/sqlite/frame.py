@@ -14,6 +14,7 @@ from hub.store.indexer import Indexer
 from hub.store.port import Scope
 from hub.store.sqlite.conditions import Condition
 from hub.store.sqlite.names import Names
+from hub.store.sqlite.people import scope_bindings
 
 
 @dataclass(slots=True)
@@ -30,7 +31,7 @@ class Frame:
     hops: int = 0
 
     def __post_init__(self) -> None:
-        self.bindings |= {"scope_facility": self.scope.facility, "scope_now": self.scope.now}
+        self.bindings |= scope_bindings(self.scope)
 
     def bind(self, value: Any) -> str:
         name = f"v{len(self.bindings)}"

@@ -98,11 +98,11 @@ class SqliteReads:
             return None
 
     def visible(self, versions: Sequence[Version], scope: Scope) -> list[Version]:
-        def treated(patients: set[str]) -> set[str]:
+        def opened(patients: set[str]) -> set[str]:
             with self._readers.snapshot() as connection:
-                return {patient for patient in patients if people.treats(connection, scope.facility, patient, scope.now)}
+                return {patient for patient in patients if people.opened(connection, scope, patient)}
 
-        return shown(versions, place_of, scope, treated)
+        return shown(versions, place_of, scope, opened)
 
     # -- side tables
     def person_of(self, patient: str) -> str:

@@ -52,7 +52,7 @@ def _index(connection: apsw.Connection, indexer: Indexer, names: NewNames, rid: 
     found = rows.rows_of(connection, names, resource["resourceType"], indexer.extract(resource))
     rows.replace(connection, rid, rows.reached(connection, rid) - found, found)
     update = "UPDATE resource SET patient = ?, present = ? WHERE rid = ?"
-    connection.execute(update, (indexer.patient_of(resource), rows.present(found), rid))
+    connection.execute(update, (indexer.compartment_of(resource), rows.present(found), rid))
 
 
 def reindex_some(connection: apsw.Connection, indexer: Indexer, names: NewNames, type: str, after: str, limit: int) -> Reindexed:

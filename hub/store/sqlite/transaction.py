@@ -87,7 +87,7 @@ class SqliteTransaction:
         head = self._head(key)
         check_match(key, head.version if head else None, if_match)
         content = owned(resource, id=id, facility=facility)
-        draft = Draft(key, method, facility, partial(stamped, content), lambda: self._indexer.patient_of(content))
+        draft = Draft(key, method, facility, partial(stamped, content), lambda: self._indexer.compartment_of(content))
         if head is None:
             return self._begin(draft.first(self._clock()), self._rows(content))
         return self._succeed(head, draft, lambda: self._rows(content))

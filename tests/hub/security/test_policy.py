@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from hub.security.policy import CLINICAL_TYPES, DAY, relations
+from hub.security.labels import compartment_of, labels_of
+from hub.security.policy import CLINICAL_TYPES
+from hub.security.relations import DAY, relations
 from hub.settings import Policy
 from profiles.validation import resource_types
 
@@ -69,3 +71,80 @@ def test_a_type_nobody_listed_is_the_administrators_alone() -> None:
         "Subscription",
         *(kind for kind in resource_types() if kind.startswith(("MedicinalProduct", "Substance"))),
     }
+
+
+ORGANIZATION = {"reference": "Organization/TWN"}
+SUBJECTS = {"patient": SUBJECT["subject"], "for": SUBJECT["subject"]}
+
+
+def rows(kind: str, **more: Any) -> list[tuple[str, str, int]]:
+    return relations({"resourceType": kind, **SUBJECTS, **more}, "CTY", NOW, POLICY)
+
+
+def test_a_contract_opens_the_record_for_as_long_as_it_runs() -> None:
+    signed = {"status": "active", "managingOrganization": ORGANIZATION}
+    assert [(party, (end - NOW) // DAY) for party, _, end in rows("EpisodeOfCare", **signed)] == [("CTY", 365), ("TWN", 365)]
+    assert [end for *_, end in rows("EpisodeOfCare", **signed, period={"start": "2025-01-01", "end": "2025-06-20"})] == [
+        int(datetime(2025, 6, 20, 16, tzinfo=UTC).timestamp() * 1000)
+    ] * 2
+    for over in ({"period": {"end": "2025-06-01"}}, {"status": "finished"}, {"status": "planned"}, {"period": {"start": "2026"}}):
+        assert rows("EpisodeOfCare", **{**signed, **over}) == []
+
+
+def test_a_request_opens_it_to_the_facility_that_is_asked() -> None:
+    asked = {"status": "requested", "authoredOn": "2025-06-15T00:00:00Z", "owner": ORGANIZATION}
+    assert [(party, (end - NOW) // DAY) for party, _, end in rows("Task", **asked)] == [("TWN", 30)]
+    assert rows("Task", **{**asked, "status": "completed"}) == rows("Task", status="requested") == []
+
+
+PRIVACY = {"scope": {"coding": [{"code": "patient-privacy"}]}, "status": "active", "verification": [{"verified": True}]}
+TOWN = [{"role": {}, "reference": ORGANIZATION}]
+HIV = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "HIV"}
+PSY = {**HIV, "code": "PSY"}
+
+
+@pytest.mark.parametrize(
+    ("provision", "said"),
+    [
+        ({"type": "permit", "actor": TOWN}, {("+TWN", "p1")}),
+        ({"type": "permit"}, set()),
+        ({"type": "permit", "actor": TOWN, "class": [{"code": "Observation"}]}, set()),
+        ({"type": "permit", "actor": TOWN, "period": {"end": "2025-06-14"}}, set()),
+        ({"type": "permit", "actor": TOWN, "period": {"start": "2025-07"}}, set()),
+        ({"type": "deny"}, {("-*", "p1")}),
+        ({"type": "deny", "actor": TOWN, "class": [{"code": "Observation"}]}, {("-TWN", "p1")}),
+        ({"type": "deny", "provision": [{"type": "permit", "actor": TOWN}]}, {("-*", "p1"), ("+TWN", "p1")}),
+        ({"type": "permit", "actor": TOWN, "provision": [{"type": "deny"}]}, {("+TWN", "p1"), ("-TWN", "p1")}),
+        ({"type": "permit", "actor": TOWN, "securityLabel": [HIV]}, {("+TWN", "!HIV!p1")}),
+        ({"type": "permit", "actor": TOWN, "securityLabel": [PSY, HIV]}, {("+TWN", f"!{x}!p1") for x in ("HIV", "PSY", "HIV+PSY")}),
+        ({"type": "permit", "actor": TOWN, "securityLabel": [{"code": "unheard"}]}, set()),
+        ({}, set()),
+    ],
+)
+def test_what_a_resident_decided(provision: dict[str, Any], said: set[tuple[str, str]]) -> None:
+    assert {(party, place) for party, place, _ in rows("Consent", **PRIVACY, provision=provision)} == said
+    for other in ({"status": "inactive"}, {"scope": {"coding": [{"code": "research"}]}}):
+        assert rows("Consent", **{**PRIVACY, **other}, provision=provision) == []
+    unproved = {(party, place) for party, place, _ in rows("Consent", **{**PRIVACY, "verification": []}, provision=provision)}
+    assert unproved == {row for row in said if row[0].startswith("-")}, "a permission needs proof, a denial none"
+
+
+@pytest.mark.parametrize(
+    ("more", "labels"),
+    [
+        ({}, ()),
+        ({"meta": {"security": [HIV]}}, ("HIV",)),
+        ({"meta": {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "V"}]}}, ("R",)),
+        ({"meta": {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "N"}]}}, ()),
+        ({"code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10", "code": "B20.1"}]}}, ("HIV",)),
+        ({"code": {"coding": [{"system": "urn:oid:2.16.156.10011.2.3.3.11", "code": "F20.000x001"}]}}, ("PSY",)),
+        ({"reasonCode": [{"coding": [{"system": "urn:local", "code": "F20"}]}]}, ()),
+        ({"component": [{"code": {"coding": [{"system": "http://loinc.org", "code": "56888-1"}]}}]}, ("HIV",)),
+        ({"code": {"coding": "wrong"}, "meta": [], "component": {}}, ()),
+    ],
+)
+def test_what_closes_a_record(more: dict[str, Any], labels: tuple[str, ...]) -> None:
+    resource = {"resourceType": "Observation", **SUBJECT, **more}
+    assert labels_of(resource) == labels
+    assert compartment_of(resource) == (f"!{'+'.join(labels)}!p1" if labels else "p1")
+    assert compartment_of({**resource, "resourceType": "Consent", "patient": SUBJECT["subject"]}) == "p1"

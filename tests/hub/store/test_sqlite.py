@@ -157,7 +157,7 @@ def test_a_backup_is_a_store_of_its_own_while_writes_go_on(tmp_path, store):
 
 def test_reindexing_finds_by_what_is_extracted_now(tmp_path):
     full = standard_indexer()
-    poor = replace(full, extract=lambda resource: [], patient_of=lambda resource: "")
+    poor = replace(full, extract=lambda resource: [], compartment_of=lambda resource: "")
     store = SqliteStore(tmp_path / "store", indexer=poor)
     save(store, observation(), "o1")
     save(store, {**patient(), "name": [{"text": "王小明"}]}, "p1")
