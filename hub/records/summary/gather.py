@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ from hub.security.reads import Reads
 from hub.store.port import Key
 
 PAGE = 200
-LOOKED_AT = 2_000  # of one type and section: beyond that the newest stand for all
+LOOKED_AT = 1_000  # of one type and section: beyond that the newest stand for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ def gather(reads: Reads, patient: str, now: int, zone: str) -> Gathered:
     asked = reads.read(Key("Patient", patient))
     ids = reads.person(patient)
     golden = reads.read_many([Key("Patient", ids[0])]) if ids[0] != patient else ()
-    sections = tuple(_fill(reads, section, patient, now, zone) for section in SECTIONS)
+    known: Known = {}  # problems and past problems are read together
+    sections = tuple(_fill(section, lambda source: _once(known, reads, source, patient, now, zone)) for section in SECTIONS)
     subject = found(next(iter(golden), asked))
     return Gathered(subject, frozenset((*ids, patient)), sections, _beside(reads, (subject, *all_records(sections))))
 
@@ -54,12 +55,22 @@ def all_records(sections: Iterable[Filled]) -> list[Found]:
     return list({record.reference: record for filled in sections for record in filled.records}.values())
 
 
-def _fill(reads: Reads, section: Section, patient: str, now: int, zone: str) -> Filled:
+Known = dict[tuple[object, ...], list[Found]]
+
+
+def _once(known: Known, reads: Reads, source: Source, patient: str, now: int, zone: str) -> list[Found]:
+    asked = (source.type, source.search, source.since)
+    if asked not in known:
+        known[asked] = _read(reads, source, patient, now, zone)
+    return known[asked]
+
+
+def _fill(section: Section, read: Callable[[Source], list[Found]]) -> Filled:
     records: list[Found] = []
     withheld, cut = 0, False
     for source in section.sources:
         try:
-            kept, more = _distinct(_read(reads, source, patient, now, zone), source)
+            kept, more = _distinct(read(source), source)
         except NotAllowed:
             withheld += 1
             continue

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hub.recognition.candidates import value_text
-from hub.records.labs import key_of, result_of
+from hub.records.labs import result_of, series_key
 from hub.records.reader import Found, code_text
 from hub.records.summary.words import Language, word
 from hub.records.timeline import ARROW, date_of, dosage_text
@@ -62,11 +62,6 @@ def _same_medicine(found: Found) -> object:
     return (medicine_of(found.resource), dosage_text(found.resource)) if medicine_of(found.resource) else found.reference
 
 
-def _same_test(found: Found) -> object:
-    result = result_of(found)
-    return (key_of(found), *result.series)
-
-
 def _still(found: Found) -> bool:
     return not codes_in(found.resource.get("clinicalStatus")) & OVER
 
@@ -97,7 +92,7 @@ _SAID = ("what", "detail", "when", "where")
 
 def _observations(category: str) -> Source:
     search = (("category", category),)
-    return Source("Observation", search, since="date", sort="-date", same=_same_test)
+    return Source("Observation", search, since="date", sort="-date", same=series_key)
 
 
 SECTIONS: tuple[Section, ...] = (
