@@ -1,4 +1,4 @@
-"""One person with 5,000 resources at six facilities: how long the summary and the pages of that record take a doctor who treats them.
+"""One person with 5,000 resources at six facilities: how long the summary and the page of that record take a doctor.
 
 A real hub over HTTP, asked by a clinician of one facility, so that every answer is narrowed by treatment relation and labels. Wall
 time as the doctor waits, one question after the other, and the processor time that the hub's processes spent on each.
@@ -79,8 +79,9 @@ def _one(facility: str, number: int, day: str) -> dict[str, Any]:
                     "result": results, **encounter, **made}  # fmt: skip
     quantity = {"value": 4.1 + number % 7, "unit": "mmol/L", "system": "http://unitsofmeasure.org", "code": "mmol/L"}
     code = {"coding": [{"system": "http://loinc.org", "code": TESTS[number % len(TESTS)]}], "text": f"项目{number % len(TESTS)}"}
-    return {"resourceType": "Observation", "status": "final", "category": [{"coding": [{"system": CATEGORY, "code": "laboratory"}]}],
-            "code": code, "effectiveDateTime": f"{day}T08:00:00+08:00", "valueQuantity": quantity,
+    category = [{"coding": [{"system": CATEGORY, "code": "laboratory"}]}]
+    return {"resourceType": "Observation", "status": "final", "category": category, "code": code,
+            "effectiveDateTime": f"{day}T08:00:00+08:00", "valueQuantity": quantity,
             "referenceRange": [{"low": {"value": 3.5}, "high": {"value": 5.3}}], **encounter, **made}  # fmt: skip
 
 
