@@ -88,10 +88,17 @@ def _head(type: str, table: Table, naming: Naming) -> dict[str, Any]:
         "version": naming.edition,
         "name": re.sub(r"[^A-Za-z0-9]", "_", f"Table_{kind.name}_{naming.edition}")[:200],
         "title": naming.title,
+        **(_in_english(kind.title_en) if naming.title == kind.title and kind.title_en else {}),
         "status": "active",
         **({"publisher": kind.publisher} if kind.publisher else {}),
         "description": f"来源:文件 {naming.file},{table.rows} 行{left}。SHA-256 {naming.checksum}",
     }
+
+
+def _in_english(title: str) -> dict[str, Any]:
+    """https://hl7.org/fhir/R4/extension-translation.html"""
+    parts = [{"url": "lang", "valueCode": "en"}, {"url": "content", "valueString": title}]
+    return {"_title": {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/translation", "extension": parts}]}}
 
 
 def _concept(concept: Concept) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def read_table(content: bytes, name: str, kinds: Mapping[str, Kind], kind: str =
     if not table.size:
         raise Invalid(f"{name}: no line has a code of this kind; {_first(table)}")
     if table.kind.parents == "prefix":
-        _nest(table.concepts)
+        _nest(table)
     return table
 
 
@@ -163,7 +163,7 @@ def _concept(table: Table, header: Header, cells: tuple[str, ...], line: int) ->
         table.repeated += 1
         return
     values = ((role, header.cell(cells, role)[:LONGEST]) for role in (*NAMES, *kind.properties))
-    if parent in ("", code):  # the row names itself as its lowest category
+    if not parent or code in _upwards(table.concepts, parent):  # the row names itself, or what lies below it, as its category
         parent = before.parent if before is not None else ""
     table.concepts[code] = Concept(code, display, parent, line, tuple((role, text) for role, text in values if text))
 
@@ -200,11 +200,22 @@ def _pair(table: Table, header: Header, cells: tuple[str, ...], _line: int) -> N
 # -- what lies below what
 
 
-def _nest(concepts: dict[str, Concept]) -> None:
+def _upwards(concepts: Mapping[str, Concept], code: str) -> Iterator[str]:
+    """The code and what it lies below; only as far as files go."""
+    for _ in range(len(LEVELS) + 1):
+        yield code
+        if code not in concepts or not (code := concepts[code].parent):
+            return
+
+
+def _nest(table: Table) -> None:
     """A00.000x001 lies below A00.000, that below A00.0 and A00, as far as the table has them; what a row says itself counts."""
-    for concept in concepts.values():
-        above = next((shorter for shorter in _shorter(concept.code) if shorter in concepts), "")
-        if above and (not concept.parent or len(above) > len(concept.parent)):
+    for concept in table.concepts.values():
+        if not table.kind.fits(concept.code):
+            continue  # A00-B99 is a range, no part of A00
+        above = next((shorter for shorter in _shorter(concept.code) if shorter in table.concepts), "")
+        stated = concept.parent if concept.code.startswith(concept.parent) else ""
+        if len(above) > len(stated):
             concept.parent = above
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from hub.web.ops.code_tables import router as code_tables
 from hub.web.ops.codes import router as codes
 from hub.web.ops.connector import router as connector
 from hub.web.ops.dead import router as dead
@@ -17,5 +18,5 @@ from hub.web.ops.quality import router as quality
 from hub.web.ops.replays import router as replays
 
 router = APIRouter()
-for part in (overview, connector, messages, message, dead, identity, codes, mapping, outbox, quality, replays):
+for part in (overview, connector, messages, message, dead, identity, codes, code_tables, mapping, outbox, quality, replays):
     router.include_router(part)

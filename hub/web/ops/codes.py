@@ -93,6 +93,7 @@ async def _page(
     running = await asyncio.to_thread(view.hub.jobs.job, job) if job else None
     values = {
         "here": "codes",
+        "part": "gaps",
         "gaps": found,
         "may": _may(session),
         "problem": problem,

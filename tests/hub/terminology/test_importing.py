@@ -102,6 +102,7 @@ def test_an_insurers_workbook_with_a_merged_header_categories_and_a_sheet_of_wor
     below = system.descendants(system.number["I00-I99"])
     assert {system.codes[n] for n in below} == {"I00-I99", "I10", "I10.x00", "I10.x00x002"}
     assert {system.codes[n] for n in system.abstract} == {"A00-B99", "A00", "I00-I99", "I10"}
+    assert [system.codes[n] for n in system.ancestors(system.number["A00.000"])] == ["A00.000", "A00", "A00-B99"]
 
 
 def test_sheets_that_go_on_are_one_table_and_a_rounded_code_is_told():

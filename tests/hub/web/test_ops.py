@@ -23,6 +23,8 @@ PAGES = (
     "/ops/messages",
     "/ops/dead",
     "/ops/codes",
+    "/ops/codes/tables",
+    "/ops/codes/table?url=urn:hub:cn:cq:hospital-grade&version=1&to=urn:hub:cn:cn-core:hospital-grade",
     "/ops/quality",
     "/ops/mappings",
     "/ops/connectors/cty-lis",
@@ -208,6 +210,23 @@ async def test_records_are_replayed_after_a_count_and_a_reason(bench):
     assert (await (await visit(bench, "it-TWP")).get(f"/ops/replay?seq={foreign}")).status_code == 404
     assert ">1</b>" in (await it.get(f"/ops/replay?seq={foreign}")).text
     assert (await it.get("/ops/replay?source=nobody")).status_code == 200
+
+
+@in_loop
+async def test_tables_of_codes_are_looked_into_and_laid_side_by_side(bench):
+    it = await visit(bench, "it")
+    listed = (await it.get("/ops/codes/tables")).text
+    assert re.search(r"2\.16\.156\.10011\.2\.3\.3\.3</code>", listed)
+    assert "WS 364-2011" in listed
+    hits = (await it.get("/ops/codes/tables?q=dwez")).text
+    assert "达斡尔族" in hits
+    assert "没有代码表" in (await it.get("/ops/codes/tables?q=%3Cscript%3E")).text
+    beside = (await it.get(PAGES[5] + "&unmapped=1")).text
+    assert "未定级" in beside
+    assert "三级甲等" not in beside
+    for wrong in ("?url=urn:nowhere&version=1", "", "?url=urn:hub:cn:bs:rh&version=2"):
+        assert (await it.get("/ops/codes/table" + wrong)).status_code == 404
+    assert (await it.get("/ops/codes/table?url=urn:hub:cn:bs:rh&version=1&offset=zz&to=urn:nowhere")).status_code == 200
 
 
 @pytest.mark.browser
