@@ -1,12 +1,14 @@
-"""GET Patient/{id}/$recognizable-results: what of a person's earlier results need not be repeated, and why.
+"""Recognition as FHIR operations. https://hl7.org/fhir/R4/operations.html
 
-An extended operation on an instance, https://hl7.org/fhir/R4/operations.html: `code` (`[system|]code`, repeatable
-or comma-separated), `context` (a setting of the catalogue), `orderer` (`Organization/CODE`; a facility's token may leave it out).
+GET Patient/{id}/$recognizable-results: what of a person's earlier results need not be repeated, and why. `code` (`[system|]code`,
+repeatable or comma-separated), `context` (a setting of the catalogue), `orderer` (`Organization/CODE`; a facility's token may leave
+it out). GET Measure/{id}/$evaluate-measure: what recognition brought, https://hl7.org/fhir/R4/measure-operation-evaluate-measure.html
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import asyncio
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -15,6 +17,9 @@ from hub.api.auth import access_of
 from hub.errors import Invalid, NotFound
 from hub.fhir_json import dump
 from hub.recognition.facts import recognition_of
+from hub.recognition.measures.counting import counted, facility_seen
+from hub.recognition.measures.definitions import BY_ID
+from hub.recognition.measures.report import measure_report
 from hub.recognition.parameters import parameters
 from hub.recognition.service import Question
 from hub.records.reader import Reader
@@ -25,6 +30,7 @@ from mappers.identity_keys import organization_id
 router = APIRouter()
 
 MOST_CODES = 100
+LONGEST_PERIOD = timedelta(days=800)
 
 
 @router.get("/Patient/{id}/$recognizable-results")
@@ -46,6 +52,39 @@ async def recognizable_results(
     answers = await service.answers(reader, question, datetime.fromtimestamp(hub.clock() / 1000, UTC))
     language = "en" if request.headers.get("accept-language", "").lower().startswith("en") else "zh"
     return Response(dump(parameters(answers, language=language)), media_type="application/fhir+json")
+
+
+@router.get("/Measure/{id}/$evaluate-measure")
+async def evaluate_measure(
+    request: Request,
+    id: str,
+    access: Annotated[Access, Depends(access_of)],
+    period_start: Annotated[str, Query(alias="periodStart")] = "",
+    period_end: Annotated[str, Query(alias="periodEnd")] = "",
+    reporter: str = "",
+) -> Response:
+    hub = request.app.state.hub
+    definition = BY_ID.get(id)
+    if definition is None:
+        raise NotFound(f"no such measure; there are {', '.join(BY_ID)}")
+    own = facility_seen(access)
+    facility = own or (facility_named(reporter.removeprefix("Organization/"), hub.county) if reporter else "")
+    first, last = days_of(period_start, period_end)
+    found = await asyncio.to_thread(counted, hub, recognition_of(request.app.state), first, last)
+    await hub.door.note(access, action="E", interaction="operation", type="MeasureReport", query=f"{id}?{first}/{last}")
+    report = measure_report(definition, found.only(facility), facility=facility, now=hub.clock())
+    return Response(dump(report), media_type="application/fhir+json")
+
+
+def days_of(start: str, end: str) -> tuple[date, date]:
+    """Raise Invalid for what is no span of days of at most LONGEST_PERIOD."""
+    try:
+        first, last = date.fromisoformat(start), date.fromisoformat(end)
+    except ValueError:
+        raise Invalid("periodStart and periodEnd must be days: 2026-01-01") from None
+    if not timedelta() <= last - first <= LONGEST_PERIOD:
+        raise Invalid(f"periodEnd must lie after periodStart, and no more than {LONGEST_PERIOD.days} days")
+    return first, last
 
 
 def codes_of(values: list[str]) -> tuple[str, ...]:

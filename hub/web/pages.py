@@ -95,7 +95,7 @@ def own_page(next: str) -> str:
         parts = urlsplit(next)
     except ValueError:
         return ""
-    under = any(parts.path == root or parts.path.startswith(f"{root}/") for root in ("/p", "/ops"))
+    under = any(parts.path == root or parts.path.startswith(f"{root}/") for root in ("/p", "/ops", "/measures"))
     return next if under and not parts.scheme and not parts.netloc and "\\" not in next else ""
 
 

@@ -32,6 +32,7 @@ from hub.records.timeline import medicines, problems, record_of, visits
 from hub.records.trend import facilities_of, shape_svg, trend_svg
 from hub.security.audit import REFUSED
 from hub.web.login import router as login_router
+from hub.web.measures import router as measures_router
 from hub.web.ops import router as ops_router
 from hub.web.pages import NobodyHere, PageRoute, check_form, count_in, session_of, view_of
 from hub.web.prompts import router as prompt_router
@@ -51,7 +52,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 def install(app: FastAPI) -> None:
     """Pages and their static files into the hub's application; an address that nothing serves gets a page too."""
-    for part in (login_router, router, ops_router, prompt_router):
+    for part in (login_router, router, ops_router, prompt_router, measures_router):
         app.include_router(part)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     unserved = app.router.default

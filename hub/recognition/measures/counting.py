@@ -1,0 +1,187 @@
+"""Tasks and orders of a period → counts, by facility, item and month.
+
+The hub itself reads, for only sums leave here; whose sums somebody may see, `facility_seen` says.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta, tzinfo
+from typing import TYPE_CHECKING
+
+from hub.errors import NotAllowed
+from hub.recognition.prompts import CODE, Prompt
+from hub.recognition.service import RecognitionService
+from hub.recognition.times import Moment, moment_of
+from hub.records.reader import Found, every, reference_id
+from hub.search.folding import fold_code
+from hub.search.query import Criterion, DateValue, SearchQuery, Sort, TokenValue
+from hub.security.access import PIPELINE, Access
+from profiles.catalogue import Item
+from profiles.names import HUB_TAG
+
+if TYPE_CHECKING:
+    from hub.app import Hub
+
+MOST = 500_000  # Tasks, and orders, of one period
+PAGE = 500
+COUNTY_ROLES = frozenset({"admin", "it", "reader"})  # without a facility: hospital IT, and the county's bureau
+WITHDRAWN = frozenset({"revoked", "entered-in-error", "draft", "unknown"})
+
+
+@dataclass(slots=True)
+class Counts:
+    """Prompts are recognised, refused or unanswered; `lapsed` ones are none of them. Money in fen."""
+
+    recognised: int = 0
+    unanswered: int = 0
+    lapsed: int = 0
+    saved: int = 0
+    placed: int = 0
+    repeated: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def refused(self) -> int:
+        return self.reasons.total()
+
+    @property
+    def prompts(self) -> int:
+        return self.recognised + self.refused + self.unanswered
+
+    def add_prompt(self, prompt: Prompt) -> None:
+        if prompt.decision == "recognised":
+            self.recognised += 1
+            self.saved += prompt.saved
+        elif prompt.decision == "refused":
+            self.reasons[prompt.reason] += 1
+        elif prompt.task.get("businessStatus"):
+            self.lapsed += 1
+        else:
+            self.unanswered += 1
+
+    def __iadd__(self, other: Counts) -> Counts:
+        for name in ("recognised", "unanswered", "lapsed", "saved", "placed", "repeated"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.reasons.update(other.reasons)
+        return self
+
+
+Cell = tuple[str, str, str]  # facility code, item code, month (2026-03)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """`first` to `last` in the county's zone, both included. `cut`: there is more than was counted."""
+
+    first: date
+    last: date
+    cells: dict[Cell, Counts]
+    cut: bool = False
+
+    def total(self) -> Counts:
+        return _sum(self.cells.values())
+
+    def by(self, part: int) -> dict[str, Counts]:
+        """0: by facility, 1: by item, 2: by month; in order of the name."""
+        names = sorted({cell[part] for cell in self.cells})
+        return {name: _sum(counts for cell, counts in self.cells.items() if cell[part] == name) for name in names}
+
+    def only(self, facility: str = "", item: str = "") -> Counted:
+        """Of one facility or item alone; "" for all."""
+        wanted = {c: n for c, n in self.cells.items() if facility in ("", c[0]) and item in ("", c[1])}
+        return Counted(self.first, self.last, wanted, self.cut)
+
+
+def _sum(every: Iterable[Counts]) -> Counts:
+    total = Counts()
+    for each in every:
+        total += each
+    return total
+
+
+def facility_seen(access: Access) -> str:
+    """The facility whose sums `access` may see; "" for all. Raise NotAllowed."""
+    if access.facility and access.role in ("admin", "clinician", "it"):
+        return access.facility
+    if not access.facility and access.role in COUNTY_ROLES:
+        return ""
+    raise NotAllowed("the measures are for a facility's own staff, and for the county's")
+
+
+def counted(hub: Hub, service: RecognitionService, first: date, last: date) -> Counted:
+    """Everything between two days, by facility, item and month."""
+    zone, cells = service.zone, dict[Cell, Counts]()
+    tasks = _of_period(hub, "Task", "authored-on", first, last, zone, [Criterion("code", "token", (_code(),))])
+    for each in tasks:
+        prompt = Prompt(each.resource)
+        month = _month(str(each.resource.get("authoredOn", "")), zone)
+        cells.setdefault((prompt.orderer, prompt.item, month), Counts()).add_prompt(prompt)
+    orders = _placed(hub, service, first, last)
+    for cell, repeated in orders:
+        counts = cells.setdefault(cell, Counts())
+        counts.placed += 1
+        counts.repeated += repeated
+    return Counted(first, last, cells, cut=len(tasks) >= MOST)
+
+
+def _code() -> TokenValue:
+    return TokenValue(HUB_TAG, fold_code(CODE))
+
+
+def _of_period(
+    hub: Hub, type: str, parameter: str, first: date, last: date, zone: tzinfo, criteria: Iterable[Criterion] = ()
+) -> tuple[Found, ...]:
+    """In order of time."""
+    begin, end = (_ms(datetime.combine(day, time.min, zone)) for day in (first, last + timedelta(days=1)))
+    limits = (DateValue("ge", begin, begin + 1), DateValue("lt", end, end + 1))
+    bounds = [Criterion(parameter, "date", (limit,)) for limit in limits]
+    query = SearchQuery(type, (*criteria, *bounds), (Sort(parameter, "date"),), count=PAGE)
+    return every(hub.door.reads(PIPELINE), query, MOST)
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _month(stated: str, zone: tzinfo) -> str:
+    moment = moment_of(stated, zone)
+    return moment.day.isoformat()[:7] if moment else ""
+
+
+def _placed(hub: Hub, service: RecognitionService, first: date, last: date) -> Iterator[tuple[Cell, bool]]:
+    """Every order of a catalogue item in the period, and whether the same was placed for the person within its window before."""
+    longest = max((item.validity_days.get("outpatient", 0) for item in service.catalogue.items), default=0)
+    before: dict[tuple[str, str], Moment] = {}
+    person = _people(hub)
+    for order in _of_period(hub, "ServiceRequest", "authored", first - timedelta(days=longest), last, service.zone):
+        item = _item(service, order)
+        moment = moment_of(str(order.resource.get("authoredOn", "")), service.zone)
+        if item is None or moment is None or order.resource.get("status") in WITHDRAWN:
+            continue
+        whose = (person(reference_id(order.resource.get("subject"), "Patient")), item.code)
+        former, before[whose] = before.get(whose), moment
+        if moment.day >= first:
+            repeated = former is not None and (moment.day - former.day).days <= item.validity_days.get("outpatient", 0)
+            yield (order.facility, item.code, moment.day.isoformat()[:7]), repeated
+
+
+def _people(hub: Hub) -> Callable[[str], str]:
+    known: dict[str, str] = {}
+
+    def person(patient: str) -> str:
+        if patient not in known:
+            known[patient] = hub.store.person_of(patient) if patient else ""
+        return known[patient]
+
+    return person
+
+
+def _item(service: RecognitionService, order: Found) -> Item | None:
+    for coding in (order.resource.get("code") or {}).get("coding") or ():
+        _, item = service.item_of(f"{coding.get('system', '')}|{coding.get('code', '')}", order.facility)
+        if item is not None:
+            return item
+    return None
