@@ -27,7 +27,7 @@ _KINDS = (("number", "numbers"), ("number", "strange"), ("card", "cards"), ("rec
 
 
 class Block(NamedTuple):
-    kind: str  # number, card, record, local, name-birth, name-phone, name-address, phone-birth, address-birth
+    kind: str  # number, card, record, local, merge, name-birth, name-phone, name-address, phone-birth, address-birth
     key: str  # a digest: nothing of a person stands in the store's keys
 
 
@@ -46,6 +46,11 @@ class Listed(Protocol):
 def blocks_of(facts: Facts) -> list[Block]:
     """The surest first."""
     return [Block(kind, _key(kind, *values)) for kind, *values in dict.fromkeys(_shared(facts))]
+
+
+def merged_into(id: str) -> Block:
+    """Where those stand whom a facility replaced by Patient `id`, so that it finds them whichever came first."""
+    return Block("merge", _key("merge", id))
 
 
 def _shared(facts: Facts) -> Iterator[tuple[str, ...]]:
@@ -77,20 +82,20 @@ def members(shelves: Shelves, block: Block) -> list[str] | None:
     return kept.decode().split("\n") if kept else []
 
 
-def enter(transaction: Writable, facts: Facts, belongs: Callable[[str, Block], bool]) -> list[str]:
+def enter(transaction: Writable, id: str, blocks: Iterable[Block], belongs: Callable[[str, Block], bool]) -> list[str]:
     """Put the Patient where it can be found. The ids of those who were in a set that is given up now: they are settled anew.
 
     `belongs`: whether a member's Patient, as it is now, still stands in the set; asked only of one that is full.
     """
     displaced: list[str] = []
-    for block in blocks_of(facts):
+    for block in blocks:
         inside = members(transaction, block)
-        if inside is None or facts.id in inside:
+        if inside is None or id in inside:
             continue
         if len(inside) >= MOST:
-            inside = [id for id in inside if belongs(id, block)]
+            inside = [each for each in inside if belongs(each, block)]
         if len(inside) < MOST:
-            transaction.put_item(SHELF, block.key, "\n".join([*inside, facts.id]).encode())
+            transaction.put_item(SHELF, block.key, "\n".join([*inside, id]).encode())
             continue
         transaction.put_item(SHELF, block.key, FULL)
         transaction.put_item(GIVEN_UP, f"{block.kind}|{block.key}", b"1")

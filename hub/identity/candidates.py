@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from hub.fhir_json import load
-from hub.identity.blocks import Block, blocks_of, enter, members
+from hub.identity.blocks import Block, blocks_of, enter, members, merged_into
 from hub.identity.matching import matching_in
 from hub.identity.pairs import Pair, in_order
 from hub.identity.rules import TIERS, Facts, Verdict, compare, facts_of
@@ -69,11 +69,16 @@ class Neighbourhood:
 
     def enter(self, id: str) -> list[str]:
         """Make the Patient findable: see hub.identity.blocks.enter."""
-        return enter(self._transaction, self.facts[id], self._belongs_to)
+        return enter(self._transaction, id, self._blocks(id), self._belongs_to)
+
+    def _blocks(self, id: str) -> list[Block]:
+        """In which others find it."""
+        found = self._looked_at(id)
+        merges = [merged_into(target) for target, kind in _links(found.patient) if kind == "replaced-by"] if found else []
+        return [*merges, *(blocks_of(found.facts) if found else ())]
 
     def _belongs_to(self, id: str, block: Block) -> bool:
-        found = self._looked_at(id)
-        return found is not None and block in blocks_of(found.facts)
+        return block in self._blocks(id)
 
     def _add(self, id: str) -> bool:
         found = self._looked_at(id)
@@ -89,7 +94,7 @@ class Neighbourhood:
 
     def _belongs(self, id: str, other: str, facts: Facts, followed: frozenset[str] | None) -> tuple[str, str]:
         """ "link": it hangs together with `id`."""
-        if other in self._bound(id):
+        if other in self._bound(id) or any(target == id for target, _ in self._stated(other)):
             return "link", ""
         if id in self.merged:
             return "no", ""
@@ -108,6 +113,7 @@ class Neighbourhood:
 
     def _near(self, id: str) -> Iterator[str]:
         yield from self._bound(id)
+        yield from self._in_block(merged_into(id))
         if id not in self.merged:
             for block in blocks_of(self.facts[id]):
                 yield from self._in_block(block)

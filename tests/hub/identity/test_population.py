@@ -1,0 +1,100 @@
+"""A small synthetic county: no wrong link, and the same persons and questions whatever the order, in the store as at one look."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from benchmarks.identity import RULE_SETS, compared, persons_of, quality
+from benchmarks.population import Held, county
+from hub.fhir_json import load
+from hub.identity.blocks import MOST, blocks_of, given_up
+from hub.identity.facts import facts_of
+from hub.identity.rules import TIERS, compare
+from hub.keep import keep
+from hub.search.query import Criterion, SearchQuery, TokenValue
+from hub.settings import Policy
+from hub.store.port import EVERYTHING, ResourceStore
+from hub.store.sqlite.store import SqliteStore
+from tests.hub.identity.test_linking import person, put
+from tests.hub.identity.test_rules import patient
+
+PEOPLE, IN_A_STORE = 700, 40
+
+
+@pytest.fixture(scope="module")
+def held() -> list[Held]:
+    return county(PEOPLE, seed=7)
+
+
+def test_no_wrong_link_and_each_set_of_rules_finds_more(held: list[Held]) -> None:
+    found = compared(held)
+    ids, numbers, weights = (quality(found, rules) for rules in RULE_SETS)
+    assert (ids.precision, numbers.precision, weights.precision) == (1.0, 1.0, 1.0)
+    assert ids.recall < numbers.recall < weights.recall
+    assert weights.recall > 0.75
+    assert weights.recall_with_doubts > 0.94
+    assert sum(found.given_up.values()) == 0
+
+
+def test_whoever_may_be_one_person_is_found(held: list[Held]) -> None:
+    """Every pair of some hundred, whether they share a block or not: what would be linked or doubted shares one."""
+    facts = [facts_of(each.patient, each.facility) for each in sorted(held, key=lambda each: each.resident)[:150]]
+    blocks = {each.id: set(blocks_of(each)) for each in facts}
+    for number, one in enumerate(facts):
+        for other in facts[number + 1 :]:
+            verdict = compare(one, other)
+            if verdict.answer != "no":
+                assert blocks[one.id] & blocks[other.id], verdict.reason
+
+
+def keep_one(store: ResourceStore, held: Held) -> None:
+    id = held.patient["id"]
+    store.write(lambda t: keep(t, held.patient, id=id, facility=held.facility, now=1, policy=Policy())).result()
+
+
+def questions(store: ResourceStore) -> dict[str, str]:
+    opened = Criterion("status", "token", (TokenValue(None, "requested"),))
+    tasks = (load(version.body) for version in store.search(SearchQuery("Task", (opened,), count=1000), EVERYTHING).matches)
+    return {task["id"]: task["reasonCode"]["coding"][0]["code"] for task in tasks}
+
+
+def test_no_order_changes_who_is_one_person_or_what_is_asked(held: list[Held], tmp_path: Path) -> None:
+    few = [each for each in held if each.resident < IN_A_STORE]
+    found = compared(few)
+    links = [pair for pair, verdict in found.verdicts.items() if verdict.answer == "link"]
+    at_one_look = persons_of(found, links, frozenset().union(*TIERS))
+    seen = []
+    for order in range(3):
+        store = SqliteStore(tmp_path / str(order))
+        random.Random(order).shuffle(few)
+        for each in few:
+            keep_one(store, each)
+        seen.append(({frozenset(person(store, id)) for id in found.facts}, questions(store)))
+        store.close()
+    groups: dict[str, set[str]] = {}
+    for id, first in at_one_look.items():
+        groups.setdefault(first, set()).add(id)
+    assert seen[0][0] == {frozenset(group) for group in groups.values()}
+    assert seen[0] == seen[1] == seen[2]
+    assert seen[0][1]
+
+
+def test_what_too_many_share_finds_nobody_and_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The last one closes the questions about those before it: the order makes no difference."""
+    store = SqliteStore(tmp_path)
+    namesakes = [patient(f"p{number}", name="张三丰", born="1970-03-07", address=f"柳树村{number}组") for number in range(MOST)]
+    put(store, *namesakes)
+    assert questions(store)
+    put(store, patient("one-more", name="张三丰", born="1970-03-07", address="柳树村99组"))
+    assert questions(store) == {}
+    assert given_up(store) == {"name-birth": 1}
+    assert "张三丰" not in caplog.text
+    assert "name-birth" in caplog.text
+    put(store, patient("x", name="张三丰", born="1970-03-07"))
+    assert questions(store) == {}
+    put(store, *(patient(id, name="张三丰", born="1970-03-07", phone="13812345678") for id in "yz"))
+    assert person(store, "y") == {"y", "z"}
+    store.close()
