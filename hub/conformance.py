@@ -9,6 +9,7 @@ from hub import fhir_json
 from hub.errors import HubError, NotAllowed
 from hub.search.query import Criterion, SearchQuery, UriValue
 from hub.security.reads import Reads
+from profiles.promised import promised_profile
 from profiles.validation.standard import standard_profile
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def definitions_for(reads: Reads) -> Callable[[str], dict[str, Any] | None]:
         for definition in sorted(stored, key=lambda each: str(each.get("version", "")), reverse=True):
             if not version or definition.get("version") == version:
                 return dict(definition)
-        return standard_profile(url)
+        return promised_profile(url, version) or standard_profile(url)
 
     return find
 

@@ -20,6 +20,7 @@ from hub.errors import Invalid
 from hub.search.parameters import Registry, SearchParameter
 from hub.security.policy import SERVER_OWNED_TYPES
 from hub.subscriptions.capabilities import offered_topics, subscribing
+from profiles.promised import profiles_of
 from profiles.structures import compartments
 from profiles.validation import resource_types
 
@@ -152,6 +153,8 @@ class Capabilities:
         }
         parameters = known.of(kind)
         includes = sorted(code for code, parameter in parameters.items() if parameter.type == "reference")
+        if promised := profiles_of(kind):
+            resource["supportedProfile"] = list(promised)
         resource["searchInclude"] = ["*", *(f"{kind}:{code}" for code in includes)]
         resource["searchRevInclude"] = ["*", *sorted(referring)]
         resource["searchParam"] = [_parameter(parameters[code]) for code in sorted(parameters)]

@@ -29,6 +29,7 @@ from hub.terminology.kept import Kept
 from hub.terminology.maps import CodeMap
 from hub.terminology.ready import taken_up
 from hub.terminology.sources import Canonical, Files, Found, Stored, standard
+from profiles.promised import promised_profile
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -112,7 +113,7 @@ class Terminology:
 
     def bound(self, context: str) -> str:
         """The canonical of the value set that is bound to an element. Raise NotFound."""
-        return bound(context, self._stored.structure)
+        return bound(context, lambda url: self._stored.structure(url) or promised_profile(url))
 
     def value_set(self, url: str, version: str = "", within: tuple[str, ...] = ()) -> Expansion | None:
         """None for one that is not loaded. Raise Invalid for rules that cannot be followed, or that lead back into `within`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -35,12 +36,13 @@ async def table(
 ) -> Response:
     """One edition. `to`: the system beside which it is laid; `unmapped`: only the codes that have nothing there."""
     view = View(request, workbench_session(request))
-    asked = {"typed": q.strip()[:LONGEST], "to": to, "unmapped": bool(unmapped), "offset": int(offset) if offset.isdecimal() else 0}
-    page = await asyncio.to_thread(opened, view.hub.terminology, url, version, **asked)
-    stated = {"url": url, "version": version, "q": asked["typed"], "to": to, "unmapped": unmapped}
+    typed, start = q.strip()[:LONGEST], int(offset) if offset.isdecimal() else 0
+    look = partial(opened, view.hub.terminology, url, version, typed=typed, to=to, unmapped=bool(unmapped), offset=start)
+    page = await asyncio.to_thread(look)
+    stated = {"url": url, "version": version, "q": typed, "to": to, "unmapped": unmapped}
     address = lambda start: f"/ops/codes/table?{urlencode({**{n: v for n, v in stated.items() if v}, 'offset': start})}"  # noqa: E731
     editions = [each for each in await asyncio.to_thread(tables_of, view.hub.terminology) if each.url == url]
-    values = {"page": page, "editions": editions, "q": asked["typed"], "to": to, "unmapped": bool(unmapped), "address": address}
+    values = {"page": page, "editions": editions, "q": typed, "to": to, "unmapped": bool(unmapped), "address": address}
     values["names"] = dict(page.elsewhere)
     return view.page("ops/table.html", {**_common(view), **values})
 

@@ -266,3 +266,23 @@ async def test_a_profile_cannot_make_the_hub_work_for_ever(admin: Client, expres
     issues = await told(admin, patient("p1", meta={"profile": ["http://county/resident"]}), "/fhir/Patient/$validate")
     assert any("slow-1 is not checked" in issue["diagnostics"] for issue in issues)
     assert not errors(issues)
+
+
+async def test_the_profiles_that_come_with_the_hub_are_claimed_and_checked(admin: Client) -> None:
+    rest = (await admin.get("/fhir/metadata")).json()["rest"][0]
+    claimed = {resource["type"]: resource.get("supportedProfile", []) for resource in rest["resource"]}
+    assert claimed["Encounter"] == ["urn:hub:profile:encounter", "urn:hub:profile:referral-ready-encounter"]
+    assert claimed["Basic"] == []
+    bare = patient("p1", name=[{"family": "王"}])
+    assert any(
+        "hub-nam-1" in each for each in errors(await told(admin, bare, "/fhir/Patient/$validate?profile=urn:hub:profile:patient"))
+    )
+    assert any(
+        "not known" in each for each in errors(await told(admin, bare, "/fhir/Patient/$validate?profile=urn:hub:profile:patient|9"))
+    )
+    mark = {"url": "urn:hub:ext:recognition-mark", "valueString": "HR"}
+    assert errors(await told(admin, patient("p1", extension=[mark]), "/fhir/Patient/$validate"))
+    expanded = await admin.get("/fhir/ValueSet/$expand?context=urn:hub:profile:patient%23Patient.maritalStatus")
+    assert expanded.status_code == 200
+    refused = await admin.put({**bare, "meta": {"profile": ["urn:hub:profile:patient"]}})
+    assert refused.status_code == 422
