@@ -49,6 +49,7 @@ class Compared(NamedTuple):
     residents: dict[str, int]
     verdicts: dict[Pair, Verdict]  # of all pairs that share a block; "no" is left out unless it keeps them apart
     given_up: Counter[str]  # blocks that too many share, by kind
+    matching: Matching
 
 
 def compared(held: Sequence[Held], matching: Matching = STANDARD) -> Compared:
@@ -66,7 +67,8 @@ def compared(held: Sequence[Held], matching: Matching = STANDARD) -> Compared:
                 if pair not in verdicts:
                     verdicts[pair] = compare(facts[one], facts[other], matching)
     said = {pair: verdict for pair, verdict in verdicts.items() if verdict.answer != "no" or verdict.apart}
-    return Compared(facts, residents, said, Counter(kind for (kind, _), members in blocks.items() if len(members) > MOST))
+    given_up = Counter(kind for (kind, _), members in blocks.items() if len(members) > MOST)
+    return Compared(facts, residents, said, given_up, matching)
 
 
 def quality(found: Compared, rules: str) -> Quality:
@@ -100,7 +102,7 @@ def persons_of(found: Compared, links: Iterable[Pair], reasons: frozenset[str]) 
     for members in _grouped({id: near.of(id) for id in found.facts}).values():
         if len(members) > 1:
             sets = Sets(members)
-            inside = {(a, b): compare(found.facts[a], found.facts[b]) for a, b in combinations(sorted(members), 2)}
+            inside = {(a, b): compare(found.facts[a], found.facts[b], found.matching) for a, b in combinations(sorted(members), 2)}
             join(sets, {pair: v for pair, v in inside.items() if v.answer != "link" or v.reason in reasons})
             person.update((id, sets.of(id)) for id in members)
     return person

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.identity import RULE_SETS, compared, persons_of, quality
 from benchmarks.population import Held, county
-from hub.fhir_json import load
+from hub.fhir_json import dump, load
 from hub.identity.blocks import MOST, blocks_of, given_up
 from hub.identity.facts import facts_of
+from hub.identity.matching import STANDARD
 from hub.identity.rules import TIERS, compare
+from hub.identity.training import as_toml, counted, read, trained
+from hub.identity.weights import load_weights
 from hub.keep import keep
 from hub.search.query import Criterion, SearchQuery, TokenValue
 from hub.settings import Policy
@@ -98,3 +102,15 @@ def test_what_too_many_share_finds_nobody_and_is_counted(tmp_path: Path, caplog:
     put(store, *(patient(id, name="张三丰", born="1970-03-07", phone="13812345678") for id in "yz"))
     assert person(store, "y") == {"y", "z"}
     store.close()
+
+
+def test_weights_can_be_learnt_from_a_countys_own_patients(held: list[Held], tmp_path: Path) -> None:
+    lines = [dump(each.patient) for each in held]
+    found = counted(list(read(lines)), random.Random(1), strangers=20_000)
+    path = tmp_path / "weights.toml"
+    path.write_text(as_toml(trained(found, load_weights())), "utf-8")
+    weights = load_weights(str(path))
+    assert weights.version == "trained"
+    assert weights.tables()["birth"] != load_weights().tables()["birth"]
+    quality_of = quality(compared(held, replace(STANDARD, weights=weights)), RULE_SETS[-1])
+    assert (quality_of.wrong, quality_of.recall > 0.7) == (0, True)
