@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
@@ -16,9 +15,9 @@ from hub.api.service import install_fhir
 from hub.bulk.exports import serve_exports
 from hub.bulk.imports import serve_imports
 from hub.clock import utc_ms
+from hub.directory.facilities import keep_facilities
 from hub.identity.resettling import keep_matching, serve_resettling
 from hub.jobs import Jobs
-from hub.keep import keep
 from hub.outbox.service import Outbox
 from hub.recognition.cds.router import router as cds_router
 from hub.recognition.facts import recognition_of
@@ -32,21 +31,17 @@ from hub.security.egress import Egress
 from hub.security.links import LinkSigner
 from hub.security.tokens import TokenShelf, TokenStore
 from hub.security.trail import AuditTrail, RemoteShipper, Shipper
-from hub.settings import County, Facility
+from hub.settings import County
 from hub.store.blobs import BlobStore
 from hub.store.opening import Target, open_reader, open_store, target_of
-from hub.store.port import ResourceStore, Transaction
+from hub.store.port import ResourceStore
 from hub.subscriptions.attempts import Attempt, Planner
 from hub.subscriptions.attempts import Outcome as DeliveryOutcome
 from hub.subscriptions.deliver import SUBSCRIPTIONS, Deliverer, by_http
 from hub.terminology.ready import Keeper
 from hub.terminology.service import Terminology
 from hub.web.router import install as install_pages
-from mappers.identity_keys import organization_id
 
-ORGANIZATION_TYPE = "http://terminology.hl7.org/CodeSystem/organization-type"
-FACILITY_CODE = "urn:hub:facility-code"
-FACILITY_KIND = "urn:hub:facility-kind"
 SILENCES = 4  # how often takeover_seconds a job may save nothing: its pieces last longer than the renewal of a lease
 READY_SECONDS = 2.0  # until a large code system that was written is made ready
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
@@ -169,31 +164,6 @@ def _hub(
         ),
         outbox=Outbox(store, blobs, county, clock, door.reads),
     )
-
-
-def keep_facilities(transaction: Transaction, county: County, now: int) -> None:
-    for facility in county.facilities:
-        resource = organization_of(facility)
-        keep(transaction, resource, id=resource["id"], facility=facility.code, now=now, policy=county.policy)
-
-
-def organization_of(facility: Facility) -> dict[str, Any]:
-    """county.toml [[facility]] → Organization. https://hl7.org/fhir/R4/organization.html"""
-    organization: dict[str, Any] = {
-        "resourceType": "Organization",
-        "id": organization_id(facility.code),
-        "identifier": [{"system": FACILITY_CODE, "value": facility.code}],
-        "active": True,
-        "type": [{"coding": [{"system": ORGANIZATION_TYPE, "code": "prov", "display": "Healthcare Provider"}]}],
-        "name": facility.name,
-    }
-    if facility.kind:
-        organization["type"].append({"coding": [{"system": FACILITY_KIND, "code": facility.kind}]})
-    if facility.name_en:
-        organization["alias"] = [facility.name_en]
-    if facility.parent:
-        organization["partOf"] = {"reference": f"Organization/{organization_id(facility.parent)}"}
-    return organization
 
 
 def bare_app(hub: Hub) -> FastAPI:

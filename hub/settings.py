@@ -67,6 +67,9 @@ class Facility(Table):
     grade: str = ""  # 二级甲等 …
     parent: str = ""  # code of the facility it belongs to
     community: str = ""  # 医共体: members recognise one another's results
+    identifiers: dict[str, str] = Field(default_factory=dict)  # uscc = "12…", by the names of hub/directory/identifiers.toml
+    address: str = ""
+    phone: str = ""
     false_utc: bool = False  # its systems write Z after their own wall clock
     areas: tuple[str, ...] = ()  # where it lies, narrowest first: "county:339900", "prefecture:3399", "province:33", "national"
 
@@ -196,6 +199,12 @@ class IdentitySettings(Table):
         return self
 
 
+class DirectorySettings(Table):
+    """Of facilities, departments and staff (hub.directory)."""
+
+    identifiers: str = ""  # a file beside county.toml, of the shape of hub/directory/identifiers.toml; "": that one
+
+
 def _minute(text: str) -> int:
     hour, _, minute = text.partition(":")
     return 60 * int(hour) + int(minute)
@@ -234,7 +243,9 @@ class RecognitionSettings(Table):
     """Of what is answered while a doctor orders (hub.recognition)."""
 
     answer_seconds: float = Field(default=0.8, gt=0, le=10)  # after this the order goes on without an answer
-    cors_origins: tuple[str, ...] = ("https://sandbox.cds-hooks.org",)  # browsers' pages that may call CDS Hooks; each brings a token
+    cors_origins: tuple[str, ...] = (
+        "https://sandbox.cds-hooks.org",
+    )  # browsers' pages that may call CDS Hooks; each brings a token
     embed_origins: tuple[str, ...] = ()  # pages that may show the prompt in a frame: https://his.county.example
     base: str = ""  # https://hub.county.example: the hub's address as doctors' stations know it
     clients: tuple[RecognitionClient, ...] = Field(default=(), alias="client")
@@ -259,6 +270,7 @@ class County(Table):
     destinations: tuple[Destination, ...] = Field(default=(), alias="destination")
     policy: Policy = Policy()
     identity: IdentitySettings = IdentitySettings()
+    directory: DirectorySettings = DirectorySettings()
     store: StoreSettings = StoreSettings()
     validation: Validation = Validation()
     egress: EgressSettings = EgressSettings()
@@ -339,11 +351,15 @@ def load_county(path: Path | None) -> County:
 
 
 def _beside(path: Path, county: County) -> County:
-    """With the weights' address as one that holds wherever the hub is started."""
-    if not county.identity.weights:
-        return county
-    weights = str(path.parent / county.identity.weights)
-    return county.model_copy(update={"identity": county.identity.model_copy(update={"weights": weights})})
+    """With the addresses of its own tables as ones that hold wherever the hub is started."""
+    changed: dict[str, Any] = {}
+    if county.identity.weights:
+        weights = str(path.parent / county.identity.weights)
+        changed["identity"] = county.identity.model_copy(update={"weights": weights})
+    if county.directory.identifiers:
+        identifiers = str(path.parent / county.directory.identifiers)
+        changed["directory"] = county.directory.model_copy(update={"identifiers": identifiers})
+    return county.model_copy(update=changed)
 
 
 def _says(error: ErrorDetails) -> str:

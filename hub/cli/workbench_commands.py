@@ -25,6 +25,7 @@ from hub.cli.arguments import (
     Words,
     Yes,
 )
+from hub.cli.directory_commands import directory_app
 from hub.cli.identity_commands import identity_app
 from hub.cli.language import say
 from hub.cli.map_commands import codes_app, map_app, outbox_app
@@ -46,6 +47,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(codes_app, name="codes")
     app.add_typer(outbox_app, name="outbox")
     app.add_typer(identity_app, name="identity")
+    app.add_typer(directory_app, name="directory")
 
 
 INIT = say(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable
 from typing import Any
 
+from hub.directory.names import FACILITY_CODE
 from hub.fhir_json import load
 from hub.ingest.journal import Entry
 from hub.ingest.mapping import Attempt, invalid
@@ -22,8 +23,6 @@ from hub.subscriptions.watch import watched_in
 from mappers.base import Change, Issue, Mapped
 from mappers.identity_keys import organization_id
 from profiles.names import FACILITY_TAG
-
-FACILITY_CODE = "urn:hub:facility-code"  # as the Organizations of county.toml carry it
 
 
 class Effect:

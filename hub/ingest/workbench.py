@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from hub.directory import bring as directory
 from hub.identity import desk as identities
 from hub.ingest.gaps import Confirmation, confirm, serve_remapping
 from hub.ingest.run import IntakeService
@@ -26,6 +27,7 @@ def serve_workbench(hub: Hub, intake: IntakeService) -> None:
     serve_remapping(hub.jobs, intake.journal, intake.contexts)
     intake.requests.serve(CONFIRM, lambda body: confirmed(hub, body))
     intake.requests.serve(OUTBOX, lambda body: sent_again(hub.store, body))
+    intake.requests.serve(directory.REQUEST, lambda body: directory.brought(hub, body))
     intake.requests.serve(identities.REQUEST, lambda body: identities.decided(hub, body))
     intake.requests.serve(importing.REQUEST, lambda body: importing.brought(hub, body, intake.beside))
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from hub import fhir_json
+from hub.directory.claims import TYPES as CLAIMING
+from hub.directory.claims import check_claims
 from hub.errors import Gone, HubError, Invalid, Kind, NotAllowed, NotFound
 from hub.identity import operations as identities
 from hub.identity.pairs import CODE, OPERATION, is_task
@@ -318,6 +320,8 @@ class Writes:
         if is_task(resource, CODE, OPERATION) or (key.type == "Task" and current is not None and _about_identity(current)):
             raise NotAllowed("what is decided about identities is written by $link, $unlink, $merge, $split and $undo alone")
         check_write(self._access, key.type, None, hubs=made_by_hub(resource))
+        if key.type in CLAIMING:
+            check_claims(resource, key.id, "" if county_wide(self._access) else self._access.facility, self._county)
         if current is None and (key in self._made or county_wide(self._access) or self._free(key)):
             return
         if current is None or not self._visible(current):
