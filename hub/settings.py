@@ -260,6 +260,12 @@ class MetricsSettings(Table):
         return os.environ.get(self.token_env, "") if self.token_env else ""
 
 
+class RecordSettings(Table):
+    """Of what is shown and printed of a person's record (hub.records)."""
+
+    print_font: str = ""  # a TrueType file that has the county's rare characters; without it the viewer's own Chinese font is used
+
+
 class County(Table):
     name: str = "医共体"
     name_en: str = "County medical community"
@@ -269,6 +275,7 @@ class County(Table):
     channels: tuple[Channel, ...] = Field(default=(), alias="channel")
     destinations: tuple[Destination, ...] = Field(default=(), alias="destination")
     policy: Policy = Policy()
+    records: RecordSettings = RecordSettings()
     identity: IdentitySettings = IdentitySettings()
     directory: DirectorySettings = DirectorySettings()
     store: StoreSettings = StoreSettings()

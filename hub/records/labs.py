@@ -7,13 +7,14 @@ a result without a UCUM quantity is in the table and never in the drawing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from hub.recognition.candidates import mark_scope, value_text
 from hub.records.reader import Found, code_text
 from hub.records.timeline import date_of, flag_of, instant
+from hub.search.units import converted, dimension
 from profiles.names import LOINC, UCUM
 
 COLUMNS = 6
@@ -80,11 +81,15 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What may be joined by one line: one unit, one method. Oldest first."""
+    """What may be joined by one line: one unit, one method. Oldest first.
+
+    `unit` is the newest result's; `number`, `low` and `high` of the others are in it, `value` and `unit` as stated.
+    """
 
     unit: str
     method: str
     results: tuple[Result, ...]
+    converted: tuple[str, ...] = ()  # units from which UCUM converts
 
 
 def is_laboratory(observation: Mapping[str, Any]) -> bool:
@@ -191,9 +196,22 @@ def _cell(test: Test, column: Column) -> Result | None:
 
 
 def series_of(test: Test) -> tuple[Series, ...]:
-    """The drawable results, apart by unit and method."""
+    """The drawable results, apart by method, and by unit where UCUM does not convert one into the other."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in reversed(test.results):
         if result.number is not None and len(result.at) >= 10:
-            groups.setdefault(result.series, []).append(result)
-    return tuple(Series(unit, method, tuple(results)) for (unit, method), results in groups.items())
+            groups.setdefault((dimension(result.ucum), result.method), []).append(result)
+    return tuple(_series(method, results) for (_, method), results in groups.items())
+
+
+def _series(method: str, results: Sequence[Result]) -> Series:
+    unit = results[-1].ucum
+    others = tuple(dict.fromkeys(r.ucum for r in results if r.ucum != unit))
+    return Series(unit, method, tuple(_in_unit(result, unit) for result in results), others)
+
+
+def _in_unit(result: Result, unit: str) -> Result:
+    if result.ucum == unit:
+        return result
+    number, low, high = (None if n is None else converted(n, result.ucum, unit) for n in (result.number, result.low, result.high))
+    return replace(result, number=number, low=low, high=high)

@@ -5,7 +5,7 @@ An AuditEvent may be about several persons; what is given of it is about this on
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,11 @@ from hub.store.port import Key
 from mappers.identity_keys import organization_id
 
 MOST = 1000
+KINDS = {
+    **dict.fromkeys(("read", "vread", "history", "page", "operation"), "read"),
+    "search": "search",
+    **dict.fromkeys(("create", "update", "patch", "delete", "transaction"), "write"),
+}
 EMERGENCY = frozenset({"BTG", "ETREAT"})
 
 
@@ -29,6 +34,11 @@ class Look:
     interaction: str  # of the standard: read, search-type, operation …
     purpose: str
     refused: bool
+
+    @property
+    def kind(self) -> str:
+        """read, search, write or other: what a person calls it."""
+        return KINDS.get(self.interaction.partition("-")[0], "other")
 
     @property
     def emergency(self) -> bool:
@@ -73,6 +83,11 @@ def look_of(event: dict[str, Any], facilities: dict[str, str]) -> Look:
         purpose=agent["purposeOfUse"][0]["coding"][0]["code"],
         refused=event["outcome"] != "0",
     )
+
+
+def gathered(every: Iterable[Look]) -> list[Look]:
+    """One a minute of the same account doing the same: a page that is opened asks for several things."""
+    return list({(look.at[:16], look.who, look.facility, look.kind, look.purpose, look.refused): look for look in every}.values())
 
 
 def by_organization(codes: list[str]) -> dict[str, str]:

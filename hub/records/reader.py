@@ -27,8 +27,10 @@ DATE_PARAMETER: Mapping[str, str] = {
     "DocumentReference": "date",
     "Encounter": "date",
     "ImagingStudy": "started",
+    "Immunization": "date",
     "MedicationRequest": "authoredon",
     "Observation": "date",
+    "Procedure": "date",
     "ServiceRequest": "authored",
 }
 """By which search parameter each type is newest first; types not named come as the store gives them."""
@@ -92,11 +94,18 @@ class Reader:
         except NotAllowed as error:
             raise Withheld(error.message) from None
 
-    async def search_all(self, types: Sequence[str]) -> dict[str, tuple[Found, ...] | None]:
-        """Several types as one interaction with one AuditEvent; None for a type that the role may not see."""
+    async def search_all(
+        self, types: Sequence[str], newest: Mapping[str, int] | None = None
+    ) -> dict[str, tuple[Found, ...] | None]:
+        """Several types as one interaction with one AuditEvent; None for a type that the role may not see.
+
+        `newest`: of a type, how many of the newest are enough.
+        """
+        most = newest or {}
 
         def work(reads: Reads) -> dict[str, tuple[Found, ...] | None]:
-            return {type: _unless_withheld(reads, self.query(type, (), MOST)) for type in types}
+            asked = ((type, most.get(type, MOST)) for type in types)
+            return {type: _unless_withheld(reads, self.query(type, (), count), count) for type, count in asked}
 
         return await self.reading(work, ",".join(types))
 
@@ -124,9 +133,9 @@ class Reader:
         return found(await self.door.read(self.access, Key(type, id)))
 
 
-def _unless_withheld(reads: Reads, query: SearchQuery) -> tuple[Found, ...] | None:
+def _unless_withheld(reads: Reads, query: SearchQuery, most: int) -> tuple[Found, ...] | None:
     try:
-        return every(reads, query, MOST)
+        return every(reads, query, most)
     except NotAllowed:
         return None
 

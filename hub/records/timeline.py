@@ -6,7 +6,7 @@ What names no encounter stands under its facility and day. Nothing is guessed in
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from hub.recognition.candidates import modalities, report_of, study_title, value
 from hub.recognition.times import moment_of
 from hub.records.reader import Found, Reader, code_text, reference_id
 
-Kind = Literal["result", "report", "image", "ecg", "document", "order", "medicine", "diagnosis"]
+Kind = Literal["result", "report", "image", "ecg", "document", "order", "medicine", "diagnosis", "immunization", "procedure"]
 
 ENCOUNTER_CLASS = {
     "AMB": "outpatient",
@@ -35,6 +35,9 @@ TYPES = (
     "ServiceRequest",
     "MedicationRequest",
     "Condition",
+    "Immunization",
+    "Procedure",
+    "EpisodeOfCare",
 )
 
 DATES: Mapping[str, tuple[str, ...]] = {
@@ -47,9 +50,12 @@ DATES: Mapping[str, tuple[str, ...]] = {
     "MedicationRequest": ("authoredOn",),
     "Condition": ("recordedDate", "onsetDateTime"),
     "Encounter": ("period",),
+    "Immunization": ("occurrenceDateTime",),
+    "Procedure": ("performedDateTime", "performedPeriod"),
 }
 """Where each type says when; the first that is there."""
 
+RESULTS_A_VISIT = 50  # that are read for a page of visits before all are
 WITHDRAWN = frozenset({"entered-in-error", "cancelled", "unknown"})
 
 
@@ -87,21 +93,37 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Everything a page shows of one person, read once. `withheld`: types that the caller's role may not see."""
+    """Everything a page shows of one person, read once. `withheld`: types that the caller's role may not see.
+
+    `since`: the day before which not all was read; "" when all was.
+    """
 
     by_type: Mapping[str, tuple[Found, ...]]
     withheld: tuple[str, ...]
+    since: str = ""
 
     def of(self, type: str) -> tuple[Found, ...]:
         return self.by_type.get(type, ())
 
 
-async def record_of(reader: Reader, types: Iterable[str] = TYPES) -> Record:
-    """Read as one interaction: the audit shows one page, not nine searches."""
+async def record_of(reader: Reader, types: Iterable[str] = TYPES, newest: Mapping[str, int] | None = None) -> Record:
+    """Read as one interaction: the audit shows one page, not nine searches. `newest`: of a type, how many are enough."""
     names = tuple(types)
-    results = await reader.search_all(names)
+    results = await reader.search_all(names, newest)
     read = {name: result for name, result in results.items() if result is not None}
-    return Record(read, tuple(name for name in names if name not in read))
+    cut = [date_of(read[name][-1])[:10] for name, most in (newest or {}).items() if len(read.get(name, ())) >= most]
+    return Record(read, tuple(name for name in names if name not in read), max(cut, default=""))
+
+
+async def latest(reader: Reader, count: int) -> tuple[Record, tuple[Visit, ...]]:
+    """The record with its visits, at least `count` of them with all that belongs to them; without the results of years ago."""
+    record = await record_of(reader, newest={"Observation": RESULTS_A_VISIT * count})
+    every = visits(record)
+    whole = tuple(visit for visit in every if visit.day > record.since)
+    if not record.since or len(whole) > count:
+        return record, whole if record.since else every
+    record = await record_of(reader)
+    return record, visits(record)
 
 
 def visits(record: Record) -> tuple[Visit, ...]:
@@ -115,6 +137,16 @@ def visits(record: Record) -> tuple[Visit, ...]:
         groups.setdefault(key, []).append(event)
     made = [_visit(encounters.get(id), facility, day, found) for (day, facility, id), found in groups.items()]
     return tuple(sorted(made, key=lambda v: (v.start or "0", v.facility), reverse=True))
+
+
+def filtered(every: Iterable[Visit], kind: str, facility: str) -> tuple[Visit, ...]:
+    """Visits of one kind, or with events of one; of one facility. A visit keeps only the events that were asked for."""
+    kept = []
+    for visit in every:
+        events = visit.events if kind in ("", visit.kind) else tuple(event for event in visit.events if event.kind == kind)
+        if facility in ("", visit.facility) and (events or kind in ("", visit.kind)):
+            kept.append(replace(visit, events=events))
+    return tuple(kept)
 
 
 def _visit(encounter: Found | None, facility: str, day: str, found: list[Event]) -> Visit:
@@ -137,7 +169,7 @@ def _visit(encounter: Found | None, facility: str, day: str, found: list[Event])
     )
 
 
-KIND_ORDER = ("diagnosis", "medicine", "order", "report", "image", "ecg", "result", "document")
+KIND_ORDER = ("diagnosis", "procedure", "medicine", "immunization", "order", "report", "image", "ecg", "result", "document")
 
 
 def _in_order(found: Iterable[Event]) -> tuple[Event, ...]:
@@ -282,7 +314,7 @@ def _order(found: Found) -> Event:
     return _event("order", found, code_text(found.resource.get("code")))
 
 
-def _medicine(found: Found) -> Event:
+def medicine_of(found: Found) -> Event:
     resource = found.resource
     name = code_text(resource.get("medicationCodeableConcept")) or str(resource.get("medicationReference", {}).get("display", ""))
     return _event("medicine", found, name, dosage_text(resource))
@@ -302,6 +334,14 @@ def _condition(found: Found) -> Event:
     return _event("diagnosis", found, code_text(found.resource.get("code")))
 
 
+def _immunization(found: Found) -> Event:
+    return _event("immunization", found, code_text(found.resource.get("vaccineCode")))
+
+
+def _procedure(found: Found) -> Event:
+    return _event("procedure", found, code_text(found.resource.get("code")))
+
+
 def _event(kind: Kind, found: Found, title: str, detail: str = "") -> Event:
     status = str(found.resource.get("status", ""))
     return Event(kind, found.type, found.id, found.facility, date_of(found), title, detail, status)
@@ -312,34 +352,8 @@ BUILDERS = {
     "DocumentReference": _document,
     "Composition": _composition,
     "ServiceRequest": _order,
-    "MedicationRequest": _medicine,
+    "MedicationRequest": medicine_of,
     "Condition": _condition,
+    "Immunization": _immunization,
+    "Procedure": _procedure,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    title: str
-    facilities: tuple[str, ...]
-    latest: str
-
-
-def problems(record: Record) -> tuple[Problem, ...]:
-    """Conditions by name, each once, with who stated it; inactive and withdrawn ones left out."""
-    found: dict[str, list[Found]] = {}
-    for condition in record.of("Condition"):
-        status = {str(c.get("code")) for c in condition.resource.get("clinicalStatus", {}).get("coding", ())}
-        verification = {str(c.get("code")) for c in condition.resource.get("verificationStatus", {}).get("coding", ())}
-        if status & {"inactive", "resolved", "remission"} or verification & {"entered-in-error", "refuted"}:
-            continue
-        title = code_text(condition.resource.get("code"))
-        if title:
-            found.setdefault(title, []).append(condition)
-    made = [Problem(t, tuple(dict.fromkeys(c.facility for c in cs)), max(date_of(c) for c in cs)) for t, cs in found.items()]
-    return tuple(sorted(made, key=lambda p: p.latest, reverse=True))
-
-
-def medicines(record: Record) -> tuple[Event, ...]:
-    """Running prescriptions, newest first."""
-    running = [m for m in record.of("MedicationRequest") if m.resource.get("status") in ("active", "on-hold")]
-    return tuple(sorted((_medicine(m) for m in running), key=lambda e: e.at, reverse=True))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Context, Decimal
 from fractions import Fraction
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -66,6 +67,26 @@ def canonical(value: float, low: float, high: float, code: str) -> tuple[float, 
         return None
     factor, offset, base = found
     return _scaled(value, factor, offset), _scaled(low, factor, offset), _scaled(high, factor, offset), base
+
+
+def dimension(code: str) -> str:
+    """The same for units that convert into one another; the code itself for what is not UCUM."""
+    try:
+        return f"={parsed(code).code}"
+    except NotUcum:
+        return code
+
+
+def converted(value: Decimal, code: str, to: str) -> Decimal | None:
+    """The same quantity in another unit, to as many digits as anybody measures; None where UCUM knows no way."""
+    try:
+        unit, other = parsed(code), parsed(to)
+    except NotUcum:
+        return None
+    if unit.base != other.base:
+        return None
+    exact = (Fraction(value) * unit.factor + unit.offset - other.offset) / other.factor
+    return Context(prec=DIGITS).divide(Decimal(exact.numerator), Decimal(exact.denominator)).normalize()
 
 
 def _scaled(end: float, factor: float, offset: float) -> float:

@@ -81,6 +81,8 @@ def view_of(request: Request) -> View:
 
 def home_of(session: Session) -> str:
     """Where this kind of account begins: hospital IT sees no patients."""
+    if session.access.role == "resident":
+        return f"/p/{session.access.patient}"
     return "/ops" if session.access.role == "it" else "/p"
 
 

@@ -23,14 +23,20 @@ from hub.recognition.facts import recognition_of
 from hub.recognition.model import Answer
 from hub.recognition.service import Question
 from hub.records import labs
+from hub.records.current import medicines, problems
 from hub.records.documents import document_of
 from hub.records.find import SHORTEST, Hits, find_people
+from hub.records.front import front_of
 from hub.records.person import Allergies, Person, allergies_of, person_of
 from hub.records.reader import Reader, reference_id
 from hub.records.studies import studies
-from hub.records.timeline import medicines, problems, record_of, visits
+from hub.records.summary.gather import gather
+from hub.records.summary.printed import pdf
+from hub.records.summary.words import Language
+from hub.records.timeline import ENCOUNTER_CLASS, KIND_ORDER, filtered, latest, record_of
 from hub.records.trend import facilities_of, shape_svg, trend_svg
 from hub.security.audit import REFUSED
+from hub.web.access import router as access_router
 from hub.web.login import router as login_router
 from hub.web.measures import router as measures_router
 from hub.web.ops import router as ops_router
@@ -43,6 +49,8 @@ if TYPE_CHECKING:
     from hub.imaging.ecg_svg import Layout
 
 VISITS = 12
+MANY_VISITS = 1000  # where they are filtered: those that are asked for may lie far back
+ENCOUNTER_KINDS = tuple(dict.fromkeys(ENCOUNTER_CLASS.values()))
 MOST_RESULTS = 200  # of one test on one page
 IMAGE_WIDTH = 640
 
@@ -52,7 +60,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 def install(app: FastAPI) -> None:
     """Pages and their static files into the hub's application; an address that nothing serves gets a page too."""
-    for part in (login_router, router, ops_router, prompt_router, measures_router):
+    for part in (login_router, access_router, router, ops_router, prompt_router, measures_router):
         app.include_router(part)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     unserved = app.router.default
@@ -104,8 +112,9 @@ async def _search(view: View, session: Session, text: str) -> tuple[str, Hits]:
 async def person_page(request: Request, id: str) -> Response:
     view, reader, person, allergies = await _opened(request, id)
     count = count_in(request.query_params.get("visits", ""), VISITS)
-    record = await record_of(reader)
-    every = visits(record)
+    kind, site = request.query_params.get("kind", ""), request.query_params.get("site", "")
+    record, every = await latest(reader, MANY_VISITS if kind or site else count)
+    every = filtered(every, kind, site)
     tests = labs.tests(record.of("Observation"), view.item_order)
     shown = await asyncio.to_thread(studies, record.of("ImagingStudy"), record.of("DiagnosticReport"), view.hub.blobs)
     values = {
@@ -116,10 +125,30 @@ async def person_page(request: Request, id: str) -> Response:
         "medicines": medicines(record),
         "grid": labs.grid(tests),
         "studies": shown,
+        "front": front_of(person, await reader.patients(), record),
+        "chosen_kind": kind,
+        "chosen_site": site,
+        "kinds": (*ENCOUNTER_KINDS, *KIND_ORDER),
+        "emergency_hours": view.hub.county.policy.break_glass_hours,
         "visits": every[:count],
         "earlier": count + VISITS if len(every) > count else 0,
     }
     return view.page("person.html", values)
+
+
+@router.get("/p/{id}/summary.pdf")
+async def summary_pdf(request: Request, id: str) -> Response:
+    """The patient summary on paper, in the page's language."""
+    view, reader, _, _ = await _opened(request, id)
+    hub, now = view.hub, view.hub.clock()
+    language: Language = "en" if view.language == "en" else "zh-CN"
+    gathered = await reader.reading(lambda reads: gather(reads, id, now, hub.county.zone), "$summary")
+    content = await asyncio.to_thread(
+        pdf, gathered, view.facility, language, made=view.now.astimezone(view.zone).strftime("%Y-%m-%d %H:%M"),
+        printed_by=reader.access.name, font_file=hub.county.records.print_font,
+    )  # fmt: skip
+    headers = {"content-disposition": f'inline; filename="summary-{id[:12]}.pdf"', "cache-control": "no-store"}
+    return Response(content, media_type="application/pdf", headers=headers)
 
 
 @router.get("/p/{id}/labs")

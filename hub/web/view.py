@@ -175,6 +175,7 @@ class View:
             "other_language": other,
             "other_language_url": self._in_language(other),
             "session": self.session,
+            "asked_person": str(self.request.path_params.get("id", "")),
             "county_name": county.name_en if english else county.name,
             "facility": self.facility,
             "when": self.when,

@@ -8,11 +8,12 @@ from decimal import Decimal
 import pytest
 
 from hub.records import labs
+from hub.records.current import medicines, problems
 from hub.records.documents import narrative, sections_of
 from hub.records.find import criteria, number_forms
 from hub.records.person import age_at, allergies_from, mask, name_of, person_from
 from hub.records.reader import Found
-from hub.records.timeline import Record, medicines, problems, visits
+from hub.records.timeline import Record, visits
 from hub.records.trend import trend_svg
 from profiles.names import GOLDEN, HUB_TAG, ID_CARD, LOINC, UCUM
 
@@ -321,3 +322,33 @@ def test_sections_stand_in_order_and_depth_ends():
     endless = {"title": "x", "text": {"div": "<div>1</div>"}}
     endless["section"] = [endless]
     assert len(list(sections_of({"section": [endless]}))) == 8
+
+
+def test_units_convert_by_ucum_alone_and_methods_are_never_joined():
+    """Each point keeps its source's value and unit; glucose in mg/dL is no mmol/L, for UCUM knows no molar mass."""
+
+    def result(number, day, value, unit, method=""):
+        quantity = {"value": Decimal(value), "unit": unit, "system": "http://unitsofmeasure.org", "code": unit}
+        code = {"coding": [{"system": "http://loinc.org", "code": "2160-0"}]}
+        category = [{"coding": [{"code": "laboratory"}]}]
+        more = {"method": {"text": method}} if method else {}
+        interval = {"low": {"value": Decimal("0.5")}, "high": {"value": Decimal("1.2")}} if unit == "mg/dL" else {}
+        resource = {"resourceType": "Observation", "id": f"o{number}", "status": "final", "category": category, "code": code}
+        made = {**resource, "effectiveDateTime": day, "valueQuantity": quantity, "referenceRange": [interval], **more}
+        return Found(made, "CTY")
+
+    observations = [
+        result(1, "2024-01-01", "1.00", "mg/dL"),
+        result(2, "2024-02-01", "9", "mg/L"),
+        result(3, "2024-03-01", "80", "umol/L"),
+        result(4, "2024-04-01", "0.08", "mmol/L"),
+        result(5, "2024-05-01", "70", "umol/L", "酶法"),
+    ]
+    (test,) = labs.tests(observations, ())
+    drawn = [(s.unit, s.method, s.converted, [(r.number, r.value, r.unit) for r in s.results]) for s in labs.series_of(test)]
+    assert drawn == [
+        ("mg/L", "", ("mg/dL",), [(Decimal("1E+1"), "1.00", "mg/dL"), (Decimal("9"), "9", "mg/L")]),
+        ("mmol/L", "", ("umol/L",), [(Decimal("0.08"), "80", "umol/L"), (Decimal("0.08"), "0.08", "mmol/L")]),
+        ("umol/L", "酶法", (), [(Decimal("70"), "70", "umol/L")]),
+    ]
+    assert (labs.series_of(test)[0].results[0].low, labs.series_of(test)[0].results[0].high) == (Decimal("5"), Decimal("12"))
