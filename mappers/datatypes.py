@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from mappers.base import Issue
 from mappers.identity_keys import local_system
+from mappers.units import ucum_of
 from profiles.names import ID_CARD, RECOGNITION_MARK, UCUM
 
 Rest = ParamSpec("Rest")
@@ -170,125 +171,12 @@ def fhir_instant(text: str, zone: str) -> str | None:
 
 # ---------------------------------------------------------------- units
 
-_SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
-_POWER = re.compile(r"^(?:[x×*✕]\s*)?10(?:\^|\*\*?|e|E|\\S\\)?(\d{1,2})(?=$|/)")
-_MICRO = re.compile(r"[μµ]")
-
-# Spelling (micro sign and powers already folded) → UCUM. Exact case first: G/L is 10*9/L and g/L is grams.
-_UNITS_EXACT = {
-    "G/L": "10*9/L",
-    "T/L": "10*12/L",
-    "M/L": "10*6/L",
-    "K/uL": "10*3/uL",
-    "g/L": "g/L",
-    "g/l": "g/L",
-    "Cel": "Cel",
-    "S": "s",
-    "mU/L": "mU/L",
-    "uU/mL": "uU/mL",
-}
-_UNITS = {
-    spelling.casefold(): ucum
-    for ucum, spellings in {
-        "mmol/L": "mmol/L",
-        "umol/L": "umol/L",
-        "nmol/L": "nmol/L",
-        "pmol/L": "pmol/L",
-        "mol/L": "mol/L",
-        "g/L": "gm/L",
-        "mg/L": "mg/L",
-        "ug/L": "ug/L",
-        "ng/L": "ng/L",
-        "g/dL": "g/dL gm/dL",
-        "meq/L": "mEq/L meq/L",
-        "mg/dL": "mg/dL",
-        "ug/dL": "ug/dL",
-        "mg/mL": "mg/mL",
-        "ug/mL": "ug/mL",
-        "ng/mL": "ng/mL",
-        "pg/mL": "pg/mL",
-        "ng/dL": "ng/dL",
-        "g/kg": "g/kg",
-        "mg/g": "mg/g",
-        "mg": "mg",
-        "g": "g gm",
-        "kg": "kg 公斤",
-        "ug": "ug mcg",
-        "pg": "pg",
-        "fL": "fL",
-        "mL": "mL 毫升",
-        "L": "L 升",
-        "dL": "dL",
-        "uL": "uL",
-        "mL/min": "mL/min",
-        "mL/min/{1.73_m2}": "mL/min/1.73m2 mL/min/1.73m^2 mL/(min*1.73m2) mL/min/{1.73_m2}",
-        "U/L": "U/L",
-        "U/mL": "U/mL",
-        "kU/L": "kU/L",
-        "[IU]/L": "IU/L [IU]/L",
-        "[IU]/mL": "IU/mL [IU]/mL",
-        "k[IU]/L": "kIU/L k[IU]/L",
-        "k[IU]/mL": "kIU/mL k[IU]/mL",
-        "m[IU]/L": "mIU/L m[IU]/L",
-        "m[IU]/mL": "mIU/mL m[IU]/mL",
-        "u[IU]/mL": "uIU/mL u[IU]/mL",
-        "10*9/L": "10*9/L",
-        "10*12/L": "10*12/L",
-        "10*6/L": "10*6/L",
-        "10*3/uL": "10*3/uL",
-        "10*4/uL": "10*4/uL",
-        "10*6/uL": "10*6/uL",
-        "10*3/mL": "10*3/mL",
-        "/uL": "/uL 个/uL",
-        "/[HPF]": "/HP /HPF 个/HP /[HPF] 个/HPF",
-        "/[LPF]": "/LP /LPF 个/LP /[LPF] 个/LPF",
-        "[copies]/mL": "copies/mL [copies]/mL 拷贝/mL",
-        "%": "%",
-        "[ppth]": "‰",
-        "1": "1",
-        "s": "s sec 秒",
-        "min": "min 分钟",
-        "h": "h hr 小时",
-        "d": "d 天",
-        "wk": "wk 周",
-        "a": "a 岁",
-        "mm/h": "mm/h mm/hr mm/1h",
-        "mm": "mm",
-        "cm": "cm 厘米",
-        "m": "m 米",
-        "kg/m2": "kg/m2 kg/m^2",
-        "mm[Hg]": "mmHg mm[Hg]",
-        "kPa": "kPa",
-        "Cel": "℃ °C 摄氏度",
-        "/min": "/min 次/分 次/min bpm",
-        "ms": "ms",
-        "mV": "mV",
-        "mosm/kg": "mOsm/kg mosm/kg",
-        "mosm/L": "mOsm/L mosm/L",
-        "mmol/(24.h)": "mmol/24h mmol/(24.h)",
-        "mg/(24.h)": "mg/24h mg/(24.h)",
-        "g/(24.h)": "g/24h g/(24.h)",
-        "L/L": "L/L",
-        "ug{FEU}/mL": "ug/mLFEU ugFEU/mL ug{FEU}/mL",
-        "mg{FEU}/L": "mg/LFEU mgFEU/L mg{FEU}/L",
-        "umol/min": "umol/min",
-        "mg/mmol": "mg/mmol",
-        "ug/min": "ug/min",
-    }.items()
-    for spelling in spellings.split()
-}
-
 
 @remembered
 def fold_unit(text: str) -> tuple[str, str | None]:
     """A unit as written → (the source's text, UCUM code or None when we do not know the spelling)."""
     text = text.strip()
-    folded = _MICRO.sub("u", re.sub(r"\s+", "", text.translate(_SUPERSCRIPT)))
-    folded = _POWER.sub(r"10*\1", unicodedata.normalize("NFKC", folded) if "℃" not in folded else folded)
-    folded = _MICRO.sub("u", folded)
-    if len(folded) == 1 and folded.isupper() and folded != "L":
-        return text, _UNITS_EXACT.get(folded)  # M is not metre
-    return text, _UNITS_EXACT.get(folded) or _UNITS.get(folded.casefold())
+    return text, ucum_of(text)
 
 
 # ---------------------------------------------------------------- quantities and ranges
