@@ -90,7 +90,9 @@ def install_metrics(app: FastAPI, intake: IntakeService) -> None:
                 raise NotAllowed("metrics are for the roles admin and it, or the scrape token")
         except HubError as error:
             return error_answer(error)
-        text = await run_in_threadpool(metrics_text, intake, hub.store, counts)
+        desk = getattr(app.state, "recognition_desk", None)
+        late = desk.order_time.late if desk is not None else 0
+        text = await run_in_threadpool(metrics_text, intake, hub.store, counts, late)
         return PlainTextResponse(text, media_type=CONTENT_TYPE)
 
 
@@ -101,9 +103,10 @@ def _scrapes(request: Request, hub: Hub) -> bool:
     return bool(token) and hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
 
 
-def metrics_text(intake: IntakeService, store: ResourceStore, http: HttpCounts | None = None) -> str:
+def metrics_text(intake: IntakeService, store: ResourceStore, http: HttpCounts | None = None, late: int = 0) -> str:
+    """`late`: answers at order time that came after the limit."""
     lines: list[str] = []
-    for name, kind, says, samples in (*_intake(intake, store), *_outgoing(store), *_hub(intake), *_http(http)):
+    for name, kind, says, samples in (*_intake(intake, store), *_outgoing(store), *_hub(intake), *_http(http), *_recognition(late)):
         lines += [f"# HELP {PREFIX}{name} {says}", f"# TYPE {PREFIX}{name} {kind}"]
         lines += [f"{PREFIX}{name}{_labels(labels)} {_number(value)}" for labels, value in samples]
     return "\n".join(lines) + "\n"
@@ -166,6 +169,10 @@ def _hub(intake: IntakeService) -> Iterator[Metric]:
     files = [path for name in ("store.sqlite", "journal.sqlite", "messages.sqlite") if (path := intake.data / name).is_file()]
     yield "file_bytes", "gauge", "Size of the hub's files.", [({"file": path.name}, path.stat().st_size) for path in files]
     yield "disk_free_bytes", "gauge", "Free where the data folder lies.", [({}, shutil.disk_usage(intake.data).free)]
+
+
+def _recognition(late: int) -> Iterator[Metric]:
+    yield "recognition_late_total", "counter", "Orders that went on without an answer in time.", [({}, late)]
 
 
 def _http(http: HttpCounts | None) -> Iterator[Metric]:
