@@ -25,7 +25,7 @@ from benchmarks.scale import database
 
 FACILITIES = ("F1", "F2", "F3", "F4", "F5", "F6")
 PER_FACILITY = 834
-ASKED = 40
+ASKED = 20
 BUNDLE = 400
 TESTS = tuple(f"{4000 + n}-{n % 10}" for n in range(24))
 CARD = {"system": "urn:oid:2.16.156.10011.1.3", "value": "110101199003078515"}
