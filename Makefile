@@ -7,7 +7,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE :=
 WORKERS := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test lint bench kill-campaign crash-campaign write-kills fuzz lock clean
+.PHONY: help demo test lint bench kill-campaign crash-campaign write-kills examples fuzz lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -41,6 +41,10 @@ crash-campaign: ## power cuts under the store and kill -9 of its process, 1,000 
 write-kills: ## kill -9 the intake at each of its write and sync calls, by strace (ARGS="--every 8")
 	@scripts/setup.sh test
 	@$(PY) -m tests.end_to_end.write_kills $(ARGS)
+
+examples: ## send every official R4 example to both stores
+	@scripts/setup.sh test
+	@YITONG_ALL_EXAMPLES=1 $(PY) -m pytest tests/hub/api/test_r4_examples.py
 
 fuzz: ## ask what the OpenAPI document describes in many ways (EXAMPLES=200)
 	@scripts/setup.sh test
