@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 # Each of the many processes that the tests start would compile the project anew.
 export PYTHONDONTWRITEBYTECODE :=
-WORKERS := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+WORKERS := -n $(shell echo $$(( $$(nproc) + 1 > 4 ? 4 : $$(nproc) + 1 ))) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test lint bench kill-campaign crash-campaign write-kills examples fuzz lock clean
 
