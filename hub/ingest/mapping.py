@@ -65,7 +65,7 @@ def attempt(entry: Entry, context: MappingContext, blobs: Blobs) -> Attempt:
     try:
         record = entry.record
         if entry.in_blobs:
-            content = blobs.read(entry.sha256)  # checked against its name, so that a mapper need not do so again
+            content = blobs.read(entry.sha256, verify=not entry.fresh)  # a digest of half a megabyte costs more than to map it
             record = replace(record, content=content, hints={**record.hints, "sha256": entry.sha256})
         mapped = _checked(map_record(record, context), strict=context.strict)
         return Attempt(entry.seq, _attached(mapped, entry, blobs), mapper=version_of(record.kind, context))
