@@ -23,6 +23,7 @@ ORDERS: dict[str, Fields] = {
             6: "authoredOn",
             7: "occurrence[x]",
             13: "note",
+            10: "Specimen.collection.collector",
             14: "Specimen.receivedTime",
             15: "Specimen.type",
             16: "requester",
@@ -32,7 +33,7 @@ ORDERS: dict[str, Fields] = {
             36: "occurrence[x]",
         },
     ),
-    "TQ1": of("ServiceRequest", {7: "occurrence[x]", 9: "priority"}),
+    "TQ1": of("ServiceRequest", {7: "occurrence[x]", 8: "occurrence[x]", 9: "priority"}),
     "NTE": {3: "note"},
 }
 
@@ -46,6 +47,7 @@ RESULTS: dict[str, Fields] = {
             6: "effective[x]",
             7: "effective[x]",
             8: "effective[x]",
+            10: "Specimen.collection.collector",
             14: "Specimen.receivedTime",
             15: "Specimen.type",
             16: "ServiceRequest.requester",

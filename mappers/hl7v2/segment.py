@@ -133,6 +133,10 @@ class Segment:
         """The whole repetition as text: for ST, TX and FT, whose senders forget to escape ^ and &."""
         return self.plain(self._repetition(field, repetition), strip=False).rstrip()
 
+    def whole(self, field: int) -> str:
+        """The field as one text, repetition separators and all: for a field that cannot repeat, as 3.5~5.1 in OBX-7."""
+        return self.plain(self[field], strip=False).rstrip()
+
     def plain(self, raw: str, *, strip: bool = True) -> str:
         """Unescape a raw part."""
         if raw[:1] == '"' and raw.strip() == NULL:

@@ -112,7 +112,7 @@ def _coded(draft: Draft, obx: Segment, repetition: int, unit: str) -> Value:
 
 def _moment(draft: Draft, obx: Segment, repetition: int, unit: str) -> Value:
     text = obx.value(5, 1, 1, repetition)
-    when = fhir_datetime(text, draft.context.zone)
+    when = fhir_datetime(text, draft.zone)
     if text and when is None:
         draft.note("invalid-value", f"{obx.where}-5", "not a date: kept as text")
         return {"valueString": text}
@@ -128,7 +128,7 @@ def _time(draft: Draft, obx: Segment, repetition: int, unit: str) -> Value:
 
 def _period(draft: Draft, obx: Segment, repetition: int, unit: str) -> Value:
     edges = {"start": obx.value(5, 1, 1, repetition), "end": obx.value(5, 2, 1, repetition)}
-    period = {edge: when for edge, text in edges.items() if (when := fhir_datetime(text, draft.context.zone))}
+    period = {edge: when for edge, text in edges.items() if (when := fhir_datetime(text, draft.zone))}
     if period.get("start") and period.get("end"):
         first, last = (read_moment(text) for text in edges.values())
         if first and last and first.parts > last.parts:
@@ -172,6 +172,24 @@ READERS: dict[str, Callable[[Draft, Segment, int, str], Value]] = {
 TEXT_KINDS = {"TX", "FT"}
 
 
+# The ~ of `1.2~1.5cm` or `3mm~5mm` was not escaped; that before `2、` or `2.` begins a line
+_ENDS_IN_NUMBER = re.compile(r"\d\s?(?:[cmn]?m|[mμu]?[lL]|[mk]?g|%|℃|°)?\s*$")
+_BEGINS_WITH_NUMBER = re.compile(r"\s*\d+(?:\.\d+)?(?![\d.、)）:：])")
+
+
+def text_lines(draft: Draft, obx: Segment) -> list[str]:
+    """The repetitions of a text; one that was cut between two numbers is put together again."""
+    lines: list[str] = []
+    for number in range(1, max(obx.count(5), 1) + 1):
+        text = obx.text(5, number)
+        if lines and "~" in obx[5] and _ENDS_IN_NUMBER.search(lines[-1]) and _BEGINS_WITH_NUMBER.match(text):
+            draft.note("invalid-value", f"{obx.where}-5", "unescaped ~ between two numbers: read as a range", "information")
+            lines[-1] += f"~{text}"
+        else:
+            lines.append(text)
+    return lines
+
+
 def read_values(draft: Draft, obx: Segment, unit: str) -> list[Value]:
     """The value of every repetition of OBX-5 that states one."""
     stated = obx[5].strip()
@@ -187,6 +205,8 @@ def read_values(draft: Draft, obx: Segment, unit: str) -> list[Value]:
     if (repeats := obx.count(5)) == 1:
         value = reader(draft, obx, 1, unit)
         return [value] if value else []
+    if kind in {"ST", ""} and len(lines := text_lines(draft, obx)) < repeats:
+        return [{"valueString": text} for text in lines if text.strip()]
     found = [value for n in range(1, repeats + 1) if (value := reader(draft, obx, n, unit))]
     if kind in TEXT_KINDS and len(found) > 1:
         return [{"valueString": "\n".join(value["valueString"] for value in found)}]
