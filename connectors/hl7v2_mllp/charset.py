@@ -100,10 +100,10 @@ def decode(content: bytes, declared: str, channel: str = "") -> Decoded:
     stated = codec_of(declared)
     if content.isascii():
         return _seven_bit(content, declared, stated or "")
-    used = _evident(content, stated or "", codec_of(channel) or "")
-    text = None if used is None else _strict(content, used)
-    if used is None or text is None:
+    found = _evident(content, stated or "", codec_of(channel) or "")
+    if found is None:
         raise Undecodable(f"not decodable: declared {declared[:32]!r}, neither UTF-8 nor GB18030 fits")
+    used, text = found
     return Decoded(text, used, declared, bool(declared.strip()) and used != stated)
 
 
@@ -115,22 +115,22 @@ def _seven_bit(content: bytes, declared: str, stated: str) -> Decoded:
     return Decoded(content.decode("ascii"), "ascii", declared, False)
 
 
-def _evident(content: bytes, stated: str, channel: str) -> str | None:
-    """The codec that declaration, channel and content agree on best; None when none fits."""
+def _evident(content: bytes, stated: str, channel: str) -> tuple[str, str] | None:
+    """The codec that declaration, channel and content agree on best, and the text; None when none fits."""
     utf8 = _strict(content, "utf-8")
     gb_named = "gb18030" in {stated, channel if stated in {"", "ascii"} else ""}
     if utf8 is not None:
-        if gb_named and not _CJK.search(utf8) and _mostly_hanzi(content) and _strict(content, "gb18030") is not None:
-            return "gb18030"  # a few hanzi whose bytes happen to be two-byte UTF-8
-        return "utf-8"
-    if stated not in {"", "ascii", "utf-8"} and _strict(content, stated) is not None:
+        if gb_named and not _CJK.search(utf8) and _mostly_hanzi(content) and (text := _strict(content, "gb18030")) is not None:
+            return "gb18030", text  # a few hanzi whose bytes happen to be two-byte UTF-8
+        return "utf-8", utf8
+    if stated not in {"", "ascii", "utf-8"} and (text := _strict(content, stated)) is not None:
         single_byte = stated.startswith("iso8859")
         if not (single_byte and _looks_chinese(content)):
-            return stated
-    if channel and channel not in {"ascii", "utf-8"} and _strict(content, channel) is not None:
-        return channel
-    if _strict(content, "gb18030") is not None and _mostly_hanzi(content):
-        return "gb18030"
+            return stated, text
+    if channel and channel not in {"ascii", "utf-8"} and (text := _strict(content, channel)) is not None:
+        return channel, text
+    if (text := _strict(content, "gb18030")) is not None and _mostly_hanzi(content):
+        return "gb18030", text
     return None
 
 
