@@ -26,11 +26,10 @@ from mappers.cda.document import Document
 from mappers.cda.reader import Id, attribute, child, children, ids, local, text_of
 from mappers.datatypes import fhir_date, id_birth_date, identifiers_from_id_number, valid_id_number
 from mappers.identity_keys import local_system
-from profiles.names import GENDER_CN, HEALTH_CARD, ID_CARD, IDENTIFIER_TYPE, SOURCE_GENDER
+from profiles.names import ETHNIC_GROUP, GENDER_CN, HEALTH_CARD, ID_CARD, IDENTIFIER_TYPE, SOURCE_GENDER
 
 MARITAL_STATUS = "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus"
 NULL_FLAVOR = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
-ETHNIC_GROUP = "urn:hub:ext:ethnic-group"  # valueCoding: GB/T 3304
 ADDRESS_ORDER = ("country", "state", "city", "county", "township", "streetName", "streetAddressLine", "houseNumber")
 CONTACT_CLASSES = frozenset({"ECON", "CON", "NOK", "GUARD"})
 
@@ -116,7 +115,8 @@ def _ethnic_group(document: Document, patient: Resource, element: Element | None
     system = attribute(element, "codeSystem")
     if code and system.startswith(CN):
         stated = {"system": document.uri(system), "code": code, **({"display": name} if name else {})}
-        patient.setdefault("extension", []).append({"url": ETHNIC_GROUP, "valueCoding": stated})
+        concept = {"coding": [stated], "text": name or code}
+        patient.setdefault("extension", []).append({"url": ETHNIC_GROUP, "valueCodeableConcept": concept})
         document.use("Patient.extension", element)
 
 

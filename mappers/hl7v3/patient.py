@@ -9,11 +9,10 @@ from typing import Any
 
 from connectors.xml import Element, attribute, child, children
 from mappers.base import CannotMap, Resource
-from mappers.cda.patient import ETHNIC_GROUP
 from mappers.datatypes import identifiers_from_id_number
 from mappers.hl7v3.reader import EHR, HEALTH_CARD, ID_CARD, INSURANCE, PATIENT, Message, items, patient_reference, subject_of
 from mappers.identity_keys import resource_id
-from profiles.names import GENDER_CN, SOURCE_GENDER
+from profiles.names import ETHNIC_GROUP, GENDER_CN, SOURCE_GENDER
 from profiles.names import HEALTH_CARD as HEALTH_CARD_SYSTEM
 
 IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
@@ -77,7 +76,7 @@ def state_patient(message: Message, role: Element | None, mode: str) -> dict[str
     _gender(message, person, patient)
     group = message.code(child(person, "ethnicGroupCode", "item"), to="Patient.extension")
     if group is not None and "coding" in group:
-        patient.setdefault("extension", []).append({"url": ETHNIC_GROUP, "valueCoding": group["coding"][0]})
+        patient.setdefault("extension", []).append({"url": ETHNIC_GROUP, "valueCodeableConcept": group})
     if born := message.date(person, "birthTime", to="Patient.birthDate"):
         patient["birthDate"] = born
     if homes := [made for each in items(child(person, "addr")) if (made := _address(message, each))]:
