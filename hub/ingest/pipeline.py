@@ -232,13 +232,20 @@ class Pipeline:
             return False
         self._busy = True
         if not page.mapped:
-            self._process(self._journal.entries(page.numbers), again=True, released=bool(page.request.filter.seqs))
+            released = bool(page.request.filter.seqs)
+            numbers = page.numbers if released else self._kept(page.numbers)
+            self._process(self._journal.entries(numbers), again=True, released=released)
             page.mapped = not self._stopping.is_set()
         if page.mapped and self._aside.keys().isdisjoint(page.numbers):
             self._land(0)
             self._replays.advance(page.request, page.numbers)
             self._page = None
         return True
+
+    def _kept(self, numbers: Sequence[int]) -> list[int]:
+        """Without those that a person gave up: only asking for them by number brings them back."""
+        outcomes = map(self._store.outcome, numbers)
+        return [seq for seq, outcome in zip(numbers, outcomes, strict=True) if outcome is None or outcome.state != "discarded"]
 
     def _next_page(self) -> _Page | None:
         request = self._replays.open()

@@ -141,8 +141,9 @@ class Outcome:
     """What became of one journal record."""
 
     seq: int  # its journal number
-    state: Literal["done", "dead"]
+    state: Literal["done", "dead", "discarded"]  # discarded: it was dead, and a person said that it stays so
     reason: str = ""  # why it is dead
+    note: str = ""  # why it is discarded, in that person's words
     attempts: int = 1
     resources: tuple[str, ...] = ()  # "Type/id" that it created or changed, or found already as they are
     issues: tuple[Mapping[str, str], ...] = ()

@@ -55,6 +55,7 @@ def record(workspace: Workspace, node: str, outcome: Outcome) -> None:
         "finished": outcome.finished,
         "attempts": outcome.attempts,
         "reason": outcome.reason,
+        "note": outcome.note,
         "resources": list(outcome.resources),
         "issues": [list(map(list, issue.items())) for issue in outcome.issues],
         "ledger": list(map(list, outcome.ledger.items())),
@@ -94,7 +95,7 @@ def _digest(*name: str) -> str:
 
 def _numbers(outcome: Outcome) -> dict[str, int]:
     done = outcome.state == "done"
-    counts = (int(done), int(not done), int(done and bool(outcome.issues)), len(outcome.resources))
+    counts = (int(done), int(outcome.state == "dead"), int(done and bool(outcome.issues)), len(outcome.resources))
     return dict(zip(COUNTED, counts, strict=True))
 
 
@@ -152,6 +153,7 @@ def _outcome(row: dict[str, Any]) -> Outcome:
         seq=row["seq"],
         state=row["state"],
         reason=row["reason"],
+        note=row.get("note", ""),
         attempts=row["attempts"],
         resources=tuple(row["resources"]),
         issues=tuple(dict(issue) for issue in row["issues"]),

@@ -19,6 +19,7 @@ class Detail(msgspec.Struct):
     resources: tuple[str, ...]
     issues: tuple[dict[str, str], ...]
     ledger: dict[str, int]
+    note: str = ""
 
 
 def record(connection: apsw.Connection, outcome: Outcome) -> None:
@@ -26,7 +27,7 @@ def record(connection: apsw.Connection, outcome: Outcome) -> None:
     if former:
         _count(connection, former, -1)
     _count(connection, outcome, 1)
-    detail = Detail(outcome.reason, outcome.resources, tuple(map(dict, outcome.issues)), dict(outcome.ledger))
+    detail = Detail(outcome.reason, outcome.resources, tuple(map(dict, outcome.issues)), dict(outcome.ledger), outcome.note)
     row = (
         *(outcome.seq, outcome.state, outcome.source, outcome.facility, outcome.kind, outcome.finished, outcome.attempts),
         msgspec.json.encode(detail),
@@ -37,7 +38,7 @@ def record(connection: apsw.Connection, outcome: Outcome) -> None:
 
 def _count(connection: apsw.Connection, outcome: Outcome, sign: int) -> None:
     done = outcome.state == "done"
-    counts = (int(done), int(not done), int(done and bool(outcome.issues)), len(outcome.resources))
+    counts = (int(done), int(outcome.state == "dead"), int(done and bool(outcome.issues)), len(outcome.resources))
     connection.execute(
         "INSERT INTO tally VALUES (?, ?, ?, ?, ?) ON CONFLICT(source) DO UPDATE SET done = done + excluded.done,"
         " dead = dead + excluded.dead, issues = issues + excluded.issues, resources = resources + excluded.resources",
@@ -111,6 +112,7 @@ def _outcome(row: tuple[Any, ...]) -> Outcome:
         seq=seq,
         state=state,
         reason=detail.reason,
+        note=detail.note,
         attempts=attempts,
         resources=detail.resources,
         issues=detail.issues,

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from hub.web.ops.codes import router as codes
 from hub.web.ops.connector import router as connector
 from hub.web.ops.dead import router as dead
+from hub.web.ops.discards import router as discards
 from hub.web.ops.mapping import router as mapping
 from hub.web.ops.message import router as message
 from hub.web.ops.messages import router as messages
@@ -16,5 +17,5 @@ from hub.web.ops.quality import router as quality
 from hub.web.ops.replays import router as replays
 
 router = APIRouter()
-for part in (overview, connector, messages, message, dead, codes, mapping, outbox, quality, replays):
+for part in (overview, connector, messages, message, dead, discards, codes, mapping, outbox, quality, replays):
     router.include_router(part)
