@@ -65,6 +65,9 @@ INTERPRETATION = {
     "剂量依赖性敏感": "SDD",
     "+": "POS",
     "-": "NEG",
+    **dict.fromkeys(("HIGH", "H↑", "↑H", "高↑", "↑高"), "H"),
+    **dict.fromkeys(("LOW", "L↓", "↓L", "低↓", "↓低"), "L"),
+    **{"NORMAL": "N", "ABNORMAL": "A", "危急高": "HH", "危急低": "LL", "危急": "AA", "危急值": "AA"},
 }
 INTERPRETATION_DISPLAY = {
     "L": "Low",

@@ -11,7 +11,16 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from mappers.datatypes import COMPARATOR, decimal_of, fhir_datetime, parse_quantity, quantity, read_moment, read_number
+from mappers.datatypes import (
+    COMPARATOR,
+    decimal_of,
+    fhir_datetime,
+    parse_quantity,
+    quantity,
+    read_moment,
+    read_number,
+    with_its_unit,
+)
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.segment import NULL
@@ -42,6 +51,7 @@ QUALITATIVE = {
     "弱阳性(±)": ("WR", "Weakly reactive"),
 }
 
+SIGNS = frozenset("-－+")  # of something that is measured: no number, but neither positive nor negative for certain
 _SPLIT_UNIT = re.compile(r"[x×*]?\s*10")
 
 
@@ -67,11 +77,11 @@ def text_value(text: str) -> Value:
 
 def _numeric(draft: Draft, obx: Segment, repetition: int, unit: str) -> Value:
     text = obx.text(5, repetition).strip()
-    if measured := parse_quantity(text, unit):
+    if measured := parse_quantity(text, unit) or with_its_unit(text, unit):
         return {"valueQuantity": measured}
     if text:
         draft.note("invalid-value", f"{obx.where}-5", "OBX-2 says NM, the value is not a number: kept as text", "information")
-    return text_value(text)
+    return {"valueString": text} if text in SIGNS else text_value(text)
 
 
 def _string(draft: Draft, obx: Segment, repetition: int, unit: str) -> Value:
@@ -80,7 +90,9 @@ def _string(draft: Draft, obx: Segment, repetition: int, unit: str) -> Value:
     number = read_number(text)
     if number and (unit or obx.has(7)):
         return {"valueQuantity": quantity(number.value, unit, number.comparator)}
-    return text_value(text)
+    if measured := with_its_unit(text, unit):
+        return {"valueQuantity": measured}
+    return {"valueString": text.strip()} if unit and text.strip() in SIGNS else text_value(text)
 
 
 def _text(draft: Draft, obx: Segment, repetition: int, unit: str) -> Value:

@@ -51,6 +51,22 @@ def test_a_tilde_between_two_numbers_is_a_range_and_any_other_a_new_line(written
     assert ("OBX[1]-5" in {issue.where for issue in done.issues}) is told
 
 
+@pytest.mark.parametrize(("kind", "unit", "coded"), [("NM", "mmol/L", False), ("ST", "/HP", False), ("ST", "", True)])
+def test_a_dash_where_something_is_measured_is_not_negative(kind: str, unit: str, *, coded: bool) -> None:
+    observation = only(mapped(results(f"OBX|1|{kind}|K^钾||-|{unit}|||||F")), "Observation")
+    assert ("valueCodeableConcept" in observation) is coded
+    assert observation.get("valueString", "-") == "-"
+
+
+@pytest.mark.parametrize(
+    ("flag", "code"), [("H↑", "H"), ("low", "L"), ("Normal", "N"), ("危急高", "HH"), ("危急值", "AA"), ("HL", None)]
+)
+def test_flags_as_systems_print_them(flag: str, code: str | None) -> None:
+    (found,) = only(mapped(results(f"OBX|1|NM|K^钾||4|mmol/L||{flag}|||F")), "Observation")["interpretation"]
+    assert found["text"] == flag
+    assert [coding["code"] for coding in found.get("coding", ())] == ([code] if code else [])
+
+
 def test_repetitions_that_are_no_range_are_components() -> None:
     observation = only(mapped(results("OBX|1|CE|V^病毒||A^甲型^L~B^乙型^L||||||F")), "Observation")
     assert [part["valueCodeableConcept"]["text"] for part in observation["component"]] == ["甲型", "乙型"]
