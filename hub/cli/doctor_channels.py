@@ -164,6 +164,6 @@ def _of_channel(
     if silent > allowed and not rule.is_quiet(now.astimezone()):
         long = f"{silent.total_seconds() / 3600:.0f} h" if silent > timedelta(hours=2) else f"{silent.total_seconds() / 60:.0f} min"
         yield Finding(name, "warning", f"silent for {long}", "ask the source's vendor; see when it last sent: yitong messages list")
-    waiting = count.received - tally.done - tally.dead
+    waiting = count.received - tally.finished
     if waiting > (rule.backlog or FAR_BEHIND):
         yield Finding(name, "warning", f"{waiting} wait to be mapped", "is the hub running, and its store writable? see its log")

@@ -143,7 +143,6 @@ class Outcome:
     seq: int  # its journal number
     state: Literal["done", "dead", "discarded"]  # discarded: it was dead, and a person said that it stays so
     reason: str = ""  # why it is dead
-    note: str = ""  # why it is discarded, in that person's words
     attempts: int = 1
     resources: tuple[str, ...] = ()  # "Type/id" that it created or changed, or found already as they are
     issues: tuple[Mapping[str, str], ...] = ()
@@ -152,6 +151,7 @@ class Outcome:
     source: str = ""
     facility: str = ""
     kind: str = ""
+    note: str = ""  # why it is discarded, in that person's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +162,12 @@ class SourceTally:
     dead: int = 0
     issues: int = 0  # records done that have at least one
     resources: int = 0  # created, changed or found by them, a resource counted once a record
+    discarded: int = 0
+
+    @property
+    def finished(self) -> int:
+        """Records with an outcome: all others wait."""
+        return self.done + self.dead + self.discarded
 
 
 @dataclass(frozen=True, slots=True)

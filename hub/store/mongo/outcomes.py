@@ -17,7 +17,7 @@ from hub.store.mongo.workspace import Workspace
 from hub.store.port import Outcome, SourceTally, UnmappedCode
 
 OUTCOMES = "outcome"
-COUNTED = ("done", "dead", "issues", "resources")
+COUNTED = ("done", "dead", "issues", "resources", "discarded")
 FIRST_LOOK = 1024  # records looked at together when the end of what is finished is searched
 
 
@@ -95,7 +95,13 @@ def _digest(*name: str) -> str:
 
 def _numbers(outcome: Outcome) -> dict[str, int]:
     done = outcome.state == "done"
-    counts = (int(done), int(outcome.state == "dead"), int(done and bool(outcome.issues)), len(outcome.resources))
+    counts = (
+        int(done),
+        int(outcome.state == "dead"),
+        int(done and bool(outcome.issues)),
+        len(outcome.resources),
+        int(outcome.state == "discarded"),
+    )
     return dict(zip(COUNTED, counts, strict=True))
 
 
@@ -110,7 +116,7 @@ def tallies(reading: Reading, node: str) -> dict[str, SourceTally]:
     for row in reading.find("tally", {"n": node}):
         tally = found.setdefault(row["source"], Counter())
         for name in COUNTED:
-            tally[name] += row[name]
+            tally[name] += row.get(name, 0)
     return {source: SourceTally(**{name: tally[name] for name in COUNTED}) for source, tally in found.items()}
 
 

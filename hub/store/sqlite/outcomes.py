@@ -38,10 +38,17 @@ def record(connection: apsw.Connection, outcome: Outcome) -> None:
 
 def _count(connection: apsw.Connection, outcome: Outcome, sign: int) -> None:
     done = outcome.state == "done"
-    counts = (int(done), int(outcome.state == "dead"), int(done and bool(outcome.issues)), len(outcome.resources))
+    counts = (
+        int(done),
+        int(outcome.state == "dead"),
+        int(done and bool(outcome.issues)),
+        len(outcome.resources),
+        int(outcome.state == "discarded"),
+    )
     connection.execute(
-        "INSERT INTO tally VALUES (?, ?, ?, ?, ?) ON CONFLICT(source) DO UPDATE SET done = done + excluded.done,"
-        " dead = dead + excluded.dead, issues = issues + excluded.issues, resources = resources + excluded.resources",
+        "INSERT INTO tally VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(source) DO UPDATE SET done = done + excluded.done,"
+        " dead = dead + excluded.dead, issues = issues + excluded.issues, resources = resources + excluded.resources,"
+        " discarded = discarded + excluded.discarded",
         (outcome.source, *(sign * count for count in counts)),
     )
     for (system, code), display in _unmapped(outcome).items():
@@ -63,7 +70,8 @@ def unmapped(connection: apsw.Connection, limit: int) -> list[UnmappedCode]:
 
 
 def tallies(connection: apsw.Connection) -> dict[str, SourceTally]:
-    return {row[0]: SourceTally(*row[1:]) for row in connection.execute("SELECT source, done, dead, issues, resources FROM tally")}
+    select = "SELECT source, done, dead, issues, resources, discarded FROM tally"
+    return {row[0]: SourceTally(*row[1:]) for row in connection.execute(select)}
 
 
 def _finish(connection: apsw.Connection, seq: int) -> None:
