@@ -279,6 +279,18 @@ def test_doctor_tells_silence_and_what_is_dead(county, run):
     assert says["Channel cty-lis"]["state"] == "ok"
 
 
+def test_doctor_tells_when_the_certificates_of_a_destination_end(tmp_path, run):
+    data, path = tmp_path / "data", tmp_path / "receiver.pem"
+    run("init", data, "--facility", "CTY=山县人民医院", "--yes")
+    path.write_text(CERTIFICATE)
+    options = f'host = "127.0.0.1"\nport = 2575\ntls = true\nca_file = "{path}"\ncertificate_file = "{tmp_path / "none.pem"}"\n'
+    destination = 'name = "his"\nkind = "mllp"\nfacility = "CTY"\ncriteria = ["DiagnosticReport?status=final"]\n'
+    with (data / "county.toml").open("a", encoding="utf-8") as county:
+        county.write(f"\n[[destination]]\n{destination}{options}")
+    found = {each["check"]: each["state"] for each in json.loads(run("doctor", "--data", data, "--json").output)}
+    assert (found["Certificate receiver.pem"], found["Certificate none.pem"]) == ("ok", "broken")
+
+
 def test_a_certificate_tells_its_last_day(tmp_path):
     path = tmp_path / "c.pem"
     for text in ("", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "-----BEGIN PRIVATE KEY-----"):
