@@ -9,7 +9,16 @@ from mappers.hl7v2.drug_destinations import DRUGS, ORC, Fields, of
 
 __all__ = ["CLINICAL", "Fields"]
 
-_SERVICE_ORC = of("ServiceRequest", {**ORC, 4: "requisition", 7: "priority, ServiceRequest.occurrence[x]"})
+_SERVICE_ORC = of(
+    "ServiceRequest",
+    {
+        **ORC,
+        4: "requisition",
+        7: "priority, ServiceRequest.occurrence[x]",
+        8: "basedOn, ServiceRequest.replaces",
+        16: "extension(request-statusReason)",
+    },
+)
 
 ORDERS: dict[str, Fields] = {
     "ORC": _SERVICE_ORC,

@@ -13,6 +13,7 @@ from mappers.hl7v2.deletes import ORDER_OBR, ORDER_ORC, state_patch
 from mappers.hl7v2.dispense import state_group
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Group
+from mappers.hl7v2.message import Segment
 from mappers.hl7v2.observation import item_code, note_text, state_observations
 from mappers.hl7v2.order_status import order_status, priority_of
 from mappers.hl7v2.performers import ORDERERS, persons_of
@@ -21,7 +22,7 @@ from mappers.hl7v2.report import IN_TABLE_0074, SECTION, SERVICES, UID
 from mappers.hl7v2.request_shell import item_of
 from mappers.hl7v2.specimen import state_specimens
 from mappers.hl7v2.supply import state_detail
-from mappers.hl7v2.types import codeable_concept, concepts, number_identifier, people
+from mappers.hl7v2.types import CJK, codeable_concept, concepts, number_identifier, people
 from mappers.identity_keys import resource_id
 from profiles.names import DCM, DIAGNOSTIC_SERVICE, DICOM_UID
 
@@ -59,6 +60,21 @@ def _authored(draft: Draft, group: Group) -> str | None:
 def _reasons(draft: Draft, group: Group) -> list[dict[str, Any]]:
     found = [reason for dg1 in group.diagnoses if (reason := codeable_concept(draft, dg1, 3, "diagnosis"))]
     return found + (concepts(draft, group.obr, 31, "reason") if group.obr else [])
+
+
+def _clinical_information(obr: Segment) -> str:
+    """OBR-13: a text whose ^ was not escaped, or a CWE."""
+    return obr.whole(13) if CJK.search(obr.value(13)) else obr.value(13, 2) or obr.value(13)
+
+
+def _earlier(draft: Draft, orc: Segment | None) -> dict[str, Any]:
+    """ORC-8 (EIP): the order that this one replaces, else the one it belongs to."""
+    if orc is None or not orc.has(8):
+        return {}
+    placer, filler = (orc.value(8, place) for place in (1, 2))
+    number = number_identifier(draft, placer, "order", "PLAC") if placer else number_identifier(draft, filler, "report", "FILL")
+    element = "replaces" if orc.value(1).upper() in {"RO", "RP", "RU"} else "basedOn"
+    return {element: [{"type": "ServiceRequest", "identifier": number}]} if placer or filler else {}
 
 
 def _status_reason(draft: Draft, group: Group) -> list[dict[str, Any]]:
@@ -120,7 +136,7 @@ def service_request_from_orc(draft: Draft, group: Group, key: tuple[str, ...]) -
     request["intent"] = "order"
     requesters = [person for segment, field in ((group.orc, 12), (obr, 16)) if segment for person in people(draft, segment, field)]
     requesters += persons_of(draft, group.people, ORDERERS)
-    notes = [text for text in ((obr.value(13, 2) or obr.value(13)) if obr else "", note_text(group.notes)) if text]
+    notes = [text for text in (_clinical_information(obr) if obr else "", note_text(group.notes)) if text]
     stated: dict[str, Any] = {
         "category": _category(draft, group),
         "priority": priority_of(group.timing, (obr, 5, 1), (obr, 27, 6), (group.orc, 7, 6)),
@@ -131,6 +147,7 @@ def service_request_from_orc(draft: Draft, group: Group, key: tuple[str, ...]) -
         "authoredOn": _authored(draft, group),
         "requester": requesters[0] if requesters else draft.organization,
         "reasonCode": _reasons(draft, group),
+        **_earlier(draft, group.orc),
         "note": [{"text": text} for text in notes],
         "extension": _status_reason(draft, group),
         **_imaging(draft, group),

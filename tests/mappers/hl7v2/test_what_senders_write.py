@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from mappers.base import MappingContext
 from tests.mappers.hl7v2.conftest import mapped, of_type, only, stored
 
 MSH = "MSH|^~\\&|LIS|CTY|HUB|HUB|{at}||{kind}|1|P|2.5.1"
@@ -119,6 +120,26 @@ def test_a_service_over_days_and_why_an_order_was_cancelled() -> None:
     assert order["occurrencePeriod"] == {"start": "2024-05-01T09:00:00+08:00", "end": "2024-05-03T09:00:00+08:00"}
     assert order["status"] == "revoked"
     assert [entry["valueCodeableConcept"]["text"] for entry in order["extension"]] == ["患者拒绝"]
+
+
+@pytest.mark.parametrize(
+    ("orc", "element", "number"),
+    [("RO|O2||||||O1", "replaces", "O1"), ("NW|O2||||||O1^F1", "basedOn", "O1"), ("NW|O2||||||^F1", "basedOn", "F1")],
+)
+def test_an_order_names_the_order_it_follows(orc: str, element: str, number: str) -> None:
+    done = mapped(message(PID, f"ORC|{orc}", "OBR|1|O2||CT^胸部CT|||||||||咳嗽^发热3天~无过敏史", kind="ORM^O01"))
+    request = only(done, "ServiceRequest")
+    assert [entry["identifier"]["value"] for entry in request[element]] == [number]
+    assert [note["text"] for note in request["note"]] == ["咳嗽^发热3天~无过敏史"]
+
+
+def test_every_field_read_has_its_destination() -> None:
+    """Fields that no message of the corpus states."""
+    told = message(
+        PID, "ORC|CA|O2||||||O1||||||||XX^拒绝", "TQ1|1||BID||||20240501|20240502", "OBR|1|O2||N^护理||||||N1^护士", kind="ORM^O01"
+    )
+    done = mapped(told, context=MappingContext(explain=True))
+    assert not [line.where for line in done.lines if line.state == "mapped" and not line.to]
 
 
 def test_a_number_and_an_address_in_one_field_are_two() -> None:
