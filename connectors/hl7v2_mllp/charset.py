@@ -10,6 +10,8 @@ import codecs
 import re
 from dataclasses import dataclass
 
+from connectors.charset import behind_mark, fitting
+
 # HL7 table 0211 and what sources write instead → Python codec. "" = the name says nothing about bytes.
 CODECS = {
     "": "",
@@ -45,7 +47,6 @@ CODECS = {
 }
 
 _HIGH = re.compile(rb"[\x80-\xff]")
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _NON_ASCII = re.compile("[^\x00-\x7f]")
 _CJK = re.compile("[⺀-鿿豈-﫿！-￯\U00020000-\U0003ffff]")
 _HANZI_PAIR = re.compile(rb"[\xa1-\xf7][\xa1-\xfe]")
@@ -76,10 +77,8 @@ def codec_of(name: str) -> str | None:
 
 
 def _strict(content: bytes, codec: str) -> str | None:
-    try:
-        return content.decode(codec)
-    except (UnicodeDecodeError, LookupError):
-        return None
+    found = fitting(content, (codec,))
+    return found[0] if found else None
 
 
 def _mostly_hanzi(content: bytes) -> bool:
@@ -90,13 +89,13 @@ def _mostly_hanzi(content: bytes) -> bool:
 
 def decode(content: bytes, declared: str, channel: str = "") -> Decoded:
     """Raise Undecodable when no character set fits strictly."""
-    for bom, codec in _BOMS:
-        if content.startswith(bom):
-            text = _strict(content[len(bom) :], codec)
-            if text is None:
-                raise Undecodable(f"not {codec} although its byte order mark says so")
-            wrong = bool(declared) and codec_of(declared) not in {codec, "utf-16"}
-            return Decoded(text, codec, declared, wrong and _NON_ASCII.search(text) is not None)
+    if (marked := behind_mark(content)) is not None:
+        content, codec = marked
+        text = _strict(content, codec)
+        if text is None:
+            raise Undecodable(f"not {codec} although its byte order mark says so")
+        wrong = bool(declared) and codec_of(declared) not in {codec, "utf-16"}
+        return Decoded(text, codec, declared, wrong and _NON_ASCII.search(text) is not None)
     stated = codec_of(declared)
     if content.isascii():
         return _seven_bit(content, declared, stated or "")
