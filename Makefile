@@ -5,9 +5,9 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 # Each of the many processes that the tests start would compile the project anew.
 export PYTHONDONTWRITEBYTECODE :=
-WORKERS := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+WORKERS := -n $(shell echo $$(( $$(nproc) + 1 > 4 ? 4 : $$(nproc) + 1 ))) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test lint bench kill-campaign crash-campaign write-kills identity-campaign fuzz lock clean
+.PHONY: help demo test lint bench kill-campaign crash-campaign write-kills identity-campaign examples fuzz lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -45,6 +45,10 @@ write-kills: ## kill -9 the intake at each of its write and sync calls, by strac
 identity-campaign: ## who is one person of a synthetic county: precision, recall, speed (ARGS="--people 25000 --only-rules")
 	@scripts/setup.sh test
 	@$(PY) -m benchmarks.identity_campaign $(ARGS)
+
+examples: ## send every official R4 example to both stores
+	@scripts/setup.sh test
+	@YITONG_ALL_EXAMPLES=1 $(PY) -m pytest tests/hub/api/test_r4_examples.py
 
 fuzz: ## ask what the OpenAPI document describes in many ways (EXAMPLES=200)
 	@scripts/setup.sh test

@@ -127,29 +127,29 @@ CONTEXT = MappingContext()  # one, as a channel has: the mapper remembers what a
 def hl7_split() -> tuple[float, str]:
     """Split every message and touch every field of every segment."""
     corpus = messages(200)
-    done, started = 0, time.perf_counter()
-    while time.perf_counter() - started < 2:
+    done, started = 0, time.process_time()
+    while time.process_time() - started < 2:
         for content in corpus:
             message = parse(content)
             for segment in message.all:
                 for number in range(1, len(segment) + 1):
                     segment.value(number)
             done += 1
-    return done / (time.perf_counter() - started), f"mean {statistics.mean(map(len, corpus)):.0f} bytes"
+    return done / (time.process_time() - started), f"mean {statistics.mean(map(len, corpus)):.0f} bytes"
 
 
 def hl7_map() -> tuple[float, str]:
     corpus = messages(200)
     records = [SourceRecord("bench", "BEN", "hl7v2", str(i), content, NOW) for i, content in enumerate(corpus)]
-    done, made, started = 0, 0, time.perf_counter()
-    while time.perf_counter() - started < 2:
+    done, made, started = 0, 0, time.process_time()
+    while time.process_time() - started < 2:
         for record in records:
             try:
                 made += len(map_message(record, CONTEXT).changes)
             except CannotMap:
                 continue
             done += 1
-    return done / (time.perf_counter() - started), f"{made / max(1, done):.1f} resources a message"
+    return done / (time.process_time() - started), f"{made / max(1, done):.1f} resources a message"
 
 
 def _results() -> SourceRecord:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 
 from lxml import etree
+
+from connectors.charset import behind_mark, fitting
 
 Element = etree._Element
 MAX_BYTES = 64 * 1024 * 1024
@@ -17,7 +18,6 @@ _DOCTYPE = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 _DOCTYPE_BYTES = re.compile(_DOCTYPE.pattern.encode(), re.IGNORECASE)
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>\s*")
 _ENCODING = re.compile(rb"^\s*<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._\-]+)", re.IGNORECASE)
-_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _CHINESE = frozenset({"gb2312", "gbk", "gb18030", "gb_2312-80", "cp936"})
 
 
@@ -27,9 +27,8 @@ class NotXml(Exception):
 
 def text_of_bytes(content: bytes) -> str:
     """Strictly decoded: as declared, else UTF-8, else GB18030, for vendors declare UTF-8 over GBK bytes. Raise NotXml."""
-    for mark, codec in _MARKS:
-        if content.startswith(mark):
-            return _decoded(content[len(mark) :], (codec,))
+    if (marked := behind_mark(content)) is not None:
+        return _decoded(marked[0], (marked[1],))
     match = _ENCODING.match(content)
     declared = match[1].decode("ascii").lower() if match else "utf-8"
     first = "gb18030" if declared in _CHINESE else declared
@@ -37,12 +36,10 @@ def text_of_bytes(content: bytes) -> str:
 
 
 def _decoded(content: bytes, names: tuple[str, ...]) -> str:
-    for name in names:
-        try:
-            return content.decode(name)
-        except (UnicodeDecodeError, LookupError):
-            continue
-    raise NotXml("the bytes are in no known character set")
+    found = fitting(content, names)
+    if found is None:
+        raise NotXml("the bytes are in no known character set")
+    return found[0]
 
 
 def without_declaration(text: str) -> str:

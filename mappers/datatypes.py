@@ -200,7 +200,12 @@ COMPARATOR = {
 }
 _NUMBER = r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?"
 _QUANTITY = re.compile(rf"(?P<comparator><=|>=|[<>=≤≥≦≧＜＞]|小于|大于)?\s*(?P<number>{_NUMBER})", re.ASCII)
-_SPAN = re.compile(rf"(?P<low>{_NUMBER})\s*(?:--?|~|～|－|—{{1,2}}|–|至|to)\s*(?P<high>{_NUMBER})(?P<unit>\s*[^\d\s].*)?", re.ASCII)
+_BETWEEN = r"--?|~|～|－|—{1,2}|–|至|to"
+_SPAN = re.compile(rf"(?P<low>{_NUMBER})\s*(?P<between>{_BETWEEN})\s*(?P<high>{_NUMBER})(?P<unit>\s*[^\d\s].*)?", re.ASCII)
+_LIMIT = re.compile(rf"(?P<limit>{_QUANTITY.pattern})(?P<unit>\s*[^\d\s].*)?", re.ASCII)
+# Digits as Chinese keyboards write them; never superscripts, which are powers
+_WIDE_DIGITS = str.maketrans("０１２３４５６７８９．", "0123456789.")
+_WIDE = _WIDE_DIGITS | str.maketrans("＋－−", "+--")
 
 
 def decimal_of(text: str) -> Decimal | None:
@@ -224,7 +229,7 @@ class Number:
 @remembered
 def read_number(text: str) -> Number | None:
     """ "6.50", "<0.01", "≥1000" → Number; "1+", "阴性(-)", "3-5" → None."""
-    match = _QUANTITY.fullmatch(text.strip())
+    match = _QUANTITY.fullmatch(text.strip().translate(_WIDE))
     if match is None:
         return None
     value = decimal_of(match["number"])
@@ -244,6 +249,18 @@ def quantity(value: Decimal, unit: str = "", comparator: str = "") -> dict[str, 
     return result
 
 
+def with_its_unit(text: str, unit: str = "") -> dict[str, Any] | None:
+    """ "5.6 mmol/L" → Quantity, where the unit is that of `unit`, or beyond doubt a unit: 1a is a genotype."""
+    match = _LIMIT.fullmatch(text.strip())
+    if match is None or not match["unit"]:
+        return None
+    own = match["unit"].strip()
+    code, expected = fold_unit(own)[1], fold_unit(unit)[1]
+    same = own == unit or (code is not None and code == expected)
+    certain = not unit and code is not None and ("/" in own or code == "%")
+    return parse_quantity(match["limit"], own) if same or certain else None
+
+
 def parse_quantity(text: str, unit: str = "") -> dict[str, Any] | None:
     """ "<0.01" and a unit → Quantity. None when the text is more than a number: it then stays text."""
     number = read_number(text)
@@ -253,13 +270,16 @@ def parse_quantity(text: str, unit: str = "") -> dict[str, Any] | None:
 @remembered
 def _read_range(text: str) -> tuple[tuple[tuple[str, Decimal], ...], str]:
     """Which edges a range states, and the unit written behind it."""
-    bare = text if text.startswith(("男", "女")) else text.strip("()[]（）【】 ")
+    bare = text.translate(_WIDE_DIGITS)
+    if bare[:1] in "([（【" and bare[-1:] in ")]）】":
+        bare = bare[1:-1].strip()
     if span := _SPAN.fullmatch(bare):
         low, high = decimal_of(span["low"]), decimal_of(span["high"])
-        if low is not None and high is not None and low <= high:
+        unsure = low is not None and low < 0 and span["between"] == "--"  # -5--1 may end at 1 or at -1
+        if low is not None and high is not None and low <= high and not unsure:
             return (("low", low), ("high", high)), (span["unit"] or "").strip()
-    elif (number := read_number(bare)) and number.comparator:
-        return (("high" if number.comparator.startswith("<") else "low", number.value),), ""
+    elif (limit := _LIMIT.fullmatch(bare)) and (number := read_number(limit["limit"])) and number.comparator:
+        return (("high" if number.comparator.startswith("<") else "low", number.value),), (limit["unit"] or "").strip()
     return (), ""
 
 
@@ -269,6 +289,8 @@ def reference_range(text: str, unit: str = "") -> dict[str, Any] | None:
     if not text:
         return None
     edges, own_unit = _read_range(text)
+    if own_unit and own_unit != unit and fold_unit(own_unit)[1] is None:
+        edges = ()  # whom the limits are for, as 3.5-5.1(成人), or a unit nobody knows: the text says it
     return {**{edge: quantity(value, own_unit or unit) for edge, value in edges}, "text": text}
 
 

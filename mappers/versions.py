@@ -14,7 +14,7 @@ from typing import Any
 
 from mappers.base import MappingContext
 
-VERSIONS = {"hl7v2": "1", "row": "1", "cda": "1", "dicom": "1", "ecg": "1"}
+VERSIONS = {"hl7v2": "2", "row": "2", "cda": "2", "hl7v3": "1", "dicom": "1", "ecg": "1"}
 _DIGITS = 12
 _MOST_KEPT = 256
 _kept: dict[int, tuple[MappingContext, str]] = {}  # the context is held, so that its id stays its own

@@ -29,7 +29,7 @@ from tests.memory import memory
 
 OTHER = "YITONG_TEST_MONGODB"
 FLAGS = (
-    *("--replSet", "rs0", "--bind_ip", "127.0.0.1", "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"),
+    *("--replSet", "rs0", "--bind_ip", "127.0.0.1", "--wiredTigerCacheSizeGB", "0.5", "--oplogSize", "64"),
     *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=8MB)"),
     *("--setParameter", "enableTestCommands=1", "--setParameter", "diagnosticDataCollectionEnabled=false"),
     *("--setParameter", "transactionLifetimeLimitSeconds=20"),  # what a killed hub had open holds its documents so long

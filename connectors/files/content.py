@@ -9,6 +9,8 @@ from zipfile import BadZipFile, ZipFile
 
 from lxml import etree
 
+from connectors.charset import behind_mark, fitting
+
 HEAD = 4096
 DEEP = 64  # elements before an envelope's own document begins
 
@@ -36,7 +38,6 @@ MAGIC: tuple[tuple[int, bytes, str], ...] = (
 HL7 = re.compile(rb"[\s\x0b]*(?:MSH|FHS|BHS)([^\w\s])[^\w\s]{2,5}", re.ASCII)
 # A data set without preamble begins with group 0002 or 0008, its elements with a VR or, implicit, a short length
 BARE_DICOM = re.compile(rb"[\x02\x08]\x00[\x00-\x20]\x00(?:[A-Z]{2}|[\x00-\x80]\x00\x00\x00)", re.DOTALL)
-MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
 def kind_of(content: bytes) -> str:
@@ -95,7 +96,7 @@ def _declared(chunk: bytes, *, first: bool) -> bytes:
 
 
 def _is_text(content: bytes) -> bool:
-    if any(content.startswith(mark) for mark, _ in MARKS):
+    if behind_mark(content) is not None:
         return True
     head = content[:HEAD]
     return not any(byte < 32 and byte not in (9, 10, 13, 26) for byte in head)
@@ -106,15 +107,11 @@ def text_of(content: bytes, declared: str = "") -> tuple[str, str]:
 
     What fits none keeps U+FFFD for the bytes that do not: the caller refuses those lines alone.
     """
-    for mark, charset in MARKS:
-        if content.startswith(mark):
-            return content.decode(charset, "replace"), charset
+    if (marked := behind_mark(content)) is not None:
+        return marked[0].decode(marked[1], "replace"), marked[1]
     attempts = [name for name in (declared, "utf-8", "gb18030") if name]
-    for charset in attempts:
-        try:
-            return content.decode(charset), charset
-        except UnicodeDecodeError:
-            continue
+    if (found := fitting(content, attempts)) is not None:
+        return found
     count: Callable[[str], int] = lambda charset: content.decode(charset, "replace").count("�")  # noqa: E731
     best = min(attempts, key=count)
     return content.decode(best, "replace"), best

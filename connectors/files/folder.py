@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.base import SourceDenied, SourceUnavailable
+from connectors.charset import fitting
 
 DONE, FAILED = "done", "failed"
 DEEPEST = 8  # folders in folders
@@ -41,12 +42,8 @@ class Refused(Exception):
 def readable_name(name: str) -> str:
     """A file name as text: names from a Chinese Windows share may be GB18030 bytes."""
     raw = os.fsencode(name)
-    for charset in ("utf-8", "gb18030"):
-        try:
-            return raw.decode(charset)
-        except UnicodeDecodeError:
-            continue
-    return raw.decode("ascii", "backslashreplace")
+    found = fitting(raw, ("utf-8", "gb18030"))
+    return found[0] if found else raw.decode("ascii", "backslashreplace")
 
 
 @contextmanager

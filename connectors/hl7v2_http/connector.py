@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from itertools import count
+from itertools import chain, count
 from typing import NamedTuple
 
 from connectors.base import Intake, JournalUnavailable, SourceRecord
@@ -105,7 +105,5 @@ class HttpReceiver:
 
     def _acknowledged(self, received: list[Received]) -> bytes:
         now = self._desk.clock()
-        answers = (
-            acknowledge(one.header, one.answer, now=now, control_id=f"{now:%Y%m%d%H%M%S}{next(self._numbers)}") for one in received
-        )
-        return b"".join(answer for answer in answers if answer is not None)
+        answers = (acknowledge(one.header, one.answer, now=now, numbers=self._numbers) for one in received)
+        return b"".join(chain.from_iterable(answers))

@@ -1,11 +1,15 @@
-"""The answer to a message: MSH, MSA, and ERR when it is not positive. In the sender's own delimiters and character set.
+"""The answers to a message: MSH, MSA, and ERR when it is not positive. In the sender's own delimiters and character set.
 
-HL7 v2.5.1 chapter 2.9 (original and enhanced mode), 2.15.8 (MSA), 2.15.5 (ERR). The message's control id is echoed byte for
-byte, also when nothing else of the message can be read.
+Original mode has one. Enhanced mode has up to two, each a message of its own: the accept acknowledgement (CA …) says that the
+message is kept, the application acknowledgement (AA …) that follows it says what original mode would have. The message's control
+id is echoed byte for byte, also when nothing else of the message can be read.
+
+HL7 v2.5.1 chapter 2.9 (original and enhanced mode), 2.15.8 (MSA), 2.15.5 (ERR).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -37,22 +41,31 @@ def _due(condition: bytes, outcome: Outcome) -> bool:
     return condition == b"AL" or (condition == b"ER" and not positive) or (condition == b"SU" and positive)
 
 
-def acknowledgement_code(header: Header, outcome: Outcome) -> str | None:
-    """AA … in original mode; in enhanced mode CA … as MSH-15 asks, else AA … as MSH-16 asks. None: no answer is wanted."""
+def acknowledgement_codes(header: Header, outcome: Outcome) -> tuple[str, ...]:
+    """AA … in original mode; in enhanced mode CA … as MSH-15 asks, then AA … as MSH-16 asks. HL7 v2.5.1 2.9.3.
+
+    A message that was told not to be accepted reaches no application, so nothing follows CE or CR.
+    """
     accept, application = header[15], header[16]
+    original, enhanced = outcome.value[:2]
     if accept not in CONDITIONS and application not in CONDITIONS:
-        return outcome.value[0]
-    if _due(accept, outcome):
-        return outcome.value[1]
-    return outcome.value[0] if _due(application, outcome) else None
+        return (original,)
+    if not _due(accept, outcome):
+        return (original,) if _due(application, outcome) else ()
+    follows = outcome is Outcome.ACCEPTED and _due(application, outcome)
+    return (enhanced, original) if follows else (enhanced,)
 
 
-def acknowledge(header: Header | None, answer: Answer, *, now: datetime, control_id: str) -> bytes | None:
-    """The bytes of the answer, unframed; None when the sender asked for none."""
+def acknowledge(header: Header | None, answer: Answer, *, now: datetime, numbers: Iterator[int]) -> list[bytes]:
+    """The answers, unframed, in their order; none when the sender asked for none. `numbers` make their control ids differ."""
     to = header or DEFAULT
-    code = acknowledgement_code(to, answer.outcome)
-    if code is None:
-        return None
+    stamp = f"{now:%Y%m%d%H%M%S}"
+    return [
+        _acknowledgement(to, answer, code, now, f"{stamp}{next(numbers)}") for code in acknowledgement_codes(to, answer.outcome)
+    ]
+
+
+def _acknowledgement(to: Header, answer: Answer, code: str, now: datetime, control_id: str) -> bytes:
     sep, comp = to.separator, to.component
     trigger = to.part(9, 2)
     kind = comp.join([b"ACK", trigger, b"ACK"]) if trigger else b"ACK"
@@ -71,8 +84,10 @@ def acknowledge(header: Header | None, answer: Answer, *, now: datetime, control
         to[11] or b"P",
         to[12] or b"2.5",
     ]
-    if to[18]:
-        msh += [b""] * 5 + [to[18]]
+    wanted = [b"NE", b"NE"] if to[15] in CONDITIONS or to[16] in CONDITIONS else [b"", b""]  # no answer to the answer
+    msh += [b"", b"", *wanted, b"", to[18]]
+    while not msh[-1]:
+        msh.pop()
     text = answer.text.replace("|", " ").encode("ascii", "replace")
     segments = [sep.join(msh), sep.join([b"MSA", code.encode(), to[10], text]).rstrip(sep)]
     if answer.outcome is not Outcome.ACCEPTED:

@@ -10,6 +10,8 @@ import codecs
 import re
 from dataclasses import dataclass
 
+from connectors.charset import behind_mark, fitting
+
 # HL7 table 0211 and what sources write instead → Python codec. "" = the name says nothing about bytes.
 CODECS = {
     "": "",
@@ -45,7 +47,6 @@ CODECS = {
 }
 
 _HIGH = re.compile(rb"[\x80-\xff]")
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _NON_ASCII = re.compile("[^\x00-\x7f]")
 _CJK = re.compile("[⺀-鿿豈-﫿！-￯\U00020000-\U0003ffff]")
 _HANZI_PAIR = re.compile(rb"[\xa1-\xf7][\xa1-\xfe]")
@@ -76,10 +77,8 @@ def codec_of(name: str) -> str | None:
 
 
 def _strict(content: bytes, codec: str) -> str | None:
-    try:
-        return content.decode(codec)
-    except (UnicodeDecodeError, LookupError):
-        return None
+    found = fitting(content, (codec,))
+    return found[0] if found else None
 
 
 def _mostly_hanzi(content: bytes) -> bool:
@@ -90,20 +89,20 @@ def _mostly_hanzi(content: bytes) -> bool:
 
 def decode(content: bytes, declared: str, channel: str = "") -> Decoded:
     """Raise Undecodable when no character set fits strictly."""
-    for bom, codec in _BOMS:
-        if content.startswith(bom):
-            text = _strict(content[len(bom) :], codec)
-            if text is None:
-                raise Undecodable(f"not {codec} although its byte order mark says so")
-            wrong = bool(declared) and codec_of(declared) not in {codec, "utf-16"}
-            return Decoded(text, codec, declared, wrong and _NON_ASCII.search(text) is not None)
+    if (marked := behind_mark(content)) is not None:
+        content, codec = marked
+        text = _strict(content, codec)
+        if text is None:
+            raise Undecodable(f"not {codec} although its byte order mark says so")
+        wrong = bool(declared) and codec_of(declared) not in {codec, "utf-16"}
+        return Decoded(text, codec, declared, wrong and _NON_ASCII.search(text) is not None)
     stated = codec_of(declared)
     if content.isascii():
         return _seven_bit(content, declared, stated or "")
-    used = _evident(content, stated or "", codec_of(channel) or "")
-    text = None if used is None else _strict(content, used)
-    if used is None or text is None:
+    found = _evident(content, stated or "", codec_of(channel) or "")
+    if found is None:
         raise Undecodable(f"not decodable: declared {declared[:32]!r}, neither UTF-8 nor GB18030 fits")
+    used, text = found
     return Decoded(text, used, declared, bool(declared.strip()) and used != stated)
 
 
@@ -115,22 +114,22 @@ def _seven_bit(content: bytes, declared: str, stated: str) -> Decoded:
     return Decoded(content.decode("ascii"), "ascii", declared, False)
 
 
-def _evident(content: bytes, stated: str, channel: str) -> str | None:
-    """The codec that declaration, channel and content agree on best; None when none fits."""
+def _evident(content: bytes, stated: str, channel: str) -> tuple[str, str] | None:
+    """The codec that declaration, channel and content agree on best, and the text; None when none fits."""
     utf8 = _strict(content, "utf-8")
     gb_named = "gb18030" in {stated, channel if stated in {"", "ascii"} else ""}
     if utf8 is not None:
-        if gb_named and not _CJK.search(utf8) and _mostly_hanzi(content) and _strict(content, "gb18030") is not None:
-            return "gb18030"  # a few hanzi whose bytes happen to be two-byte UTF-8
-        return "utf-8"
-    if stated not in {"", "ascii", "utf-8"} and _strict(content, stated) is not None:
+        if gb_named and not _CJK.search(utf8) and _mostly_hanzi(content) and (text := _strict(content, "gb18030")) is not None:
+            return "gb18030", text  # a few hanzi whose bytes happen to be two-byte UTF-8
+        return "utf-8", utf8
+    if stated not in {"", "ascii", "utf-8"} and (text := _strict(content, stated)) is not None:
         single_byte = stated.startswith("iso8859")
         if not (single_byte and _looks_chinese(content)):
-            return stated
-    if channel and channel not in {"ascii", "utf-8"} and _strict(content, channel) is not None:
-        return channel
-    if _strict(content, "gb18030") is not None and _mostly_hanzi(content):
-        return "gb18030"
+            return stated, text
+    if channel and channel not in {"ascii", "utf-8"} and (text := _strict(content, channel)) is not None:
+        return channel, text
+    if (text := _strict(content, "gb18030")) is not None and _mostly_hanzi(content):
+        return "gb18030", text
     return None
 
 

@@ -139,11 +139,8 @@ class Conversation:
         if self._writer.is_closing():
             raise ConnectionResetError
         for one in received:
-            now = self._desk.clock()
-            control_id = f"{now:%Y%m%d%H%M%S}{next(self._numbers)}"
-            answer = acknowledge(one.header, one.answer, now=now, control_id=control_id)
             self._counters[one.answer.outcome.value[0]] += 1
-            if answer is not None:
+            for answer in acknowledge(one.header, one.answer, now=self._desk.clock(), numbers=self._numbers):
                 self._writer.write(frame(answer))
         self._seat.writing = asyncio.get_running_loop().time()
         try:

@@ -37,13 +37,19 @@ class Header:
 
 def read_header(content: bytes) -> Header | None:
     """The first MSH of some bytes. None: there is none."""
-    match = _MSH.search(content)
-    if match is None:
+    line = _header_line(content)
+    if not line:
         return None
-    start = match.start(1)
-    line = content[start : start + 8192].split(b"\r", 1)[0].split(b"\n", 1)[0]
     name, *fields = line.split(line[3:4])
     return Header((name, line[3:4], *fields))
+
+
+def _header_line(content: bytes) -> bytes:
+    match = _MSH.search(content)
+    if match is None:
+        return b""
+    start = match.start(1)
+    return content[start : start + 8192].split(b"\r", 1)[0].split(b"\n", 1)[0]
 
 
 def segment(content: bytes, name: bytes, header: Header) -> Header | None:
@@ -56,11 +62,12 @@ def segment(content: bytes, name: bytes, header: Header) -> Header | None:
 
 def declared_charset(content: bytes) -> str:
     """MSH-18 as written: before decoding, for it says how to decode. Of several sets the first is the usual one."""
-    header = read_header(content)
-    if header is None:
+    line = _header_line(content)
+    fields = line.split(line[3:4], 18) if line else []  # fields[17] is MSH-18, for MSH-1 is what separates them
+    if len(fields) < 18 or not fields[17]:
         return ""
-    repetition = header[2][1:2] or b"~"
-    names = [name.strip() for name in header[18].split(repetition)]
+    repetition = fields[1].strip()[1:2] or b"~"
+    names = [name.strip() for name in fields[17].split(repetition)]
     return next((name.decode("ascii", "backslashreplace") for name in names if name), "")
 
 

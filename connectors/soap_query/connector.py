@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from xml.sax.saxutils import escape
-from zoneinfo import ZoneInfo
 
 from connectors.base import Cursor, Page, SourceDenied, SourceRecord, SourceUnavailable
 from connectors.http import Outward
@@ -19,8 +18,8 @@ from connectors.soap.client import SoapClient, Told
 from connectors.soap.envelope import SOAP_11, SOAP_12
 from connectors.soap_query.config import Query, SoapQueryConfig
 from connectors.xml import NotXml, child, read_xml
+from connectors.zone import DEFAULT_ZONE, zone_of
 
-CHINA = ZoneInfo("Asia/Shanghai")
 STAMP = "%Y%m%d%H%M%S"
 
 
@@ -39,6 +38,7 @@ class SoapQueryConnector:
         self._config = config
         self._facility = facility
         self._hints = dict(hints or {})
+        self._zone = zone_of(self._hints.get("zone") or DEFAULT_ZONE)
         self._clock = clock
         self._client = SoapClient(
             config.url,
@@ -83,9 +83,9 @@ class SoapQueryConnector:
             raise SourceDenied(f"{query.request}: {error if isinstance(error, NotXml) else 'not UTF-8'}") from None
         values = {
             "message_id": secrets.token_hex(8),
-            "now": self._clock().astimezone(CHINA).strftime(STAMP),
-            "since": since.astimezone(CHINA).strftime(STAMP),
-            "until": until.astimezone(CHINA).strftime(STAMP),
+            "now": self._clock().astimezone(self._zone).strftime(STAMP),
+            "since": since.astimezone(self._zone).strftime(STAMP),
+            "until": until.astimezone(self._zone).strftime(STAMP),
         }
         for name, value in values.items():
             text = text.replace("{{" + name + "}}", escape(value))

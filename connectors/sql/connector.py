@@ -8,10 +8,8 @@ changes nothing.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -23,21 +21,9 @@ from connectors.sql.config import SqlConfig, ViewConfig
 from connectors.sql.growing import Growing
 from connectors.sql.reader import Reader, Source
 from connectors.sql.source import Database, View
+from connectors.zone import DEFAULT_ZONE, zone_of
 
 log = logging.getLogger(__name__)
-
-DEFAULT_ZONE = "+08:00"
-OFFSET = re.compile(r"[+-]\d{1,2}(:?\d{2})?")
-
-
-def zone_of(text: str) -> tzinfo:
-    """ "+08:00" or "Asia/Shanghai"."""
-    if not OFFSET.fullmatch(text):
-        return ZoneInfo(text)
-    sign = -1 if text.startswith("-") else 1
-    digits = text[1:].replace(":", "").rjust(2, "0")
-    hours, minutes = (digits[:-2], digits[-2:]) if len(digits) > 2 else (digits, "0")
-    return timezone(sign * timedelta(hours=int(hours), minutes=int(minutes)))
 
 
 class SqlConnector:

@@ -15,7 +15,7 @@ from hub.api.call import Call
 from hub.api.negotiation import CONTENT_TYPE
 from hub.api.validity import HEADER as VALIDATION_HEADER
 from hub.api.validity import noted, outcome_of
-from hub.errors import HubError, Kind, operation_outcome
+from hub.errors import HubError, operation_outcome
 from hub.store.port import Version
 from profiles.validation import ValidationIssue
 
@@ -24,9 +24,16 @@ def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = 
     return Response(fhir_json.dump(value), status, headers, CONTENT_TYPE)
 
 
+_ALSO_SAID = {
+    401: {"www-authenticate": 'Bearer realm="fhir"'},
+    429: {"retry-after": "5"},
+    503: {"retry-after": "5"},
+}
+
+
 def error_answer(error: HubError) -> Response:
-    headers = {"www-authenticate": 'Bearer realm="fhir"'} if error.reason is Kind.LOGIN else None
-    return json_answer(error.outcome(), error.reason.status, headers)
+    status = error.reason.status
+    return json_answer(error.outcome(), status, _ALSO_SAID.get(status))
 
 
 def version_headers(version: Version) -> dict[str, str]:

@@ -35,7 +35,9 @@ Patient = Annotated[
     typer.Option(help=say("A number, a name, or Patient/ID of the hub.", "患者号、姓名,或平台的 Patient/ID。")),
 ]
 Control = Annotated[str, typer.Option("--control-id", help=say("MSH-10, or the source's key.", "MSH-10 或来源主键。"))]
-State = Annotated[str, typer.Option(help=say("waiting, done, dead or conflict.", "waiting、done、dead 或 conflict。"))]
+State = Annotated[
+    str, typer.Option(help=say("waiting, done, dead, conflict or discarded.", "waiting、done、dead、conflict 或 discarded。"))
+]
 Words = Annotated[str, typer.Option(help=say("Words that all stand in it; Chinese needs no spaces.", "包含的词,中文无需空格。"))]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help=say("How many.", "条数。"))]
 Before = Annotated[int, typer.Option(min=0, help=say("Only below this number: the next page.", "仅此序号之前:下一页。"))]

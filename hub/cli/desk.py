@@ -51,15 +51,25 @@ class Desk:
             yield opened
 
 
-@contextmanager
-def at_desk(data: Path, config: Path | None) -> Iterator[Desk]:
+def holds_journal(data: Path) -> None:
     """Raise Invalid for a folder that holds no hub's data."""
     if not (data / "journal.sqlite").is_file():
         raise Invalid(say(f"{data} holds no journal: is it the hub's data folder?", f"{data} 中没有日志:这是数据目录吗?"))
+
+
+def journal_beside(data: Path) -> Journal:
+    """The folder's journal, into which a hub may be writing. Raise Invalid where there is none."""
+    holds_journal(data)
+    return Journal(data, BlobStore(data / "blobs", tidy=False))
+
+
+@contextmanager
+def at_desk(data: Path, config: Path | None) -> Iterator[Desk]:
+    """Raise Invalid for a folder that holds no hub's data."""
+    holds_journal(data)
     path = county_path(data, config)
     county = load_county(path)
-    journal = Journal(data, BlobStore(data / "blobs", tidy=False))  # the hub may be writing there
-    with closing(journal), closing(open_reader(data, target_of(""), county.store)) as store:
+    with closing(journal_beside(data)) as journal, closing(open_reader(data, target_of(""), county.store)) as store:
         yield Desk(data, journal, store, county, path.parent if path else data)
 
 

@@ -1,4 +1,7 @@
-"""What `yitong doctor` says of channels: whether each answers, how long it is silent, what waits, when its certificates end."""
+"""What `yitong doctor` says of channels: whether each answers, how long it is silent, what waits; and when certificates end.
+
+Those of destinations too.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +36,14 @@ AUTHORITIES = ("ca_file", "client_ca")  # options that name who signs
 
 
 def channel_findings(county: County, data: Path) -> Iterator[Finding]:
-    """Each channel's own check; of a listener whose hub runs, whether its port accepts connections."""
+    """Each channel's own check, of a listener whose hub runs, whether its port accepts connections; and when the certificates end
+    that channels and destinations name."""
     running = hub_runs(data)
     for channel in county.channels:
         yield _checked(channel, running=running)
-        yield from _certificates(channel)
+        yield from _certificates(channel.options)
+    for destination in county.destinations:
+        yield from _certificates(destination.options)
 
 
 def hub_runs(data: Path) -> bool:
@@ -95,9 +101,9 @@ def _listening(channel: Channel, name: str) -> Finding:
 # ---------------------------------------------------------------- certificates
 
 
-def _certificates(channel: Channel) -> Iterator[Finding]:
+def _certificates(options: Mapping[str, Any]) -> Iterator[Finding]:
     """Every PEM file that the options name as a certificate."""
-    for path in sorted(set(_files(channel.options))):
+    for path in sorted(set(_files(options))):
         yield certificate_finding(f"Certificate {path.name}", path, datetime.now(UTC))
 
 
@@ -164,6 +170,6 @@ def _of_channel(
     if silent > allowed and not rule.is_quiet(now.astimezone()):
         long = f"{silent.total_seconds() / 3600:.0f} h" if silent > timedelta(hours=2) else f"{silent.total_seconds() / 60:.0f} min"
         yield Finding(name, "warning", f"silent for {long}", "ask the source's vendor; see when it last sent: yitong messages list")
-    waiting = count.received - tally.done - tally.dead
+    waiting = count.received - tally.finished
     if waiting > (rule.backlog or FAR_BEHIND):
         yield Finding(name, "warning", f"{waiting} wait to be mapped", "is the hub running, and its store writable? see its log")

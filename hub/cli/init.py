@@ -77,9 +77,10 @@ def init(folder: Path, *, name: str, facilities: list[str], yes: bool) -> int:
     stated = stated or [("CTY", "示范县人民医院")]
     _write(path, _text(name, stated))
     county = load_county(path)
+    facilities_said = "1 facility" if len(county.facilities) == 1 else f"{len(county.facilities)} facilities"
     out.print(
         say(
-            f"{path} is written: {len(county.facilities)} facilities. Next:",
+            f"{path} is written: {facilities_said}. Next:",
             f"已写入 {path}:{len(county.facilities)} 家机构。下一步:",
         ),
         style="green",

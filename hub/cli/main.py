@@ -152,6 +152,7 @@ def replay(
     Example: yitong replay --data /srv/yitong --channel cty-lis --state dead --dry-run
     """
     from hub.cli.replay import Wanted, change_request, list_requests, run_replay
+    from hub.ingest.messages import Query
     from hub.store.opening import choose
 
     choose(store)
@@ -159,8 +160,18 @@ def replay(
         raise typer.Exit(list_requests(data))
     if resume or pause or cancel:
         raise typer.Exit(change_request(data, resume=resume, pause=pause, cancel=cancel))
-    wanted = Wanted(tuple(seq or ()), channel, kind, state, since, until, cause, text, patient, control_id, rate, paused)
-    raise typer.Exit(run_replay(data, wanted, dry_run=dry_run, yes=yes, config=config))
+    query = Query(
+        source=channel,
+        kind=kind,
+        state=state,
+        cause=cause,
+        control_id=control_id,
+        patient=patient,
+        text=text,
+        since=since,
+        until=until,
+    )
+    raise typer.Exit(run_replay(data, Wanted(tuple(seq or ()), query, rate, paused), dry_run=dry_run, yes=yes, config=config))
 
 
 @app.command("import")

@@ -20,14 +20,20 @@ from rich.tree import Tree
 from hub.app import open_front
 from hub.cli.desk import Desk, at_desk, bring_up, out
 from hub.cli.language import say
-from hub.errors import Invalid, NotFound
+from hub.errors import Invalid, NotFound, Unavailable
 from hub.fhir_json import dump
 from hub.ingest.inspect import Opened, checked_reason, inspect, note_opened
 from hub.ingest.messages import Cause, Message, Query, causes, count, search
 from hub.ingest.tree import Node
 from hub.security.access import Access
 
-STATES = {"done": ("✓", "green"), "dead": ("✗", "red"), "waiting": ("…", "yellow"), "conflict": ("!", "magenta")}
+STATES = {
+    "done": ("✓", "green"),
+    "dead": ("✗", "red"),
+    "waiting": ("…", "yellow"),
+    "conflict": ("!", "magenta"),
+    "discarded": ("–", "dim"),
+}
 MOST_LISTED = 1000
 MOST_LINES = 400
 
@@ -61,6 +67,8 @@ def list_causes(data: Path, *, source: str, as_json: bool, config: Path | None) 
         out.print(_causes(found))
         again = "yitong replay --state dead --cause '…'"
         out.print(say(f"Again, after mending: {again}", f"修复后重放:{again}"))
+        given_up = "yitong messages discard --cause '…' --reason '…'"
+        out.print(say(f"Not worth mending: {given_up}", f"无需修复:{given_up}"))
     else:
         out.print(say("No dead letters.", "没有死信。"), style="green")
     return 0
@@ -87,14 +95,14 @@ def show_message(data: Path, seq: int, *, opened: bool, reason: str, as_json: bo
 
 def _audit(desk: Desk, found: Opened, reason: str) -> None:
     """Into the folder's audit log: the running hub, or the next one, brings it into the store."""
-    hub = open_front(desk.data, desk.county, settle=lambda: None, save=_never)
+    hub = open_front(desk.data, desk.county, settle=lambda: None, save=_only_the_hub_saves)
     with closing(hub):
         who = Access(name=f"{getpass.getuser()} (yitong messages show)", role="admin", purpose="HOPERAT", address="127.0.0.1")
         asyncio.run(note_opened(hub.door, who, found, reason))
 
 
-async def _never(*_: object) -> Any:
-    raise NotImplementedError
+async def _only_the_hub_saves(*_: object) -> Any:
+    raise Unavailable(say("a command beside the hub saves nothing", "命令行不写入平台数据"))
 
 
 def _plain(message: Message) -> dict[str, Any]:

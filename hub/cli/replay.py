@@ -14,6 +14,7 @@ from rich.progress import Progress
 from rich.text import Text
 
 from hub.app import open_hub
+from hub.cli.desk import holds_journal, journal_beside
 from hub.cli.doctor import county_path
 from hub.cli.language import say
 from hub.errors import Invalid, Unavailable
@@ -22,7 +23,6 @@ from hub.ingest.messages import Outcomes, Query, message_at, numbers
 from hub.ingest.replay import Filter, NoOutcomes, Replays, Request, State, ask
 from hub.ingest.run import IntakeService
 from hub.settings import County, load_county
-from hub.store.blobs import BlobStore
 from hub.store.opening import open_reader, target_of
 from hub.store.port import ResourceStore
 from hub.store.sqlite.outcomes import StoredOutcomes
@@ -37,45 +37,22 @@ err = Console(stderr=True, highlight=False)
 class Wanted:
     """What the command line says."""
 
-    seqs: tuple[int, ...] = ()
-    channel: str = ""
-    kind: str = ""
-    state: str = ""
-    since: str = ""
-    until: str = ""
-    cause: str = ""
-    text: str = ""
-    patient: str = ""
-    control: str = ""
+    seqs: tuple[int, ...]
+    query: Query
     rate: float = 0
     paused: bool = False
 
     @property
     def searched(self) -> bool:
         """Whether only the message index can tell which records these are."""
-        return bool(self.cause or self.text or self.patient or self.control)
-
-    def query(self) -> Query:
-        return Query(
-            source=self.channel,
-            kind=self.kind,
-            state=self.state,
-            since=self.since,
-            until=self.until,
-            cause=self.cause,
-            text=self.text,
-            patient=self.patient,
-            control_id=self.control,
-        )
+        return bool(self.query.cause or self.query.text or self.query.patient or self.query.control_id)
 
 
 def run_replay(data: Path, wanted: Wanted, *, dry_run: bool, yes: bool, config: Path | None) -> int:
     """Exit code 0; 1 if nothing matches, or whoever was asked said no."""
-    if wanted.state not in STATES:
-        raise Invalid(f"--state {wanted.state}: dead or done")
-    wanted.query()  # times and state are read before anything is opened
-    if not (data / "journal.sqlite").is_file():
-        raise Invalid(f"{data} holds no journal")
+    if wanted.query.state not in STATES:
+        raise Invalid(f"--state {wanted.query.state}: dead or done")
+    holds_journal(data)
     path = county_path(data, config)
     try:
         hub = open_hub(data, load_county(path))
@@ -91,7 +68,7 @@ def run_replay(data: Path, wanted: Wanted, *, dry_run: bool, yes: bool, config: 
 
 def change_request(data: Path, *, resume: int, pause: int, cancel: int) -> int:
     """Of a request that was made before; 1 if there is none to change."""
-    with closing(_journal(data)) as journal:
+    with closing(journal_beside(data)) as journal:
         replays = Replays(journal, NoOutcomes())
         number, change = next(
             (number, change)
@@ -106,7 +83,7 @@ def change_request(data: Path, *, resume: int, pause: int, cancel: int) -> int:
 
 
 def list_requests(data: Path) -> int:
-    with closing(_journal(data)) as journal:
+    with closing(journal_beside(data)) as journal:
         requests = Replays(journal, NoOutcomes()).listed()
     for each in requests:
         state = each.finished or (say("paused", "已暂停") if each.filter.paused else say("open", "进行中"))
@@ -146,7 +123,7 @@ def _replay_here(intake: IntakeService, store: ResourceStore, wanted: Wanted, *,
 
 def _ask_running(data: Path, wanted: Wanted, county: County, *, dry_run: bool, yes: bool) -> int:
     """A hub holds the store: leave the request in the journal's file, where it picks it up within a second."""
-    with closing(_journal(data)) as journal:
+    with closing(journal_beside(data)) as journal:
         target = target_of("")
         with closing(open_reader(data, target, county.store) if target else StoredOutcomes(data)) as outcomes:
             chosen = _chosen(journal, outcomes, wanted)
@@ -178,11 +155,12 @@ def _follow(replays: Replays, number: int, count: int) -> None:
 
 
 def _chosen(journal: Journal, store: Outcomes, wanted: Wanted) -> Filter:
-    selection = Selection(source=wanted.channel, kind=wanted.kind, since=wanted.since, until=wanted.until)
-    plain = Filter(wanted.seqs, cast(State, wanted.state), selection, rate=wanted.rate, paused=wanted.paused)
+    query = wanted.query
+    selection = Selection(source=query.source, kind=query.kind, since=query.since, until=query.until)
+    plain = Filter(wanted.seqs, cast(State, query.state), selection, rate=wanted.rate, paused=wanted.paused)
     if not wanted.searched or wanted.seqs:
         return plain
-    return replace(plain, found=tuple(numbers(journal, store, wanted.query(), MOST_FOUND)) or (-1,))
+    return replace(plain, found=tuple(numbers(journal, store, query, MOST_FOUND)) or (-1,))
 
 
 def _may(count: int, journal: Journal, store: Outcomes, replays: Replays, chosen: Filter, *, dry_run: bool, yes: bool) -> bool:
@@ -217,9 +195,3 @@ def _say_paused(number: int) -> None:
             f"请求 {number} 已暂停;开始:yitong replay --resume {number}\n",
         )
     )
-
-
-def _journal(data: Path) -> Journal:
-    if not (data / "journal.sqlite").is_file():
-        raise Invalid(f"{data} holds no journal")
-    return Journal(data, BlobStore(data / "blobs", tidy=False))  # the hub may be writing there

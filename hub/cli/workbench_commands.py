@@ -192,6 +192,45 @@ def messages_search(
 
 
 @messages_app.command(
+    "discard",
+    help=say(
+        """Give dead records up for good, with a reason that the audit keeps: these numbers, or all that the options find.
+
+        Nothing is deleted, and --undo makes them dead letters again. A replay passes them by, unless it names their numbers.
+
+        Example: yitong messages discard --data /srv/yitong --channel cty-lis --cause 'no PID segment' --reason '测试数据' """,
+        """永久放弃死信并写明理由(记入审计):指定序号,或选项匹配的全部。
+
+        不删除任何数据;--undo 恢复为死信。重放时会跳过,除非按序号指定。
+
+        示例:yitong messages discard --data /srv/yitong --channel cty-lis --cause 'no PID segment' --reason '测试数据' """,
+    ),
+)
+def messages_discard(
+    data: DataFolder,
+    reason: Annotated[str, typer.Option(help=say("Why; the audit keeps it.", "原因;记入审计。"))],
+    numbers: Annotated[list[int] | None, typer.Argument(help=say("Journal numbers.", "日志序号。"))] = None,
+    channel: Channel = "",
+    kind: Kind = "",
+    cause: Cause = "",
+    since: Since = "",
+    until: Until = "",
+    undo: Annotated[bool, typer.Option("--undo", help=say("Take it back.", "恢复。"))] = False,
+    yes: Yes = False,
+    config: ConfigFile = None,
+    store: StoreAddress = "",
+) -> None:
+    from hub.cli.discarding import discard_messages
+    from hub.ingest.messages import Query
+    from hub.store.opening import choose
+
+    choose(store)
+    state = "discarded" if undo else "dead"
+    query = Query(source=channel, kind=kind, state=state, cause=cause, since=since, until=until)
+    raise typer.Exit(discard_messages(data, query, numbers or [], reason=reason, undo=undo, yes=yes, config=config))
+
+
+@messages_app.command(
     "show",
     help=say(
         """One message: bytes, parts with their places, where each field went, FHIR, issues, other messages of the same resources.

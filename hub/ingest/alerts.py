@@ -177,7 +177,7 @@ def _found(
         silent = now - last
         if silent > timedelta(minutes=rule.silence_minutes):
             yield "silence", f"no record for {_minutes(silent)}; {rule.silence_minutes:g} min are allowed"
-    waiting = (count.received if count else 0) - tally.done - tally.dead
+    waiting = (count.received if count else 0) - tally.finished
     if rule.backlog and waiting > rule.backlog:
         yield "backlog", f"{waiting} records wait; {rule.backlog} are allowed"
     dead, all_ = share

@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from hub.errors import Unavailable
 from hub.ingest.journal import Entry
-from hub.ingest.mapping import Attempt, MapperPool
+from hub.ingest.mapper_process import MapperUnavailable
+from hub.ingest.mapping import Attempt
+from hub.ingest.pool import MapperPool
 from mappers.base import MappingContext
 
 IDLE_SECONDS = 60.0  # a worker that nobody asks is let go
@@ -43,7 +46,10 @@ class Explainer:
                 stated.setdefault(entry.record.source, MappingContext())
             pool = self._warm(stated)
             self._asked = time.monotonic()
-            return list(pool.map(entries))
+            try:
+                return pool.all(entries)
+            except MapperUnavailable as error:
+                raise Unavailable(f"{error}; look again in a moment") from None
 
     def close(self) -> None:
         with self._lock:

@@ -126,7 +126,7 @@ async def open_message(
 def checked_reason(reason: str) -> str:
     text = " ".join(reason.split())
     if not SHORTEST_REASON <= len(text) <= LONGEST_REASON:
-        raise Invalid(f"say in {SHORTEST_REASON} to {LONGEST_REASON} characters why the message is opened: the audit keeps it")
+        raise Invalid(f"say in {SHORTEST_REASON} to {LONGEST_REASON} characters why: the audit keeps it")
     return text
 
 

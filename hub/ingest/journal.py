@@ -32,12 +32,16 @@ class Blobs(Protocol):
     def put(self, content: bytes) -> str:
         """Keep the bytes, synced; return their SHA-256 in hex."""
 
-    def read(self, sha256: str) -> bytes: ...
+    def read(self, sha256: str, *, verify: bool = True) -> bytes:
+        """`verify` compares the bytes with their name, which costs more than to read them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One journal record. A long body is not loaded with it: `in_blobs` says that it lies there, named `sha256`."""
+    """One journal record. A long body is not loaded with it: `in_blobs` says that it lies there, named `sha256`.
+
+    `fresh`: it came while this process ran, which took the digest from the very bytes that were synced.
+    """
 
     seq: int
     record: SourceRecord
@@ -45,6 +49,7 @@ class Entry:
     size: int
     in_blobs: bool
     duplicates: int
+    fresh: bool = False
 
 
 class _Senders:
@@ -111,7 +116,7 @@ class Journal:
         self._blobs = blobs
         self._more = threading.Condition()
         self._senders = _Senders()
-        self._last = self._newest()
+        self._last = self._found = self._newest()  # what was there before this process
 
     def __call__(self, *records: SourceRecord) -> tuple[int, ...]:
         """Keep the records, synced, and return their numbers. Raise JournalUnavailable: then nothing was acknowledged."""
@@ -142,18 +147,19 @@ class Journal:
         rows = self.file.query(f"SELECT {COLUMNS} FROM record WHERE seq = ?", seq)  # noqa: S608
         return self.loaded(_entry(rows[0])) if rows else None
 
-    def loaded(self, entry: Entry) -> Entry:
+    def loaded(self, entry: Entry, *, verify: bool = True) -> Entry:
         if not entry.in_blobs:
             return entry
-        return replace(entry, record=replace(entry.record, content=self._blobs.read(entry.sha256)), in_blobs=False)
+        content = self._blobs.read(entry.sha256, verify=verify)
+        return replace(entry, record=replace(entry.record, content=content), in_blobs=False)
 
     def after(self, seq: int, limit: int = 100) -> list[Entry]:
         """The next entries in order; long bodies stay in the blobs."""
         sql = f"SELECT {COLUMNS} FROM record WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
-        return [_entry(row) for row in self.file.query(sql, seq, limit)]
+        return [_entry(row, fresh=row[0] > self._found) for row in self.file.query(sql, seq, limit)]
 
     def entries(self, numbers: Iterable[int]) -> list[Entry]:
-        """The entries with these numbers that exist, in order."""
+        """The entries with these numbers that exist, in order; none counts as fresh, for who asks so asks again."""
         wanted = json.dumps(sorted(set(numbers)))
         sql = f"SELECT {COLUMNS} FROM record WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"  # noqa: S608
         return [_entry(row) for row in self.file.query(sql, wanted)]
@@ -271,7 +277,7 @@ def _same_statement(connection: apsw.Connection, source: str, key: str, digest: 
     return None
 
 
-def _entry(row: tuple[Any, ...]) -> Entry:
+def _entry(row: tuple[Any, ...], *, fresh: bool = False) -> Entry:
     seq, source, facility, kind, key, sha256, size, content, received, changed, hints, duplicates = row
     record = SourceRecord(
         source=source,
@@ -283,4 +289,4 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         changed_at=datetime.fromisoformat(changed) if changed else None,
         hints=json.loads(hints),
     )
-    return Entry(seq, record, sha256, size, content is None, duplicates)
+    return Entry(seq, record, sha256, size, content is None, duplicates, fresh)

@@ -24,7 +24,7 @@ from hub.ingest.message_index import BRIEFLY_MS, MessageIndex, Row, Wanted, inst
 from hub.ingest.summary import holds, match_of, summary_of, term
 from hub.store.port import Key, Outcome, SourceTally, Version
 
-State = Literal["waiting", "done", "dead", "conflict"]
+State = Literal["waiting", "done", "dead", "conflict", "discarded"]
 STATES: tuple[State, ...] = get_args(State)
 
 DEFAULT_LIMIT = 50
@@ -78,7 +78,7 @@ class Query:
     kind: str = ""
     type: str = ""
     state: str = ""  # one of STATES
-    cause: str = ""  # of dead ones, as `cause_of` writes it
+    cause: str = ""  # of dead or discarded ones, as `cause_of` writes it
     control_id: str = ""
     patient: str = ""  # a number, a name, or Patient/id of the hub
     text: str = ""  # words that all stand in it
@@ -193,7 +193,7 @@ _NUMBERED = re.compile(r"\[\d+\]|(?<=record )\d+|(?<![A-Za-z\d])\d{3,}")
 
 def cause_of(outcome: Outcome) -> str:
     """The reason of a dead record without the numbers that differ between records of one cause: 'OBX[3]-5' and 'OBX[7]-5'."""
-    if outcome.state != "dead":
+    if outcome.state == "done":
         return ""
     return _NUMBERED.sub(_without_number, outcome.reason)[:200]
 
@@ -259,7 +259,7 @@ class _Look:
         if self._nothing:
             return
         leads = self.wanted.control or self.wanted.terms or self.wanted.match
-        if (self._query.state in ("dead", "conflict") or self._query.cause) and not leads:
+        if (self._query.state in ("dead", "conflict", "discarded") or self._query.cause) and not leads:
             yield from self._among_dead()
             return
         before = self._query.before_seq
@@ -275,7 +275,8 @@ class _Look:
         """Few of many: the store leads."""
         low, high = self._index.between(self.wanted)
         before = min(self._query.before_seq or high, high) if high < 1 << 62 else self._query.before_seq
-        for outcomes in _dead_pages(self._store, self._query.source, before):
+        state = "discarded" if self._query.state == "discarded" else "dead"
+        for outcomes in _pages(self._store, state, self._query.source, before):
             if outcomes[0].seq < low:
                 return
             by_number = {outcome.seq: outcome for outcome in outcomes}
@@ -322,7 +323,9 @@ def _state(outcome: Outcome | None) -> State:
     """Conflict: set aside because its control id came before with another body (hub.ingest.holding)."""
     if outcome is None:
         return "waiting"
-    return "done" if outcome.state == "done" else "conflict" if outcome.reason.startswith("conflict:") else "dead"
+    if outcome.state != "dead":
+        return outcome.state
+    return "conflict" if outcome.reason.startswith("conflict:") else "dead"
 
 
 def _filled(journal: Journal, messages: Iterable[Message]) -> Iterator[Message]:
@@ -345,12 +348,12 @@ def _unindexed(journal: Journal, seq: int) -> Row | None:
 
 
 def _dead(store: Outcomes, source: str) -> Iterator[Outcome]:
-    for page in _dead_pages(store, source, 0):
+    for page in _pages(store, "dead", source, 0):
         yield from page
 
 
-def _dead_pages(store: Outcomes, source: str, before: int) -> Iterator[list[Outcome]]:
-    while page := store.outcomes(state="dead", source=source, before=before, limit=CHUNK, newest=True):
+def _pages(store: Outcomes, state: str, source: str, before: int) -> Iterator[list[Outcome]]:
+    while page := store.outcomes(state=state, source=source, before=before, limit=CHUNK, newest=True):
         yield page
         before = page[-1].seq
         if before <= 1:

@@ -129,7 +129,7 @@ def _intake(intake: IntakeService, store: ResourceStore) -> Iterator[Metric]:
         return counts[name].received if name in counts else 0
 
     def waiting(name: str) -> int:
-        return max(0, received(name) - tally[name].done - tally[name].dead)
+        return max(0, received(name) - tally[name].finished)
 
     yield "channel_up", "gauge", "1: the channel runs", of(lambda n: float(states[n].up) if n in states else None)
     yield "received_total", "counter", "Distinct records journaled, each acknowledged.", of(received)

@@ -2,6 +2,7 @@
 
 Where to go on after a kill is what the store says: the first record without an outcome. Several records are under way at once, each
 a transaction of its own that the store groups into one sync; one that fails is set aside with its reason and its neighbours go on.
+One that takes long to map is passed by those behind it, as if it had come later: stamps settle the order (decision 0003).
 While the store cannot be written, nothing is lost: the same records are tried again, slower and slower.
 """
 
@@ -12,7 +13,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 import apsw
 
@@ -21,8 +23,9 @@ from hub.errors import HubError, Kind, place_of
 from hub.ingest.effect import Effect
 from hub.ingest.holding import held, holding
 from hub.ingest.journal import Entry, Journal
-from hub.ingest.mapping import Attempt, PoolClosed, RecordMapper
-from hub.ingest.replay import Replays
+from hub.ingest.mapping import Attempt, RecordMapper
+from hub.ingest.pool import PoolClosed
+from hub.ingest.replay import Replays, Request
 from hub.ingest.unions import states_parts, together
 from hub.settings import County
 from hub.store.port import Outcome, ResourceStore, Transaction
@@ -67,6 +70,24 @@ class _Submitted:
     future: Future[Outcome]
 
 
+@dataclass(frozen=True, slots=True)
+class _Aside:
+    """Takes long to map; those behind it go on."""
+
+    entry: Entry
+    again: bool
+    held: str = ""
+
+
+@dataclass(slots=True)
+class _Page:
+    """Records that are done again: the request gets on when all of them are."""
+
+    request: Request
+    numbers: list[int]
+    mapped: bool = False
+
+
 class Pipeline:
     """`start`, and the journal drains; `stop` ends after the records under way."""
 
@@ -86,7 +107,10 @@ class Pipeline:
         self._effect = Effect(county, clock)
         self._replays = replays or Replays(journal, store)
         self._position = store.finished_after(0)
+        self._reached = journal.last  # the furthest that may have an outcome: up to it, those that have one are passed over
         self._flying: deque[_Submitted] = deque()
+        self._aside: dict[int, _Aside] = {}
+        self._page: _Page | None = None
         self._quiet = threading.Condition()
         self._busy = True
         self._stopping = threading.Event()
@@ -106,16 +130,17 @@ class Pipeline:
 
     @property
     def position(self) -> int:
-        """Every record up to here is submitted to the store."""
+        """Every record up to here is submitted to the store, but for those that take long to map."""
         return self._position
 
     @property
     def lag(self) -> int:
         """Records journaled and not yet in the store."""
-        return max(0, self._journal.last - self._position) + len(self._flying)
+        return max(0, self._journal.last - self._position) + len(self._flying) + len(self._aside)
 
     def idle(self) -> bool:
-        return not self._busy and self._position >= self._journal.last and self._replays.open() is None
+        at_work = self._busy or self._aside or self._position < self._journal.last
+        return not at_work and not self._replays.waiting()
 
     def wait_until_idle(self, timeout: float) -> bool:
         """True once every journaled record has its outcome and no replay waits."""
@@ -124,13 +149,15 @@ class Pipeline:
 
     def run_once(self) -> bool:
         """Do what there is to do now; False if there was nothing. For a command that runs the pipeline itself."""
-        worked = self._step()
+        worked = self._step() or bool(self._aside)
+        self._take_late(LOOK)
         self._land(0)
         return worked
 
     def _run(self) -> None:
         failures = 0
-        self._mapper.prepare()
+        with suppress(OSError, PoolClosed):  # what it is, is told when the first record comes
+            self._mapper.prepare()
         while not self._stopping.is_set():
             try:
                 if self.problem:
@@ -162,7 +189,12 @@ class Pipeline:
         self.problem = problem
         self._flying.clear()
         self._effect.forget()
-        self._position = self._store.finished_after(0)
+        self._page = None
+        self._go_back(self._store.finished_after(0))
+
+    def _go_back(self, position: int) -> None:
+        self._reached = max(self._reached, self._position)
+        self._position = position
 
     def _well(self) -> None:
         if self.problem:
@@ -176,21 +208,48 @@ class Pipeline:
 
     def _step(self) -> bool:
         """One batch; False if there is none."""
+        self._take_late()
         entries = self._journal.after(self._position, BATCH)
-        if entries:
-            self._busy = True
-            self._process(entries, again=False)
-            return True
-        request = self._replays.open()
-        if request is None:
+        if not entries:
+            return self._replay()
+        self._busy = True
+        self._process(self._to_do(entries), again=False)
+        if not self._stopping.is_set():
+            self._position = max(self._position, entries[-1].seq)
+        return True
+
+    def _to_do(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Without those that went on while one before them was mapped, and those that are being mapped."""
+        finished: set[int] = set()
+        if entries[0].seq <= self._reached:
+            finished = {outcome.seq for outcome in self._store.outcomes(after=entries[0].seq - 1, limit=len(entries))}
+        return [entry for entry in entries if entry.seq not in finished and entry.seq not in self._aside]
+
+    def _replay(self) -> bool:
+        """A page of what is done again; False if there is none, or while one of its records is still being mapped."""
+        page = self._page = self._page or self._next_page()
+        if page is None or not self._aside.keys().isdisjoint(page.numbers):
             return False
         self._busy = True
-        numbers = self._replays.next(request)
-        self._process(self._journal.entries(numbers), again=True, released=bool(request.filter.seqs))
-        self._land(0)
-        if not self._stopping.is_set():
-            self._replays.advance(request, numbers)
+        if not page.mapped:
+            released = bool(page.request.filter.seqs)
+            numbers = page.numbers if released else self._kept(page.numbers)
+            self._process(self._journal.entries(numbers), again=True, released=released)
+            page.mapped = not self._stopping.is_set()
+        if page.mapped and self._aside.keys().isdisjoint(page.numbers):
+            self._land(0)
+            self._replays.advance(page.request, page.numbers)
+            self._page = None
         return True
+
+    def _kept(self, numbers: Sequence[int]) -> list[int]:
+        """Without those that a person gave up: only asking for them by number brings them back."""
+        outcomes = map(self._store.outcome, numbers)
+        return [seq for seq, outcome in zip(numbers, outcomes, strict=True) if outcome is None or outcome.state != "discarded"]
+
+    def _next_page(self) -> _Page | None:
+        request = self._replays.open()
+        return _Page(request, self._replays.next(request)) if request else None
 
     def _rest(self) -> None:
         self._land(0)
@@ -202,10 +261,14 @@ class Pipeline:
     def _process(self, entries: Sequence[Entry], *, again: bool, released: bool = False) -> None:
         """`released`: a person asked for these very records, so none is held."""
         by_number = {entry.seq: entry for entry in entries}
+        reasons = {} if released else held(self._journal, entries)
         run: list[Attempt] = []  # attempts one behind the other that state parts of wholes
-        for attempt in holding(self._mapper.map(entries), {} if released else held(self._journal, entries)):
+        for attempt in holding(self._mapper.map(entries), reasons):
             if attempt.unavailable:
                 raise OSError(attempt.reason)
+            if attempt.later:
+                self._aside[attempt.seq] = _Aside(by_number[attempt.seq], again, attempt.held)
+                continue
             if states_parts(attempt):
                 run.append(attempt)
                 continue
@@ -217,12 +280,30 @@ class Pipeline:
         for each in together(run):
             self._take(by_number[each.seq], each, again=again)
 
+    def _take_late(self, patience: float = 0) -> None:
+        """What was set aside and is mapped by now."""
+        while self._aside and (attempt := self._mapper.late(patience)):
+            aside = self._aside.pop(attempt.seq)
+            if attempt.unavailable:
+                self._begin_anew(aside)
+                raise OSError(attempt.reason)
+            self._begin(aside.entry, replace(attempt, held=aside.held), again=aside.again)
+
+    def _begin_anew(self, aside: _Aside) -> None:
+        if not aside.again:
+            self._go_back(min(self._position, aside.entry.seq - 1))
+        elif self._page:
+            self._page.mapped = False
+
     def _take(self, entry: Entry, attempt: Attempt, *, again: bool) -> None:
-        self._give_way()
-        self._flying.append(_Submitted(entry, attempt, again, self._submit(entry, attempt, again)))
+        self._begin(entry, attempt, again=again)
         if not again:
             self._position = entry.seq
         self._land(IN_FLIGHT)
+
+    def _begin(self, entry: Entry, attempt: Attempt, *, again: bool) -> None:
+        self._give_way()
+        self._flying.append(_Submitted(entry, attempt, again, self._submit(entry, attempt, again)))
 
     def _give_way(self) -> None:
         """Acknowledgements first: a sender waits for its own, a reader for a record among many. The backlog lies safe on disk."""

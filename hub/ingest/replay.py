@@ -102,8 +102,13 @@ class Replays:
 
     def open(self) -> Request | None:
         """The oldest request that is neither finished nor paused; None too while its rate forbids more."""
-        if self._monotonic() < self._due:
-            return None
+        return None if self._monotonic() < self._due else self._oldest()
+
+    def waiting(self) -> bool:
+        """Whether any is neither finished nor paused; also between two pages of one that has a rate."""
+        return self._oldest() is not None
+
+    def _oldest(self) -> Request | None:
         rows = self._journal.file.query(
             "SELECT id, filter, position, replayed FROM replay_request WHERE finished IS NULL ORDER BY id"
         )

@@ -19,8 +19,8 @@ from hub.ingest.explaining import Explainer
 from hub.ingest.indexing import Indexing
 from hub.ingest.journal import Blobs, Journal, JournalCheckpoints
 from hub.ingest.live_contexts import LiveContexts
-from hub.ingest.mapping import MapperPool
 from hub.ingest.pipeline import Pipeline
+from hub.ingest.pool import MapperPool
 from hub.ingest.replay import Replays
 from hub.ingest.requests import DeskRequests
 from hub.security.outward import HttpOutward

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hub.directory import bring as directory
 from hub.identity import desk as identities
+from hub.ingest.discarding import Decision, decide
 from hub.ingest.gaps import Confirmation, confirm, serve_remapping
 from hub.ingest.run import IntakeService
 from hub.outbox.queue import Choice, replay
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 
 CONFIRM = "confirm-codes"
 OUTBOX = "send-again"
+DISCARD = "discard-records"
 
 
 def serve_workbench(hub: Hub, intake: IntakeService) -> None:
     serve_remapping(hub.jobs, intake.journal, intake.contexts)
     intake.requests.serve(CONFIRM, lambda body: confirmed(hub, body))
+    intake.requests.serve(DISCARD, lambda body: discarded(hub, body))
     intake.requests.serve(OUTBOX, lambda body: sent_again(hub.store, body))
     intake.requests.serve(directory.REQUEST, lambda body: directory.brought(hub, body))
     intake.requests.serve(identities.REQUEST, lambda body: identities.decided(hub, body))
@@ -37,6 +40,14 @@ def confirmed(hub: Hub, body: Mapping[str, Any]) -> dict[str, Any]:
     who = Access(name=str(body["who"]), role="it", purpose="HOPERAT", address="127.0.0.1")
     decisions = [Confirmation(*map(str, each)) for each in body["codes"]]
     return asdict(asyncio.run(confirm(hub.door, hub.store, who, decisions, hub.clock)))
+
+
+def discarded(hub: Hub, body: Mapping[str, Any]) -> dict[str, Any]:
+    """{"who", "decision": discard or restore, "numbers", "reason"} → how many were changed. Raise HubError."""
+    who = Access(name=str(body["who"]), role="it", purpose="HOPERAT", address="127.0.0.1")
+    decision: Decision = "restore" if body["decision"] == "restore" else "discard"
+    numbers = [int(number) for number in body["numbers"]]
+    return {"changed": asyncio.run(decide(hub.door, hub.store, who, decision, numbers, str(body["reason"])))}
 
 
 def sent_again(store: ResourceStore, body: Mapping[str, Any]) -> dict[str, Any]:

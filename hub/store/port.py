@@ -148,7 +148,7 @@ class Outcome:
     """What became of one journal record."""
 
     seq: int  # its journal number
-    state: Literal["done", "dead"]
+    state: Literal["done", "dead", "discarded"]  # discarded: it was dead, and a person said that it stays so
     reason: str = ""  # why it is dead
     attempts: int = 1
     resources: tuple[str, ...] = ()  # "Type/id" that it created or changed, or found already as they are
@@ -158,6 +158,7 @@ class Outcome:
     source: str = ""
     facility: str = ""
     kind: str = ""
+    note: str = ""  # why it is discarded, in that person's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,12 @@ class SourceTally:
     dead: int = 0
     issues: int = 0  # records done that have at least one
     resources: int = 0  # created, changed or found by them, a resource counted once a record
+    discarded: int = 0
+
+    @property
+    def finished(self) -> int:
+        """Records with an outcome: all others wait."""
+        return self.done + self.dead + self.discarded
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from connectors.xml import Element
 from mappers.base import Resource
 from mappers.cda.ccda_drugs import state_immunization, state_medication
 from mappers.cda.ccda_problems import is_of_another, state_allergy, state_family, state_problem
-from mappers.cda.ccda_values import codeable, entry_id, interpretations, negated, reference_ranges, times, value_x
+from mappers.cda.ccda_values import absent, codeable, entry_id, interpretations, negated, reference_ranges, times, value_x
 from mappers.cda.document import Document, coding
 from mappers.cda.entries import Section, Statement
 from mappers.cda.reader import attribute, child, children, local
@@ -127,6 +127,8 @@ def _state_observation(document: Document, section: Section, found: Statement) -
     element = found.element
     code = codeable(document, child(element, "code"))
     value = value_x(document, child(element, "value"))
+    if not value and section.code in CATEGORY:
+        value = absent(child(element, "value"))
     if code is None or not value or found.negated or is_of_another(element):
         return None
     start, end = times(document, element)

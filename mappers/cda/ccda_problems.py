@@ -12,7 +12,20 @@ from mappers.cda.entries import Section, Statement, every
 from mappers.cda.reader import attribute, below, child, local, text_of
 
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem/"
-NO_KNOWN_ALLERGY = {"coding": [{"system": "http://snomed.info/sct", "code": "716186003", "display": "No known allergy"}]}
+# What is asserted: the kind of allergy (value set 2.16.840.1.113883.3.88.12.3221.6.2, SNOMED CT) → category, type
+KINDS = {
+    **{"419199007": ("", "allergy"), "418038007": ("", ""), "420134006": ("", "")},
+    **{"416098002": ("medication", "allergy"), "419511003": ("medication", ""), "59037007": ("medication", "intolerance")},
+    **{"414285001": ("food", "allergy"), "418471000": ("food", ""), "235719002": ("food", "intolerance")},
+    **{"426232007": ("environment", "allergy")},
+}
+# Negated and without a substance: no more is denied than the kind that was asked about
+NONE_KNOWN = {
+    "": ("716186003", "No known allergy"),
+    "medication": ("409137002", "No known drug allergy"),
+    "food": ("429625007", "No known food allergy"),
+    "environment": ("428607008", "No known environmental allergy"),
+}
 SEVERITY = {"255604002": "mild", "6736007": "moderate", "24484000": "severe"}  # SNOMED CT
 REACTION_RELATION, SEVERITY_CODE, STATUS_CODE, AGE_AT_ONSET = "MFST", "SEV", "33999-4", "445518008"
 
@@ -55,8 +68,11 @@ def state_allergy(document: Document, found: Statement) -> None:
     element = found.element
     substance = next(below(element, "playingEntity"), None)
     code = codeable(document, child(substance, "code")) or ({"text": text} if (text := text_of(child(substance, "name"))) else None)
-    if code is None and negated(element):
-        code = NO_KNOWN_ALLERGY
+    category, kind = KINDS.get(attribute(child(element, "value"), "code"), ("", ""))
+    none_known = code is None and negated(element)
+    if none_known:
+        known, name = NONE_KNOWN[category]
+        code = {"coding": [{"system": "http://snomed.info/sct", "code": known, "display": name}]}
     if code is None:
         return
     start, end = times(document, element)
@@ -67,11 +83,13 @@ def state_allergy(document: Document, found: Statement) -> None:
         "clinicalStatus": coding(
             f"{TERMINOLOGY}allergyintolerance-clinical", "resolved" if end else "inactive" if concern == "completed" else "active"
         ),
+        **({"type": kind} if kind and not none_known else {}),
+        **({"category": [category]} if category else {}),
         "code": code,
         "patient": document.patient,
         **({"onsetDateTime": start} if start else {}),
     }
-    if negated(element) and code is not NO_KNOWN_ALLERGY:
+    if negated(element) and not none_known:
         allergy["verificationStatus"] = coding(f"{TERMINOLOGY}allergyintolerance-verification", "refuted")
     if reactions := [reaction for inner in found.children if (reaction := _reaction(document, inner))]:
         allergy["reaction"] = reactions

@@ -13,6 +13,11 @@ from profiles.names import OBSERVATION_INTERPRETATION
 INTERPRETATIONS = frozenset(
     ["N", "A", "AA", "H", "HH", "L", "LL", "U", "D", "B", "W", "R", "S", "I", "POS", "NEG", "IND", "DET", "ND", "HX", "LX"]
 )
+# NullFlavor → data-absent-reason
+ABSENT = {
+    **{"UNK": "unknown", "NI": "unknown", "NA": "not-applicable", "NAV": "temp-unknown"},
+    **{"ASKU": "asked-unknown", "NASK": "not-asked", "MSK": "masked", "PINF": "positive-infinity", "NINF": "negative-infinity"},
+}
 NOTHING = frozenset({"NI", "NA", "UNK", "ASKU", "NASK", "NAV", "OTH", "MSK"})
 
 
@@ -75,7 +80,9 @@ def value_x(document: Document, element: Element | None) -> dict[str, Any]:
         found = amount(element)
         return {"valueQuantity": found} if found else _words(document, element)
     if kind == "IVL_PQ":
-        return _interval_value(interval(element))
+        return _interval_value(element)
+    if kind in ("RTO", "RTO_PQ_PQ"):
+        return _ratio(document, element)
     if kind == "INT":
         text = attribute(element, "value")
         return {"valueInteger": int(text)} if text.removeprefix("-").isdecimal() and len(text) < 10 else {}
@@ -87,14 +94,29 @@ def value_x(document: Document, element: Element | None) -> dict[str, Any]:
     return _words(document, element)
 
 
-def _interval_value(edges: dict[str, Any]) -> dict[str, Any]:
+def _interval_value(element: Element) -> dict[str, Any]:
+    """A range, or a limit: an edge that is not inclusive is less than it, or more."""
+    edges = interval(element)
     if len(edges) == 2:
         return {"valueRange": edges}
-    for name, comparator in (("low", ">="), ("high", "<=")):
+    for name, sign in (("low", ">"), ("high", "<")):
         if name in edges:
-            known = edges[name]
-            return {"valueQuantity": quantity(known["value"], known.get("unit", ""), comparator)}
+            known, beyond = edges[name], attribute(child(element, name), "inclusive") == "false"
+            return {"valueQuantity": quantity(known["value"], known.get("unit", ""), sign if beyond else f"{sign}=")}
     return {}
+
+
+def _ratio(document: Document, element: Element) -> dict[str, Any]:
+    """A titre, 1:160."""
+    parts = {name: amount(child(element, name)) for name in ("numerator", "denominator")}
+    return {"valueRatio": parts} if all(parts.values()) else _words(document, element)
+
+
+def absent(element: Element | None) -> dict[str, Any]:
+    """Why a value is not there, as its nullFlavor has it; {} where it is not said."""
+    reason = ABSENT.get(attribute(element, "nullFlavor"))
+    system = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+    return {"dataAbsentReason": {"coding": [{"system": system, "code": reason}]}} if reason else {}
 
 
 def _words(document: Document, element: Element) -> dict[str, Any]:

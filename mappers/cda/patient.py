@@ -115,7 +115,8 @@ def _ethnic_group(document: Document, patient: Resource, element: Element | None
     system = attribute(element, "codeSystem")
     if code and system.startswith(CN):
         stated = {"system": document.uri(system), "code": code, **({"display": name} if name else {})}
-        patient.setdefault("extension", []).append({"url": ETHNIC_GROUP, "valueCodeableConcept": {"coding": [stated]}})
+        concept = {"coding": [stated], "text": name or code}
+        patient.setdefault("extension", []).append({"url": ETHNIC_GROUP, "valueCodeableConcept": concept})
         document.use("Patient.extension", element)
 
 

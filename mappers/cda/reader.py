@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from connectors.charset import fitting
 from connectors.xml import Element, NotXml, read_xml
 from mappers.base import CannotMap
 
@@ -46,16 +47,8 @@ def _tree(content: bytes | str) -> Element:
 
 def _other_text(content: bytes) -> str | None:
     """The document as GB18030 text, where it says UTF-8, GB2312 or nothing over GBK bytes."""
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
-    else:
-        return None
-    try:
-        return content.decode("gb18030")
-    except UnicodeDecodeError:
-        return None
+    found = fitting(content, ("utf-8", "gb18030"))
+    return found[0] if found and found[1] == "gb18030" else None
 
 
 def _clinical_document(root: Element) -> Element:

@@ -26,6 +26,7 @@ SEEN, MEANS, RESULT, REMARK = "DE04.50.131", "DE04.50.132", "DE04.50.130", "DE06
 FLAG, AMOUNT, UNIT = "DE04.30.017", "DE04.30.015", "DE04.30.016"
 SPECIMEN_KIND, SPECIMEN_STATE = "DE04.50.134", "DE04.50.135"
 DATA_ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+INTERPRETATION = {"正常": ("N", "Normal"), "异常": ("A", "Abnormal"), "不确定": ("IND", "Indeterminate")}
 RESULT_CODES = {"1": "正常", "2": "异常", "3": "不确定"}  # 检查/检验结果代码
 # 检查类别 as written → HL7 table 0074
 EXAM_SERVICE = (
@@ -212,13 +213,13 @@ def _results(document: Document, found: list[Statement]) -> list[Result]:
     return results
 
 
-def _abnormal(document: Document, flag: Statement) -> bool:
+def _interpretation(document: Document, flag: Statement) -> list[dict[str, Any]]:
     """Which way, the document does not say; a code whose name says otherwise says nothing."""
     meant = RESULT_CODES.get(flag.coded, flag.display)
     if flag.display and meant != flag.display:
         document.note("conflict", FLAG, "the result's code and its name contradict each other", value=flag.coded)
-        return False
-    return meant == "异常"
+        return []
+    return [coding(OBSERVATION_INTERPRETATION, *INTERPRETATION[meant])] if meant in INTERPRETATION else []
 
 
 def _lab_value(flag: Statement | None, amount: Statement | None) -> dict[str, Any]:
@@ -243,8 +244,8 @@ def _lab_observation(document: Document, number: str, result: Result, method: St
     if method:
         observation["method"] = {"text": method.text}
     observation |= _lab_value(result.flag, result.amount)
-    if result.flag and _abnormal(document, result.flag):
-        observation["interpretation"] = [coding(OBSERVATION_INTERPRETATION, "A", "Abnormal")]
+    if result.flag and (interpretation := _interpretation(document, result.flag)):
+        observation["interpretation"] = interpretation
     _used(document, "Observation", *result, result.amount.within(UNIT) if result.amount else None, method)
     return observation
 

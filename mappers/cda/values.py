@@ -10,12 +10,19 @@ from mappers.cda.codes import CN, mended_root
 from mappers.cda.document import Document
 from mappers.cda.entries import Statement
 from mappers.datatypes import fold_unit, parse_quantity, quantity, read_number
+from mappers.identity_keys import local_system
 
 YES = frozenset({"true", "1", "t", "y", "是", "有", "阳性"})
 NO = frozenset({"false", "0", "f", "n", "否", "无", "阴性"})
 _WITH_UNIT = re.compile(r"([<>=≤≥]{0,2}\s*[+-]?\d+(?:\.\d+)?)\s*([^\d\s.].*)", re.ASCII)
 CODED = frozenset({"CD", "CE", "CV", "CO"})
 NUMBERS = frozenset({"PQ", "REAL", "INT"})
+# Blood groups: value set below CN by data element, and what its codes are there. Many sources have codes of their own.
+BLOOD_GROUPS = {
+    "DE04.50.001": ("2.3.1.85", {"1": "A", "2": "B", "3": "O", "4": "AB", "5": "不详"}),
+    "DE04.50.010": ("2.3.1.250", {"1": "阴性", "2": "阳性", "3": "不详"}),
+}
+ICD_10, ICD_10_CODE = f"{CN}.2.3.3.11", re.compile(r"[A-Z]\d")
 
 
 def boolean(text: str) -> bool | None:
@@ -33,11 +40,19 @@ def named(document: Document, found: Statement) -> str:
     return found.display or own
 
 
+def system_of(document: Document, found: Statement) -> str:
+    """The system that an entry names; a code that cannot be of ICD-10 is the facility's own, as 2 for 二级手术."""
+    if found.system.startswith(ICD_10) and not ICD_10_CODE.match(found.coded):
+        document.note("conflict", found.code or found.label, "not a code of ICD-10, which it names", value=found.coded)
+        return local_system(document.facility, "code")
+    return document.uri(found.system)
+
+
 def concept(document: Document, found: Statement) -> dict[str, Any] | None:
     """A coded value with its translations, or its words."""
     if not found.coded:
         return {"text": found.display or found.value} if found.says_something else None
-    system, name = document.uri(found.system), named(document, found)
+    system, name = system_of(document, found), named(document, found)
     own = {"system": system, "code": found.coded, **({"display": name} if name else {})}
     translated = [dict(more) for more in document.context.translate(system, found.coded)]
     return {"coding": [own, *translated], "text": name or found.coded}
@@ -102,9 +117,21 @@ def _by_name(document: Document, found: Statement) -> dict[str, Any]:
         )
         return {}
     stated: dict[str, Any] = {"text": name}
-    if found.coded:
+    if found.coded and _is_blood_group(found, name):
         stated["coding"] = [{"system": document.uri(found.system), "code": found.coded, "display": name}]
+    elif found.coded:
+        told = "the code and its name are of two different values; the name counts"
+        document.note("conflict", found.code or found.label, told, value=found.coded)
     return {"valueCodeableConcept": stated}
+
+
+def _is_blood_group(found: Statement, name: str) -> bool:
+    """Whether the code says, in the value set that it names, what its name says: else it may say another blood group."""
+    value_set, codes = BLOOD_GROUPS.get(found.code, ("", {}))
+    stated = mended_root(found.system)
+    if stated not in {f"{CN}.{own}" for own, _ in BLOOD_GROUPS.values()}:
+        return True  # of a table of the facility's own
+    return stated == f"{CN}.{value_set}" and codes.get(found.coded) == name.removesuffix("型").removeprefix("Rh").strip("() ")
 
 
 def money(found: Statement) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ says beside that: an ECG its waveform and measurements, a structured report its 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from connectors.base import SourceRecord
@@ -32,12 +33,13 @@ def map_instance(record: SourceRecord, context: MappingContext) -> Mapped:
     patient = patient_resource(instance.person, instance.facility, instance.peer, instance.patient_id, issues)
     extra = _extra(instance, issues)
     lines = lines_of(instance.header)
+    counted = Counter(line.state for line in lines)
     return Mapped(
         changes=(Change(patient, "fill"), study, *extra.changes, Change(_binary(instance))),
         issues=tuple(issues),
         attachments=(Attachment(instance.sha256, CONTENT_TYPE, instance.content), *extra.attachments),
         changed_at=instance.stated_at(),
-        ledger={state: sum(line.state == state for line in lines) for state in ("mapped", "kept", "unmapped")},
+        ledger={state: counted[state] for state in ("mapped", "kept", "unmapped")},
         lines=lines if context.explain else (),
     )
 

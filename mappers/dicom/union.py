@@ -34,8 +34,8 @@ def _ordered(element: Element) -> Element:
     return {name: element[name] for name in sorted(element, key=_place)}
 
 
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+_canonical: Callable[[Any], str] = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
+"""A value as text that equal values share. One encoder: `json.dumps` makes a new one for each value."""
 
 
 def _uid(element: Element) -> str:
@@ -95,16 +95,19 @@ def _settle(left: Any, right: Any) -> Any:
     """Two statements of one thing: the fuller one, and between equals the one that sorts last."""
     if left is None or right is None:
         return right if left is None else left
+    if isinstance(left, str) and left == right:  # nearly all that two instances say of their study
+        return left
     return max(left, right, key=lambda value: (len(text := _canonical(value)), text))
 
 
 # How an ImagingStudy is written in the specification; extensions of unknown names go to the end
-_ORDER = (
+_WRITTEN = (
     "resourceType", "id", "meta", "extension", "uid", "identifier", "status", "number", "modality", "description", "subject",
     "started", "basedOn", "referrer", "numberOfSeries", "numberOfInstances", "endpoint", "bodySite", "laterality", "performer",
     "sopClass", "title", "series", "instance",
 )  # fmt: skip
+_ORDER = {name: place for place, name in enumerate(_WRITTEN)}
 
 
 def _place(name: str) -> tuple[int, str]:
-    return (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)
+    return (_ORDER.get(name, len(_ORDER)), name)

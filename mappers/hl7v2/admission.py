@@ -68,7 +68,7 @@ def _state_admission(draft: Draft, pid: Segment) -> None:
         if diagnoses:
             visit["diagnosis"] = diagnoses
         state_visit(draft, visit)
-    state_procedures(draft, stated_at(draft.message, draft.context.zone))
+    state_procedures(draft, stated_at(draft.message, draft.zone))
     state_cause_of_death(draft)
     _state_observations(draft)
 

@@ -45,13 +45,20 @@ NO_ALLERGY = ("716186003", "No known allergy")
 NO_DRUG_ALLERGY = ("409137002", "No known drug allergy")
 NONE_KNOWN = {
     **dict.fromkeys(
-        ("NKA", "NO KNOWN ALLERGIES", "NO KNOWN ALLERGY", "NONE", "无", "无过敏", "无过敏史", "否认过敏史"), NO_ALLERGY
+        ("NKA", "NO KNOWN ALLERGIES", "NO KNOWN ALLERGY", "无过敏", "无过敏史", "否认过敏史", "NONE", "无"), NO_ALLERGY
     ),
     **dict.fromkeys(("NKDA", "NO KNOWN DRUG ALLERGIES", "无药物过敏", "无药物过敏史", "否认药物过敏史"), NO_DRUG_ALLERGY),
 }
+# A bare none where AL1-2 names a kind: no more is denied than was asked about
+BARE = {"NONE", "无"}
+NO_ALLERGY_OF = {
+    "medication": NO_DRUG_ALLERGY,
+    "food": ("429625007", "No known food allergy"),
+    "environment": ("428607008", "No known environmental allergy"),
+}
 NOBODY_KNOWS = {"UNKNOWN", "UNK", "不详", "未知"}
 SNOMED = "http://snomed.info/sct"
-DELETED = {"D", "X"}  # HL7 table 0323 (IAM-6)
+DELETED = "D"  # HL7 table 0323 (IAM-6); X is: no change
 
 
 def state_allergies(draft: Draft) -> None:
@@ -73,12 +80,11 @@ def _state_allergy(draft: Draft, segment: Segment) -> None:
         draft.refuse(segment, 3)
         draft.note("missing", f"{segment.where}-3", "whether there is an allergy is not known: nothing is stated", "information")
         return
-    if none := next(
-        (NONE_KNOWN[word] for word in sorted(words) if word in NONE_KNOWN), None
-    ):  # never an allergy to a substance of that name
+    category = draft.translate(ALLERGY_CATEGORY, segment.value(2), f"{segment.where}-2", "HL7 table 0127")
+    if none := next((NONE_KNOWN[word] for word in sorted(words) if word in NONE_KNOWN), None):  # never a substance of that name
+        none = NO_ALLERGY_OF.get(category or "", none) if words & BARE else none
         code["coding"] = [*code.get("coding", ()), {"system": SNOMED, "code": none[0], "display": none[1]}]
     verification, clinical = _status(draft, segment)
-    category = draft.translate(ALLERGY_CATEGORY, segment.value(2), f"{segment.where}-2", "HL7 table 0127")
     reactions = [found for n in range(1, segment.count(5) + 1) if (found := _manifestation(draft, segment, n))]
     stated: dict[str, Any] = {
         "clinicalStatus": terminology("allergyintolerance-clinical", clinical) if clinical else None,
@@ -110,7 +116,7 @@ def _manifestation(draft: Draft, segment: Segment, repetition: int) -> dict[str,
 def _status(draft: Draft, segment: Segment) -> tuple[str, str]:
     if segment.name == "AL1":
         return "", "active"
-    if segment.value(6).upper() in DELETED:
+    if segment.value(6).upper() == DELETED:
         return "entered-in-error", ""
     code = segment.value(17).upper()
     if code and code not in CLINICAL_STATUS:

@@ -13,8 +13,7 @@ from mappers.datatypes import decimal_of, quantity
 from mappers.hl7v2.codes import shared_concept
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
-from mappers.hl7v2.specimen import concepts
-from mappers.hl7v2.types import codeable_concept, number_identifier, people
+from mappers.hl7v2.types import codeable_concept, concepts, number_identifier, people
 from mappers.identity_keys import resource_id
 
 # HL7 table 0017 (FT1-6): a charge, and a charge taken back

@@ -90,7 +90,7 @@ def _state_bill(draft: Draft) -> None:
     """DFT: charges, with the diagnoses and procedures they are for."""
     state_charges(draft)
     state_conditions(draft)
-    state_procedures(draft, stated_at(draft.message, draft.context.zone))
+    state_procedures(draft, stated_at(draft.message, draft.zone))
 
 
 # MDM that brings or changes a document; chapter 9.6

@@ -9,7 +9,16 @@ from mappers.hl7v2.drug_destinations import DRUGS, ORC, Fields, of
 
 __all__ = ["CLINICAL", "Fields"]
 
-_SERVICE_ORC = of("ServiceRequest", {**ORC, 4: "requisition", 7: "priority, ServiceRequest.occurrence[x]"})
+_SERVICE_ORC = of(
+    "ServiceRequest",
+    {
+        **ORC,
+        4: "requisition",
+        7: "priority, ServiceRequest.occurrence[x]",
+        8: "basedOn, ServiceRequest.replaces",
+        16: "extension(request-statusReason)",
+    },
+)
 
 ORDERS: dict[str, Fields] = {
     "ORC": _SERVICE_ORC,
@@ -23,6 +32,7 @@ ORDERS: dict[str, Fields] = {
             6: "authoredOn",
             7: "occurrence[x]",
             13: "note",
+            10: "Specimen.collection.collector",
             14: "Specimen.receivedTime",
             15: "Specimen.type",
             16: "requester",
@@ -32,7 +42,7 @@ ORDERS: dict[str, Fields] = {
             36: "occurrence[x]",
         },
     ),
-    "TQ1": of("ServiceRequest", {7: "occurrence[x]", 9: "priority"}),
+    "TQ1": of("ServiceRequest", {7: "occurrence[x]", 8: "occurrence[x]", 9: "priority"}),
     "NTE": {3: "note"},
 }
 
@@ -46,6 +56,7 @@ RESULTS: dict[str, Fields] = {
             6: "effective[x]",
             7: "effective[x]",
             8: "effective[x]",
+            10: "Specimen.collection.collector",
             14: "Specimen.receivedTime",
             15: "Specimen.type",
             16: "ServiceRequest.requester",

@@ -106,7 +106,7 @@ def state_procedures(draft: Draft, stated_at: datetime | None) -> None:
 def _procedure_status(draft: Draft, pr1: Segment, stated_at: datetime | None) -> str:
     if pr1.value(20) == DELETED:
         return "entered-in-error"
-    when = instant(pr1.value(5), draft.context.zone) if pr1.value(5) else None
+    when = instant(pr1.value(5), draft.zone) if pr1.value(5) else None
     return "completed" if when and stated_at and when <= stated_at else "unknown"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -15,6 +16,15 @@ class Delimiters(NamedTuple):
     repetition: str = "~"
     escape: str = "\\"
     subcomponent: str = "&"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How the values of one message are written."""
+
+    delimiters: Delimiters
+    charset: str  # Python codec
+    odd: bool  # a letter or a digit separates
 
 
 def delimiters_of(header: str) -> Delimiters:

@@ -7,6 +7,7 @@ own message outranks that.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from mappers.base import CannotMap, Resource
@@ -38,6 +39,18 @@ GIVEN = {"CP": "completed", "PA": "completed", "RE": "not-done", "NA": "not-done
 TAKEN_BACK = frozenset({"CA", "OC", "CR", "DC", "OD"})
 
 
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """A dispense, a dose or an instruction, and what stands around it."""
+
+    draft: Draft
+    group: Group
+    drug: Drug
+    key: tuple[str, ...]  # what its id is made of
+    request: dict[str, Any] | None  # a reference to the order behind it
+    evidence: list[dict[str, Any]]  # references to observations that came with it
+
+
 def state_pharmacy(draft: Draft, groups: list[Group]) -> None:
     """RDS, RAS, RGV, and an RXD that stands in an RDE. Raise CannotMap when nothing of the message can be told from others."""
     drugs = [group for group in groups if group.drugs]
@@ -65,7 +78,7 @@ def state_group(draft: Draft, group: Group, shared: Counter[str], *, with_order:
             continue
         if place == 0 and with_order:
             evidence = state_observations(draft, group, ("drug", *key[1:]))
-        draft.state(make(draft, group, drug, key, request, evidence))
+        draft.state(make(_Act(draft, group, drug, key, request, evidence)))
     return len(done)
 
 
@@ -95,16 +108,10 @@ def _key(draft: Draft, group: Group, drug: Drug, shared: Counter[str], place: in
     return (draft.facility, segment.name, *whose, code or "-", counter or str(place + 1), when or "-")
 
 
-def _dispense(
-    draft: Draft,
-    group: Group,
-    drug: Drug,
-    key: tuple[str, ...],
-    request: dict[str, Any] | None,
-    evidence: list[dict[str, Any]],
-) -> Resource:
+def _dispense(act: _Act) -> Resource:
+    draft, group, drug = act.draft, act.group, act.drug
     segment, fields = drug.segment, FIELDS["RXD"]
-    dispense: Resource = {"resourceType": "MedicationDispense", "id": resource_id("MedicationDispense", *key)}
+    dispense: Resource = {"resourceType": "MedicationDispense", "id": resource_id("MedicationDispense", *act.key)}
     _, filler = order_numbers(group)
     numbers = [(filler, "dispense", "FILL"), (segment.value(7), "prescription", "")]
     if identifiers := [number_identifier(draft, number, kind, code) for number, kind, code in numbers if number]:
@@ -118,9 +125,9 @@ def _dispense(
         "extension": specification(drug),
         "subject": draft.patient,
         "context": draft.encounter,
-        "supportingInformation": evidence,
+        "supportingInformation": act.evidence,
         "performer": [{"actor": person} for person in people(draft, segment, 10)],
-        "authorizingPrescription": [request] if request else None,
+        "authorizingPrescription": [act.request] if act.request else None,
         "quantity": quantity(amount, unit_text(segment, 5)) if amount is not None else None,
         "whenHandedOver": handed,
         "note": [{"text": text} for text in notes if text],
@@ -147,16 +154,10 @@ def _instructions(draft: Draft, group: Group, drug: Drug) -> list[dict[str, Any]
     return dosages(draft, source.segment, fields.amounts, whens, routes, texts_of(source.segment, fields.instructions))
 
 
-def _administration(
-    draft: Draft,
-    group: Group,
-    drug: Drug,
-    key: tuple[str, ...],
-    request: dict[str, Any] | None,
-    evidence: list[dict[str, Any]],
-) -> Resource:
+def _administration(act: _Act) -> Resource:
+    draft, group, drug = act.draft, act.group, act.drug
     rxa = drug.segment
-    given: Resource = {"resourceType": "MedicationAdministration", "id": resource_id("MedicationAdministration", *key)}
+    given: Resource = {"resourceType": "MedicationAdministration", "id": resource_id("MedicationAdministration", *act.key)}
     given["status"] = _given_status(draft, group, rxa)
     given |= medication_of(draft, drug)
     notes = [*texts_of(rxa, FIELDS["RXA"].notes), note_text(drug.notes)]
@@ -165,11 +166,11 @@ def _administration(
         "statusReason": _refusal(draft, rxa),
         "subject": draft.patient,
         "context": draft.encounter,
-        "supportingInformation": evidence,
+        "supportingInformation": act.evidence,
         **_effective(draft, rxa),
         "performer": [{"actor": person} for person in people(draft, rxa, 10)],
         "reasonCode": [reason] if (reason := codeable_concept(draft, rxa, 19, "reason")) else None,
-        "request": request,
+        "request": act.request,
         "note": [{"text": text} for text in notes if text],
         "dosage": _dose(draft, drug),
     }
@@ -216,17 +217,11 @@ def _dose(draft: Draft, drug: Drug) -> dict[str, Any]:
     return dose
 
 
-def _instruction(
-    draft: Draft,
-    group: Group,
-    drug: Drug,
-    key: tuple[str, ...],
-    request: dict[str, Any] | None,
-    evidence: list[dict[str, Any]],
-) -> Resource:
+def _instruction(act: _Act) -> Resource:
     """RGV: when to give which part of an order."""
+    draft, group, drug = act.draft, act.group, act.drug
     rxg, fields = drug.segment, FIELDS["RXG"]
-    instance: Resource = {"resourceType": "MedicationRequest", "id": resource_id("MedicationRequest", *key)}
+    instance: Resource = {"resourceType": "MedicationRequest", "id": resource_id("MedicationRequest", *act.key)}
     instance |= {"status": "cancelled" if _control(group) in TAKEN_BACK else "active", "intent": "instance-order"}
     instance |= medication_of(draft, drug)
     whens = whens_of(draft, [*drug.timing, *group.timing], (rxg, 3))
@@ -235,8 +230,8 @@ def _instruction(
         "extension": specification(drug),
         "subject": draft.patient,
         "encounter": draft.encounter,
-        "supportingInformation": evidence,
-        "basedOn": [request] if request else None,
+        "supportingInformation": act.evidence,
+        "basedOn": [act.request] if act.request else None,
         "authoredOn": draft.datetime(group.orc, 9) if group.orc else None,
         "note": [{"text": text} for text in notes if text],
         "dosageInstruction": dosages(draft, rxg, fields.amounts, whens, drug.routes, texts_of(rxg, fields.instructions)),

@@ -18,9 +18,8 @@ from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Group, group_orders
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.observation import item_code
-from mappers.hl7v2.performers import once
 from mappers.hl7v2.request_shell import request_shell, shared_numbers
-from mappers.hl7v2.types import codeable_concept, number_identifier, people
+from mappers.hl7v2.types import codeable_concept, number_identifier, once, people
 from mappers.identity_keys import resource_id
 
 # HL7 table 0271 (TXA-17) → composition-status

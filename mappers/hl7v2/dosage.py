@@ -121,7 +121,7 @@ def _positive(text: str) -> int | None:
 def _repeat(when: When) -> dict[str, Any]:
     code = when.code.upper()
     repeat: dict[str, Any] = {}
-    if when.duration:
+    if when.duration and not (when.start and when.end and when.end > when.start):  # both edges say more
         value, unit = when.duration
         repeat["boundsDuration"] = {"value": value, "unit": unit, "system": UCUM, "code": unit}
     elif when.start or when.end:

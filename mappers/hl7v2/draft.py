@@ -10,6 +10,7 @@ from typing import Any, Literal
 from mappers.base import Attachment, Change, Issue, MappingContext, Resource, Severity
 from mappers.datatypes import fhir_date, fhir_datetime, fhir_instant
 from mappers.hl7v2.message import Message, Segment
+from mappers.hl7v2.stated import stated_zone
 from mappers.identity_keys import local_system, organization_id
 
 Mode = Literal["replace", "patch", "fill", "union", "delete"]
@@ -33,6 +34,10 @@ class Draft:
     account: dict[str, Any] | None = None
     declared: dict[tuple[str, int], str] = field(default_factory=dict)  # where a declared table took a segment's field
     memory: dict[tuple[str | None, ...], dict[str, Any]] | None = None  # see mappers.hl7v2.remembered
+    zone: str = ""  # of times that state none
+
+    def __post_init__(self) -> None:
+        self.zone = self.zone or stated_zone(self.message, self.context.zone)
 
     def turn_to(self, message: Message) -> None:
         """From here on speak of the patient of a part of the message (`Message.part`)."""
@@ -61,14 +66,14 @@ class Draft:
 
     def datetime(self, segment: Segment, number: int, component: int = 1) -> str | None:
         text = segment.value(number, component)
-        return self._checked(text, fhir_datetime(text, self.context.zone) if text else None, segment, number)
+        return self._checked(text, fhir_datetime(text, self.zone) if text else None, segment, number)
 
     def instant(self, segment: Segment, number: int) -> str | None:
         text = segment.value(number)
-        if text and fhir_datetime(text, self.context.zone) is None:
+        if text and fhir_datetime(text, self.zone) is None:
             self.refuse(segment, number)
             self.note("invalid-value", f"{segment.where}-{number}", "not a time")
-        return fhir_instant(text, self.context.zone) if text else None
+        return fhir_instant(text, self.zone) if text else None
 
     def date(self, segment: Segment, number: int) -> str | None:
         text = segment.value(number)

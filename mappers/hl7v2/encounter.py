@@ -203,9 +203,15 @@ def _hospitalization(draft: Draft, pv1: Segment) -> dict[str, Any]:
     for field, (element, kind) in HOSPITALIZATION_LISTS.items():
         if several := [c for n in range(1, pv1.count(field) + 1) if (c := codeable_concept(draft, pv1, field, kind, n))]:
             stated[element] = [*stated.get(element, ()), *several]
-    if pv1.has(37) and (destination := pv1.value(37, 2) or pv1.value(37)):
+    if pv1.has(37) and (destination := _discharged_to(pv1)):
         stated["destination"] = {"display": destination}
     return stated
+
+
+def _discharged_to(pv1: Segment) -> str:
+    """DLD: place (a CWE) ^ time; older sources write code ^ name."""
+    name = pv1.value(37, 1, 2) or pv1.value(37, 2)
+    return name if name and read_moment(name) is None else pv1.value(37)
 
 
 def _details(draft: Draft) -> dict[str, Any]:

@@ -16,8 +16,7 @@ from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Drug, Group, Result
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.observation import note_text, state_observations
-from mappers.hl7v2.specimen import concepts
-from mappers.hl7v2.types import codeable_concept, number_identifier, people
+from mappers.hl7v2.types import codeable_concept, concepts, number_identifier, people
 from mappers.identity_keys import resource_id
 
 STATUS = {"CP": "completed", "PA": "completed", "RE": "not-done", "NA": "not-done"}  # HL7 table 0322 (RXA-20)

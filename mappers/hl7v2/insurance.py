@@ -11,8 +11,8 @@ from typing import Any
 from mappers.base import Resource
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
-from mappers.hl7v2.related import phones, relationship
-from mappers.hl7v2.types import address, codeable_concept, human_name, namespace, number_identifier, positive, read_cx
+from mappers.hl7v2.related import relationship
+from mappers.hl7v2.types import address, codeable_concept, human_name, namespace, number_identifier, positive, read_cx, telecoms
 from mappers.identity_keys import resource_id
 
 COVERAGE_CLASS = "http://terminology.hl7.org/CodeSystem/coverage-class"
@@ -141,7 +141,7 @@ def _payor(draft: Draft, in1: Segment) -> dict[str, Any]:
         if number.value
         else [],
         "name": name,
-        "telecom": phones(in1, (7, "")),
+        "telecom": telecoms(in1, (7, "")),
         "address": [home for n in range(1, in1.count(5) + 1) if (home := address(in1, 5, n))],
     }
     if person := human_name(draft, in1, 6):
@@ -160,7 +160,7 @@ def _subscriber(draft: Draft, in1: Segment, in2: Segment | None) -> dict[str, An
         "patient": draft.patient,
         "relationship": [relation] if (relation := relationship(draft, in1, 17)) else [],
         "name": [name],
-        "telecom": phones(in2, (63, "")) if in2 else [],
+        "telecom": telecoms(in2, (63, "")) if in2 else [],
         "gender": {"F": "female", "M": "male", "O": "other", "U": "unknown"}.get(in1.value(43).upper()),
         "birthDate": draft.date(in1, 18),
         "address": [home] if (home := address(in1, 19)) else [],

@@ -15,8 +15,8 @@ from functools import lru_cache
 from connectors.hl7v2_mllp.charset import Decoded, Undecodable, decode
 from connectors.hl7v2_mllp.header import declared_charset, split_messages
 from mappers.base import CannotMap
-from mappers.hl7v2.delimiters import Delimiters, delimiters_of, escape, odd, unescape
-from mappers.hl7v2.segment import Segment, TracedSegment
+from mappers.hl7v2.delimiters import Delimiters, Encoding, delimiters_of, escape, odd, unescape
+from mappers.hl7v2.segment import DELIMITED, Segment, TracedSegment
 
 __all__ = ["Delimiters", "Message", "Segment", "declared_charset", "delimiters_of", "escape", "parse", "split_messages", "unescape"]
 
@@ -42,13 +42,13 @@ class Message:
 
     __slots__ = (
         "_by_name",
+        "_encoding",
         "_segment",
         "all",
         "charset",
         "declared_charset",
         "delimiters",
         "header",
-        "odd",
         "repaired_charset",
         "repairs",
     )
@@ -59,7 +59,7 @@ class Message:
         self.declared_charset = decoded.declared
         self.repaired_charset = decoded.repaired
         self.repairs: list[Repair] = []
-        lines = list(_lines(decoded.text))
+        lines = _lines(decoded.text)
         if len(lines) > MAX_SEGMENTS:
             raise CannotMap(f"more than {MAX_SEGMENTS} segments")
         start = next((n for n, line in enumerate(lines) if _is_header(line)), None)
@@ -69,7 +69,7 @@ class Message:
         separator = self.delimiters.field
         if f"{separator}ED{separator}" in decoded.text:
             lines = self._rejoined(lines)
-        self.odd = odd(self.delimiters)
+        self._encoding = Encoding(self.delimiters, decoded.charset, odd(self.delimiters))
         self._by_name: dict[str, list[Segment]] = {}
         self.all: list[Segment] = []
         glue = _glue_pattern(self.delimiters) if _may_be_glued(lines, separator) else None
@@ -107,9 +107,13 @@ class Message:
         self._append(line[start:] if start else line)
 
     def _append(self, line: str) -> None:
-        name = line[:3] if line[3:4] == self.delimiters.field else line.split(self.delimiters.field, 1)[0].rstrip()
+        separator = self.delimiters.field
+        fields = line.split(separator)
+        name = fields[0].rstrip()
+        if name in DELIMITED and len(fields) > 1:
+            fields.insert(1, separator)  # MSH-1 is the separator itself
         same = self._by_name.setdefault(name, [])
-        segment = self._segment(self, line, name, len(same) + 1)
+        segment = self._segment(self._encoding, line, fields, name, len(same) + 1)
         same.append(segment)
         self.all.append(segment)
 
@@ -151,16 +155,19 @@ def _is_header(line: str) -> bool:
     return line.startswith("MSH") and len(line) > 4 and not line[3].isalnum() and not line[3].isspace()
 
 
-def _lines(text: str) -> Iterator[str]:
+def _lines(text: str) -> list[str]:
     """Segments as lines. In a message that ends its segments by CR, a lone LF inside OBX or NTE is text, not an end."""
     text = text.lstrip("﻿ \t\x0b\r\n")
-    first_end = _LINE_END.search(text)
-    by_carriage_return = first_end is not None and first_end[0] == "\r" and "\n" in text
-    if not by_carriage_return:
-        for line in text.replace("\r", "\n").split("\n"):
-            if stripped := line.lstrip(" \t\x1c\x0b﻿"):
-                yield stripped
-        return
+    end = "\r"
+    if "\n" in text:  # of most messages it is not
+        first_end = _LINE_END.search(text)
+        if first_end is not None and first_end[0] == "\r":
+            return list(_lines_of_text(text))
+        text, end = text.replace("\r", "\n"), "\n"
+    return [stripped for line in text.split(end) if (stripped := line.lstrip(" \t\x1c\x0b﻿"))]
+
+
+def _lines_of_text(text: str) -> Iterator[str]:
     for line in re.split("\r\n?", text):
         whole: list[str] = []
         for piece in line.split("\n"):
@@ -184,15 +191,17 @@ def _starts_segment(line: str, separator: str) -> bool:
 _COUNTED = ("OBR", "OBX", "NTE", "SPM", "DG1", "PID", "PV1")
 
 
+@lru_cache(maxsize=64)
+def _marks(separator: str) -> tuple[re.Pattern[str], frozenset[str]]:
+    """Each of these names with the separator behind it, to be found in one pass: eight took longer than all splitting."""
+    names = (*_COUNTED, "ORC")
+    return re.compile(f"(?:{'|'.join(names)}){re.escape(separator)}"), frozenset(name + separator for name in names)
+
+
 def _may_be_glued(lines: list[str], separator: str) -> bool:
     """The cheap question first: does a segment's name with its separator stand anywhere but at a line's start?"""
-    text = "\n".join(lines)
-    begun = [line[:4] for line in lines]
-    for name in (*_COUNTED, "ORC"):
-        marked = name + separator
-        if marked in text and text.count(marked) > begun.count(marked):
-            return True
-    return False
+    pattern, marks = _marks(separator)
+    return len(pattern.findall("\n".join(lines))) > sum(line[:4] in marks for line in lines)
 
 
 @lru_cache(maxsize=64)

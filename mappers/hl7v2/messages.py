@@ -58,6 +58,10 @@ def _check_header(draft: Draft) -> None:
     if draft.message.repaired_charset:
         detail = f"declared {draft.message.declared_charset[:32]!r}, used {draft.message.charset}"
         draft.note("charset-repaired", "MSH-18", detail)
+    if draft.zone != draft.context.zone:
+        draft.note(
+            "conflict", "MSH-7", "another offset than the channel's zone: times without one are in that of MSH-7", "information"
+        )
     event = draft.message.first("EVN")
     if draft.trigger and event is not None and event.value(1).upper() not in {"", draft.trigger}:
         draft.note("conflict", "EVN-1", "names another event than MSH-9, which counts", "information")
@@ -100,7 +104,7 @@ def _map_one(content: bytes, record: SourceRecord, context: MappingContext) -> M
         lines=tuple(lines(draft)) if context.explain else (),
         issues=tuple(draft.issues),
         attachments=tuple(draft.attachments.values()),
-        changed_at=stated_at(message, context.zone) or record.changed_at,
+        changed_at=stated_at(message, draft.zone) or record.changed_at,
     )
 
 

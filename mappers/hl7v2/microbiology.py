@@ -15,6 +15,7 @@ from mappers.base import Resource
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Group
 from mappers.hl7v2.message import Segment
+from profiles.names import OBSERVATION_INTERPRETATION
 
 SUSCEPTIBILITIES = frozenset({"S", "I", "R", "SDD", "NS"})  # v3-ObservationInterpretation
 
@@ -77,11 +78,17 @@ def _link_susceptibilities(named: dict[str, list[Placed]]) -> None:
     """Most laboratories write isolate and drugs below one sub-identifier: what is S, I or R belongs to its only coded result."""
     for same in named.values():
         drugs = [placed for placed in same if _is_susceptibility(placed.observation)]
-        isolates = [placed for placed in same if placed not in drugs and "valueCodeableConcept" in placed.observation]
+        isolates = [placed for placed in same if placed not in drugs and _is_organism(placed.observation)]
         if len(isolates) == 1:
             for drug in drugs:
                 if "derivedFrom" not in drug.observation:
                     _join(isolates[0].observation, drug.observation)
+
+
+def _is_organism(observation: Resource) -> bool:
+    """What was found, by a code; positive and negative say whether something was."""
+    coding = observation.get("valueCodeableConcept", {}).get("coding", ())
+    return any(entry.get("system") != OBSERVATION_INTERPRETATION for entry in coding)
 
 
 def _is_susceptibility(observation: Resource) -> bool:

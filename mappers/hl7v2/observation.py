@@ -17,7 +17,7 @@ from mappers.hl7v2.message import Segment
 from mappers.hl7v2.performers import device_of, performers
 from mappers.hl7v2.remembered import Wording, remembered, wording_of
 from mappers.hl7v2.types import codeable_concept, codings, concept, number_identifier
-from mappers.hl7v2.values import TEXT_KINDS, Value, read_values, unit_of
+from mappers.hl7v2.values import TEXT_KINDS, Value, read_values, text_lines, unit_of
 from mappers.identity_keys import resource_id
 from profiles.names import LOINC, OBSERVATION_CATEGORY, OBSERVATION_INTERPRETATION
 
@@ -65,6 +65,9 @@ INTERPRETATION = {
     "剂量依赖性敏感": "SDD",
     "+": "POS",
     "-": "NEG",
+    **dict.fromkeys(("HIGH", "H↑", "↑H", "高↑", "↑高"), "H"),
+    **dict.fromkeys(("LOW", "L↓", "↓L", "低↓", "↓低"), "L"),
+    **{"NORMAL": "N", "ABNORMAL": "A", "危急高": "HH", "危急低": "LL", "危急": "AA", "危急值": "AA"},
 }
 INTERPRETATION_DISPLAY = {
     "L": "Low",
@@ -82,6 +85,7 @@ INTERPRETATION_DISPLAY = {
     "<": "Off scale low",
     ">": "Off scale high",
 }
+UNREADABLE = "\ufffd"  # what a decoder before us put where it could not read
 NORMAL_WORDS = {"", '""', "NULL"}
 
 ABSENT = {"X": "not-performed", "I": "temp-unknown", "O": "temp-unknown"}  # OBX-11 of an empty OBX-5 → data-absent-reason
@@ -156,8 +160,9 @@ def _name_of(obx: Segment, flag: str) -> str:
 
 def item_code(draft: Draft, segment: Segment, number: int) -> tuple[dict[str, Any] | None, Mark | None]:
     """OBX-3 or OBR-4 → CodeableConcept with the name freed from its recognition mark, and the mark."""
-    parts = segment.parts(number, 5)
-    name, mark = split_mark(parts[1] or parts[4] or parts[0])
+    parts = segment.parts(number, 9)
+    names = [name for name in (parts[8], parts[1], parts[4], parts[0]) if name and UNREADABLE not in name]
+    name, mark = split_mark(next(iter(names), ""))
     coding = codings(draft, segment, number, "item")
     for entry in coding:
         if "display" in entry:
@@ -193,7 +198,7 @@ def _values(draft: Draft, result: Result, unit: str) -> list[Value]:
     obx = result.obx
     if not result.more and not (obx.count(5) > 1 and obx.value(2).upper() in TEXT_KINDS):
         return read_values(draft, obx, unit)
-    lines = [line.text(5, n) for line in (obx, *result.more) for n in range(1, max(line.count(5), 1) + 1)]
+    lines = [text for line in (obx, *result.more) for text in text_lines(draft, line)]
     text = "\n".join(lines).strip("\n")
     return [{"valueString": text}] if text.strip() else []
 
@@ -245,7 +250,7 @@ def _frame(draft: Draft, obx: Segment, flags: Flags, unit: str, *, measured: boo
     """What stands around the value."""
     if unit and measured and fold_unit(unit)[1] is None:
         draft.note("unmapped-code", f"{obx.where}-6", "unit is not one we fold to UCUM", system="unit", value=unit[:32])
-    limits = reference_range(obx.text(7), unit)
+    limits = reference_range(obx.whole(7), unit)
     return {
         "interpretation": interpretation_of(draft, obx, flags.flags),
         "bodySite": codeable_concept(draft, obx, 20, "body-site") if obx.has(20) else None,

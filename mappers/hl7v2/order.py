@@ -13,17 +13,20 @@ from mappers.hl7v2.deletes import ORDER_OBR, ORDER_ORC, state_patch
 from mappers.hl7v2.dispense import state_group
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Group
+from mappers.hl7v2.message import Segment
 from mappers.hl7v2.observation import item_code, note_text, state_observations
 from mappers.hl7v2.order_status import order_status, priority_of
 from mappers.hl7v2.performers import ORDERERS, persons_of
 from mappers.hl7v2.pharmacy import shared_numbers, state_medication_requests
 from mappers.hl7v2.report import IN_TABLE_0074, SECTION, SERVICES, UID
 from mappers.hl7v2.request_shell import item_of
-from mappers.hl7v2.specimen import concepts, state_specimens
+from mappers.hl7v2.specimen import state_specimens
 from mappers.hl7v2.supply import state_detail
-from mappers.hl7v2.types import codeable_concept, number_identifier, people
+from mappers.hl7v2.types import CJK, codeable_concept, concepts, number_identifier, people
 from mappers.identity_keys import resource_id
 from profiles.names import DCM, DIAGNOSTIC_SERVICE, DICOM_UID
+
+STATUS_REASON = "http://hl7.org/fhir/StructureDefinition/request-statusReason"  # R4 has no element for it
 
 
 def order_number(group: Group) -> str:
@@ -32,7 +35,16 @@ def order_number(group: Group) -> str:
     return next((number for field in (2, 3) for segment in segments if (number := segment.value(field))), "")
 
 
-def _occurrence(draft: Draft, group: Group) -> str | None:
+def _occurrence(draft: Draft, group: Group) -> dict[str, Any]:
+    """TQ1-7 to TQ1-8, else when it is planned."""
+    timing = group.timing[0] if group.timing else None
+    if timing and (start := draft.datetime(timing, 7)) and (end := draft.datetime(timing, 8)) and start[:10] <= end[:10]:
+        return {"occurrencePeriod": {"start": start, "end": end}}
+    when = _start(draft, group)
+    return {"occurrenceDateTime": when} if when else {}
+
+
+def _start(draft: Draft, group: Group) -> str | None:
     places = [(tq1, 7, 1) for tq1 in group.timing]
     places += [
         (segment, field, part) for segment, field, part in ((group.obr, 36, 1), (group.obr, 7, 1), (group.obr, 27, 4)) if segment
@@ -48,6 +60,27 @@ def _authored(draft: Draft, group: Group) -> str | None:
 def _reasons(draft: Draft, group: Group) -> list[dict[str, Any]]:
     found = [reason for dg1 in group.diagnoses if (reason := codeable_concept(draft, dg1, 3, "diagnosis"))]
     return found + (concepts(draft, group.obr, 31, "reason") if group.obr else [])
+
+
+def _clinical_information(obr: Segment) -> str:
+    """OBR-13: a text whose ^ was not escaped, or a CWE."""
+    return obr.whole(13) if CJK.search(obr.value(13)) else obr.value(13, 2) or obr.value(13)
+
+
+def _earlier(draft: Draft, orc: Segment | None) -> dict[str, Any]:
+    """ORC-8 (EIP): the order that this one replaces, else the one it belongs to."""
+    if orc is None or not orc.has(8):
+        return {}
+    placer, filler = (orc.value(8, place) for place in (1, 2))
+    number = number_identifier(draft, placer, "order", "PLAC") if placer else number_identifier(draft, filler, "report", "FILL")
+    element = "replaces" if orc.value(1).upper() in {"RO", "RP", "RU"} else "basedOn"
+    return {element: [{"type": "ServiceRequest", "identifier": number}]} if placer or filler else {}
+
+
+def _status_reason(draft: Draft, group: Group) -> list[dict[str, Any]]:
+    """ORC-16: why it was cancelled, held or changed."""
+    reason = codeable_concept(draft, group.orc, 16, "order-reason") if group.orc else None
+    return [{"url": STATUS_REASON, "valueCodeableConcept": reason}] if reason else []
 
 
 def _identifiers(draft: Draft, group: Group) -> list[dict[str, Any]]:
@@ -103,18 +136,20 @@ def service_request_from_orc(draft: Draft, group: Group, key: tuple[str, ...]) -
     request["intent"] = "order"
     requesters = [person for segment, field in ((group.orc, 12), (obr, 16)) if segment for person in people(draft, segment, field)]
     requesters += persons_of(draft, group.people, ORDERERS)
-    notes = [text for text in ((obr.value(13, 2) or obr.value(13)) if obr else "", note_text(group.notes)) if text]
+    notes = [text for text in (_clinical_information(obr) if obr else "", note_text(group.notes)) if text]
     stated: dict[str, Any] = {
         "category": _category(draft, group),
         "priority": priority_of(group.timing, (obr, 5, 1), (obr, 27, 6), (group.orc, 7, 6)),
         "code": item_code(draft, obr, 4)[0] if obr else None,
         "subject": draft.patient,
         "encounter": draft.encounter,
-        "occurrenceDateTime": _occurrence(draft, group),
+        **_occurrence(draft, group),
         "authoredOn": _authored(draft, group),
         "requester": requesters[0] if requesters else draft.organization,
         "reasonCode": _reasons(draft, group),
+        **_earlier(draft, group.orc),
         "note": [{"text": text} for text in notes],
+        "extension": _status_reason(draft, group),
         **_imaging(draft, group),
     }
     return request | {element: value for element, value in stated.items() if value}

@@ -25,7 +25,7 @@ ROLES = {
     "EP": "ENT",
 }
 FAMILY_DOCTORS = {"FHCP", "PP"}  # of table 0443: whose patient it is, beyond this visit
-TAKEN_BACK = {"DE", "D", "X"}  # HL7 table 0287
+TAKEN_BACK = {"DE", "D"}  # HL7 tables 0287, 0206; X is: no change
 DOCTOR = re.compile("(?:医生|医师|大夫|主任)$")
 
 

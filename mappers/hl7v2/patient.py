@@ -22,9 +22,10 @@ from mappers.hl7v2.types import (
     human_name,
     namespace,
     number_identifier,
+    once,
     positive,
     read_cx,
-    telecom,
+    telecoms,
 )
 from mappers.identity_keys import resource_id
 from profiles.names import GENDER_CN, HEALTH_CARD, ID_CARD, SOURCE_GENDER
@@ -211,7 +212,7 @@ def _multiple_birth(pid: Segment) -> dict[str, Any]:
 
 def _names(draft: Draft, pid: Segment) -> list[dict[str, Any]]:
     """PID-5 and the aliases of PID-9, of which nothing but their type says what they are."""
-    names = [name for n in range(1, pid.count(5) + 1) if (name := human_name(draft, pid, 5, n))]
+    names = once(name for n in range(1, pid.count(5) + 1) if (name := human_name(draft, pid, 5, n)))
     if not names:
         if not pid.deleted(5):
             draft.note("missing", f"{pid.where}-5", "no name", "information")
@@ -243,12 +244,7 @@ def patient_from_pid(draft: Draft, pid: Segment, key: tuple[str, ...]) -> Resour
     cards = _id_card_numbers(pid)
     patient["identifier"] = _identifiers(draft, pid, cards)
     homes = [home for n in range(1, pid.count(11) + 1) if (home := address(pid, 11, n))]
-    phones = [
-        phone
-        for field, use in ((13, ""), (14, "work"), (40, ""))
-        for n in range(1, pid.count(field) + 1)
-        if (phone := telecom(pid, field, n, use))
-    ]
+    phones = telecoms(pid, (13, ""), (14, "work"), (40, ""))
     if homes and (county := pid.value(12)):
         homes[0].setdefault("district", county)
     language = codeable_concept(draft, pid, 15, "language")

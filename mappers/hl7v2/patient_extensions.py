@@ -9,7 +9,7 @@ from typing import Any
 
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
-from mappers.hl7v2.types import codeable_concept, human_name
+from mappers.hl7v2.types import concepts, human_name
 from profiles.names import ETHNIC_GROUP, ETHNIC_GROUP_CN
 
 CORE = "http://hl7.org/fhir/StructureDefinition/"
@@ -37,7 +37,7 @@ def patient_extensions(draft: Draft, pid: Segment) -> list[dict[str, Any]]:
     elif place:
         found.append({"url": BIRTH_PLACE, "valueAddress": {"text": place}})
     for field, (url, kind, nested) in CONCEPTS.items():
-        if concept := codeable_concept(draft, pid, field, kind):
+        for concept in concepts(draft, pid, field, kind):
             value = {"valueCodeableConcept": concept}
             found.append({"url": url, "extension": [{"url": "code", **value}]} if nested else {"url": url, **value})
     found += _ethnic_group(draft, pid) + _race(draft, pid)
@@ -47,13 +47,13 @@ def patient_extensions(draft: Draft, pid: Segment) -> list[dict[str, Any]]:
 
 
 def _ethnic_group(draft: Draft, pid: Segment) -> list[dict[str, Any]]:
-    group = codeable_concept(draft, pid, 22, "ethnic-group")
-    if group is None:
-        return []
-    coding = group.get("coding") or [{}]
-    if (code := pid.value(22)).isdecimal() and len(code) == 2 and coding[0].get("system") == draft.local("ethnic-group"):
-        coding[0]["system"] = ETHNIC_GROUP_CN  # two digits: GB/T 3304
-    return [{"url": ETHNIC_GROUP, "valueCodeableConcept": group}]
+    groups = concepts(draft, pid, 22, "ethnic-group")
+    for group in groups:
+        coding = (group.get("coding") or [{}])[0]
+        code = coding.get("code", "")
+        if code.isdecimal() and len(code) == 2 and coding["system"] == draft.local("ethnic-group"):
+            coding["system"] = ETHNIC_GROUP_CN  # two digits: GB/T 3304
+    return [{"url": ETHNIC_GROUP, "valueCodeableConcept": group} for group in groups]
 
 
 def _race(draft: Draft, pid: Segment) -> list[dict[str, Any]]:
@@ -64,11 +64,11 @@ def _race(draft: Draft, pid: Segment) -> list[dict[str, Any]]:
         if code in RACES:
             coding = {"system": CDC_RACE, "code": code, **({"display": name} if name else {})}
             parts.append({"url": "ombCategory", "valueCoding": coding})
-            names.append(name or code)
+        names.append(name or code)
     if not parts:
         draft.refuse(pid, 10)
         return []
-    return [{"url": RACE, "extension": [*parts, {"url": "text", "valueString": ", ".join(names)}]}]
+    return [{"url": RACE, "extension": [*parts, {"url": "text", "valueString": ", ".join(filter(None, names))}]}]
 
 
 def birth_time(draft: Draft, pid: Segment) -> dict[str, Any]:

@@ -11,14 +11,14 @@ from typing import Any
 
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
-from mappers.hl7v2.types import CODE_SYSTEMS, people, staff
+from mappers.hl7v2.types import CODE_SYSTEMS, once, people, staff
 
 # Where PRT and ROL hold the role (tables 0912, 0443), the person, the organization and the device
 _ROLE, _PERSON, _ORGANIZATION, _DEVICE = 4, 5, 8, 10
 REPORTERS = frozenset({"RO", "PI", "AI", "RES"})  # table 0912 / 0443: interpreters of a result
 ORDERERS = frozenset({"OP", "OCP"})
 FINDINGS = frozenset({*CODE_SYSTEMS, "RADLEX"})  # code systems of what was found, in OBX-15 of some
-TAKEN_BACK = frozenset({"DE", "D", "X"})
+TAKEN_BACK = frozenset({"DE", "D"})  # HL7 tables 0287, 0206 (PRT-2); X is: no change
 
 
 def _stated(people_: Iterable[Segment]) -> list[Segment]:
@@ -87,7 +87,3 @@ def performers(draft: Draft, obx: Segment, participants: Sequence[Segment]) -> l
     named = [laboratory] if laboratory else organizations_of(draft, participants)
     others = [*named, *observers, *persons_of(draft, participants)]
     return once([draft.organization, *others]) if others else [draft.organization]
-
-
-def once(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [entry for place, entry in enumerate(found) if entry not in found[:place]]

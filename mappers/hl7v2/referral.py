@@ -16,8 +16,7 @@ from mappers.hl7v2.groups import group_orders
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.observation import note_text, state_observations
 from mappers.hl7v2.report import state_reports
-from mappers.hl7v2.specimen import concepts
-from mappers.hl7v2.types import codeable_concept, number_identifier
+from mappers.hl7v2.types import codeable_concept, concepts, number_identifier
 from mappers.identity_keys import resource_id
 
 REFERRAL = {"system": "http://snomed.info/sct", "code": "3457005", "display": "Patient referral"}

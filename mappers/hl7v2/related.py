@@ -10,7 +10,7 @@ from typing import Any
 from mappers.base import Resource
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
-from mappers.hl7v2.types import address, codeable_concept, human_name, namespace, number_identifier, read_cx, telecom
+from mappers.hl7v2.types import address, codeable_concept, human_name, namespace, number_identifier, read_cx, telecoms
 from mappers.identity_keys import resource_id
 
 # HL7 table 0063: codes that senders write without naming it
@@ -64,12 +64,6 @@ def relationship(draft: Draft, segment: Segment, field: int, kind: str = "relati
     return found
 
 
-def phones(segment: Segment, *fields: tuple[int, str]) -> list[dict[str, Any]]:
-    return [
-        phone for field, use in fields for n in range(1, segment.count(field) + 1) if (phone := telecom(segment, field, n, use))
-    ]
-
-
 def _period(draft: Draft, segment: Segment, start: int, end: int) -> dict[str, str]:
     """An end before the beginning is left out by being no period at all."""
     edges = {"start": draft.date(segment, start), "end": draft.date(segment, end)}
@@ -86,7 +80,7 @@ def _contact(draft: Draft, nk1: Segment) -> dict[str, Any]:
     stated = {
         "relationship": roles,
         "name": human_name(draft, nk1, 2) or human_name(draft, nk1, 30),
-        "telecom": phones(nk1, (5, ""), (6, "work"), (31, ""), (40, "")),
+        "telecom": telecoms(nk1, (5, ""), (6, "work"), (31, ""), (40, "")),
         "address": address(nk1, 4) or address(nk1, 32),
         "gender": draft.translate(GENDER, nk1.value(15), f"{nk1.where}-15", "HL7 table 0001"),
         "organization": {"display": nk1.value(13)} if nk1.value(13) else None,
@@ -166,7 +160,7 @@ def _guarantor(draft: Draft, gt1: Segment, relation: dict[str, Any] | None, peri
             found for found in (relation, {"coding": [{"system": ROLE_CODE, "code": "GUAR", "display": "guarantor"}]}) if found
         ],
         "name": [name] if name else [],
-        "telecom": phones(gt1, (6, ""), (7, "work")),
+        "telecom": telecoms(gt1, (6, ""), (7, "work")),
         "gender": draft.translate(GENDER, gt1.value(9), f"{gt1.where}-9", "HL7 table 0001"),
         "birthDate": draft.date(gt1, 8),
         "address": [home for n in range(1, gt1.count(5) + 1) if (home := address(gt1, 5, n))],

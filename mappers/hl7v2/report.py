@@ -18,10 +18,10 @@ from mappers.hl7v2.groups import Group
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.microbiology import Placed, Reported, link_results
 from mappers.hl7v2.observation import Report, item_code, note_text, observation_from_obx
-from mappers.hl7v2.performers import REPORTERS, once, organizations_of, persons_of, producer
+from mappers.hl7v2.performers import REPORTERS, organizations_of, persons_of, producer
 from mappers.hl7v2.request_shell import request_shell, shared_numbers
 from mappers.hl7v2.specimen import collected_at, state_specimens
-from mappers.hl7v2.types import number_identifier, people
+from mappers.hl7v2.types import number_identifier, once, people
 from mappers.identity_keys import reference, resource_id
 from profiles.names import CHARSET_REPAIRED, DIAGNOSTIC_SERVICE, LOINC
 
@@ -172,7 +172,7 @@ def state_report(draft: Draft, group: Group, shared_orders: Counter[str]) -> lis
         draft.note("missing", group.where, "a report without results", "information")
     key = report_key(draft, group)
     effective, issued, status_code = _collected(draft, group), _issued(draft, obr), _status_code(draft, obr)
-    specimens = state_specimens(draft, group, key)
+    specimens = state_specimens(draft, group, key, effective)
     service = _service(group, obr)
     shared = Report(
         key=key,

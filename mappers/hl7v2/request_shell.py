@@ -9,8 +9,7 @@ from mappers.base import Resource
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Group
 from mappers.hl7v2.performers import ORDERERS, persons_of
-from mappers.hl7v2.specimen import concepts
-from mappers.hl7v2.types import number_identifier, people
+from mappers.hl7v2.types import concepts, number_identifier, people
 from mappers.identity_keys import resource_id
 
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from mappers.base import CannotMap
-from mappers.hl7v2.delimiters import unescape
-
-if TYPE_CHECKING:
-    from mappers.hl7v2.message import Message
+from mappers.hl7v2.delimiters import Encoding, unescape
 
 NULL = '""'  # "delete what you hold"; an empty field says nothing
 DELIMITED = frozenset({"MSH", "FHS", "BHS"})  # begin with the delimiters themselves
@@ -22,27 +18,18 @@ class Segment:
     Fields, components, subcomponents and repetitions count from 1, as the standard counts them.
     """
 
-    __slots__ = ("_line", "_message", "_split", "fields", "ignored", "name", "number", "read", "refused")
-    fields: list[str]  # fields[0] is the name; made when first asked for
+    __slots__ = ("_encoding", "_line", "_split", "fields", "ignored", "name", "number", "read", "refused")
 
-    def __init__(self, message: Message, line: str, name: str, number: int) -> None:
-        self._message = message
+    def __init__(self, encoding: Encoding, line: str, fields: list[str], name: str, number: int) -> None:
+        self._encoding = encoding  # not the message: a circle would keep every message until the collector comes
         self._line = line
+        self.fields = fields  # fields[0] is the name
         self._split: tuple[int, list[str]] | None = None  # the repeating field read last
         self.name = name
         self.number = number  # among the segments of its name, from 1
         self.read = 0  # bit n: someone asked for field n
         self.refused = 0  # bit n: what field n holds could not be used, and an issue says so
         self.ignored = 0  # bit n: a declared table says that field n means nothing to FHIR
-
-    def __getattr__(self, name: str) -> list[str]:
-        if name != "fields":
-            raise AttributeError(name)
-        separator = self._message.delimiters.field
-        self.fields = fields = self._line.split(separator)
-        if self.name in DELIMITED and len(fields) > 1:
-            fields.insert(1, separator)  # MSH-1 is the separator itself
-        return fields
 
     @property
     def where(self) -> str:
@@ -76,7 +63,7 @@ class Segment:
         fields = self.fields
         if field >= len(fields) or not (raw := fields[field]):
             return 0
-        repeats = raw.count(self._message.delimiters.repetition) + 1
+        repeats = raw.count(self._encoding.delimiters.repetition) + 1
         if repeats > MAX_REPETITIONS:
             raise CannotMap(f"{self.where}-{field}: more than {MAX_REPETITIONS} repetitions")
         return repeats
@@ -84,19 +71,19 @@ class Segment:
     def repetitions(self, field: int) -> list[str]:
         """Raw repetitions that are not empty."""
         raw = self[field]
-        return [part for part in raw.split(self._message.delimiters.repetition) if part.strip()] if raw else []
+        return [part for part in raw.split(self._encoding.delimiters.repetition) if part.strip()] if raw else []
 
     def components(self, field: int, repetition: int = 1) -> list[str]:
         """Unescaped components, subcomponents and all, of one repetition."""
         raw = self._repetition(field, repetition)
-        return [self.plain(part) for part in raw.split(self._message.delimiters.component)] if raw else []
+        return [self.plain(part) for part in raw.split(self._encoding.delimiters.component)] if raw else []
 
     def parts(self, field: int, size: int, repetition: int = 1) -> list[str]:
         """The first `size` components of a repetition, each as `value` gives it; shorter ones are filled up with ""."""
         raw = self._repetition(field, repetition)
         if not raw:
             return [""] * size
-        delimiters = self._message.delimiters
+        delimiters = self._encoding.delimiters
         sub = delimiters.subcomponent
         found = [
             self.plain(part.split(sub, 1)[0] if sub in part else part) for part in raw.split(delimiters.component, size)[:size]
@@ -109,10 +96,10 @@ class Segment:
         if field >= len(fields) or not (raw := fields[field]):
             return ""
         self.read |= 1 << field
-        message = self._message
-        if raw.isalnum() and not message.odd:  # no delimiter, no space: most fields of most messages
+        encoding = self._encoding
+        if raw.isalnum() and not encoding.odd:  # no delimiter, no space: most fields of most messages
             return raw if component == subcomponent == repetition == 1 else ""
-        _, between, again, escape, within = message.delimiters
+        _, between, again, escape, within = encoding.delimiters
         if again in raw:
             raw = self._repetition(field, repetition)
         elif repetition > 1:
@@ -133,12 +120,16 @@ class Segment:
         """The whole repetition as text: for ST, TX and FT, whose senders forget to escape ^ and &."""
         return self.plain(self._repetition(field, repetition), strip=False).rstrip()
 
+    def whole(self, field: int) -> str:
+        """The field as one text, repetition separators and all: for a field that cannot repeat, as 3.5~5.1 in OBX-7."""
+        return self.plain(self[field], strip=False).rstrip()
+
     def plain(self, raw: str, *, strip: bool = True) -> str:
         """Unescape a raw part."""
         if raw[:1] == '"' and raw.strip() == NULL:
             return ""
-        message = self._message
-        text = unescape(raw, message.delimiters, message.charset) if message.delimiters.escape in raw else raw
+        encoding = self._encoding
+        text = unescape(raw, encoding.delimiters, encoding.charset) if encoding.delimiters.escape in raw else raw
         return text.strip() if strip else text
 
     def stated(self) -> Iterator[int]:
@@ -157,7 +148,7 @@ class Segment:
 
     def cells(self) -> dict[str, str]:
         """What the first repetition of each field states: "3" its first component, "3.2" its second. Not counted as reading."""
-        delimiters, cells = self._message.delimiters, dict[str, str]()
+        delimiters, cells = self._encoding.delimiters, dict[str, str]()
         for field in self.stated():
             parts = self.fields[field].split(delimiters.repetition, 1)[0].split(delimiters.component)
             values = [self.plain(part.split(delimiters.subcomponent, 1)[0]) for part in parts]
@@ -167,7 +158,7 @@ class Segment:
 
     def _repetition(self, field: int, repetition: int) -> str:
         raw = self._raw(field)
-        separator = self._message.delimiters.repetition
+        separator = self._encoding.delimiters.repetition
         if separator not in raw or (field == 2 and self.name == "MSH"):
             return raw if repetition == 1 else ""
         if self._split is None or self._split[0] != field:
@@ -189,8 +180,8 @@ class TracedSegment(Segment):
 
     __slots__ = ("_asked",)
 
-    def __init__(self, message: Message, line: str, name: str, number: int) -> None:
-        super().__init__(message, line, name, number)
+    def __init__(self, encoding: Encoding, line: str, fields: list[str], name: str, number: int) -> None:
+        super().__init__(encoding, line, fields, name, number)
         self._asked: set[tuple[int, int]] = set()  # (field, component); component 0: all of it
 
     def __getitem__(self, field: int) -> str:
@@ -216,7 +207,7 @@ class TracedSegment(Segment):
     def unread_parts(self, field: int) -> tuple[int, ...]:
         if (field, 0) in self._asked:
             return ()
-        delimiters = self._message.delimiters
+        delimiters = self._encoding.delimiters
         repetitions = (part.split(delimiters.component) for part in self.fields[field].split(delimiters.repetition))
         stated = {
             place for parts in repetitions for place, part in enumerate(parts, 1) if part.strip(f" {delimiters.subcomponent}")

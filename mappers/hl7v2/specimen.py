@@ -14,19 +14,22 @@ from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.groups import Group, Sample
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.observation import note_text
-from mappers.hl7v2.types import CJK, codeable_concept, number_identifier
+from mappers.hl7v2.types import CJK, codeable_concept, concepts, number_identifier, people
 from mappers.identity_keys import resource_id
 
 SPECIMEN_WORDS = re.compile("血|清|浆|尿|便|痰|液|拭子|组织|脓|髓|分泌|胆汁|标本|样本|洗|毛发|活检")
 
 
-def state_specimens(draft: Draft, group: Group, key: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The specimens of a group, or the one of OBR-15; → references, the first is that of the results."""
+def state_specimens(draft: Draft, group: Group, key: tuple[str, ...], collected: str | None = None) -> list[dict[str, Any]]:
+    """The specimens of a group, or that of OBR-15, `collected` then; → references, the first is that of the results."""
     specimens = [
         _specimen(draft, sample, key if n == 0 else (*key, str(sample.segment.number))) for n, sample in enumerate(group.specimens)
     ]
-    if not specimens and (source := _specimen_of_obr(draft, group.obr, key)):
+    if not specimens and (source := _specimen_of_obr(draft, group.obr, key, collected)):
         specimens.append(source)
+    if group.obr and (collectors := people(draft, group.obr, 10)):
+        for specimen in specimens:
+            specimen["collection"] = {"collector": collectors[0], **specimen.get("collection", {})}
     for specimen in specimens:
         draft.state(specimen)
     return [{"reference": f"Specimen/{id}"} for id in dict.fromkeys(specimen["id"] for specimen in specimens)]
@@ -44,19 +47,25 @@ def collected_at(draft: Draft, group: Group) -> str | None:
     return next((when for spm in spms if (when := draft.datetime(spm, 17))), None)
 
 
-def _specimen_of_obr(draft: Draft, obr: Segment | None, key: tuple[str, ...]) -> Resource | None:
+def _specimen_of_obr(draft: Draft, obr: Segment | None, key: tuple[str, ...], collected: str | None) -> Resource | None:
     """OBR-15; the report is its business key."""
-    if obr is None or not obr.value(15):
+    if obr is None:
         return None
-    name = obr.value(15, 2)
+    code, name = obr.value(15), obr.value(15, 2)
+    if not code and not CJK.search(name):
+        return None
     if CJK.search(name) and not SPECIMEN_WORDS.search(name):
         draft.note("moved", f"{obr.where}-15", "not a specimen: it seems to be the orderer of OBR-16", "information")
         return None
-    kind = name if CJK.search(name) else obr.value(15, 1, 2) or obr.value(15)
+    kind = name if CJK.search(name) else obr.value(15, 1, 2) or code
     specimen: Resource = {"resourceType": "Specimen", "id": resource_id("Specimen", *key), "subject": draft.patient}
-    specimen["type"] = {"text": kind, "coding": [{"system": draft.local("specimen"), "code": " ".join(obr.value(15).split())}]}
+    specimen["type"] = {"text": kind}
+    if code:
+        specimen["type"]["coding"] = [{"system": draft.local("specimen"), "code": " ".join(code.split())}]
     if when := draft.datetime(obr, 14):
         specimen["receivedTime"] = when
+    if collected:
+        specimen["collection"] = {"collectedDateTime": collected}
     return specimen
 
 
@@ -67,7 +76,8 @@ def _specimen(draft: Draft, sample: Sample, key: tuple[str, ...]) -> Resource:
     containers = [found for sac in sample.containers if (found := _container_of_sac(draft, sac))]
     if containers:
         specimen["container"] = containers
-    said = [text for text in (segment.value(14) if segment.name == "SPM" else "", note_text(sample.notes)) if text]
+    described = [segment.value(14, 1, 1, n) for n in range(1, segment.count(14) + 1)] if segment.name == "SPM" else []
+    said = [text for text in (*described, note_text(sample.notes)) if text]
     if said:
         specimen["note"] = [{"text": text} for text in said]
     return specimen
@@ -151,9 +161,3 @@ def _from_sac(draft: Draft, sac: Segment, key: tuple[str, ...]) -> Resource:
     if found := _container_of_sac(draft, sac):
         specimen["container"] = [found]
     return specimen
-
-
-def concepts(draft: Draft, segment: Segment, field: int, kind: str) -> list[dict[str, Any]]:
-    """Every repetition of a coded field."""
-    places = range(1, segment.count(field) + 1) if segment.has(field) else ()
-    return [found for n in places if (found := codeable_concept(draft, segment, field, kind, n))]

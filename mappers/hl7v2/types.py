@@ -6,6 +6,7 @@ HL7 v2.5.1 chapter 2A; https://build.fhir.org/ig/HL7/v2-to-fhir/datatype_maps.ht
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +101,12 @@ def codeable_concept(draft: Draft, segment: Segment, field: int, kind: str, repe
         segment.value(field, 9, 1, repetition) or segment.value(field, 2, 1, repetition) or segment.value(field, 5, 1, repetition)
     )
     return concept(draft, coding, text)
+
+
+def concepts(draft: Draft, segment: Segment, field: int, kind: str) -> list[dict[str, Any]]:
+    """Every repetition of a coded field."""
+    places = range(1, segment.count(field) + 1) if segment.has(field) else ()
+    return [found for n in places if (found := codeable_concept(draft, segment, field, kind, n))]
 
 
 def concept_by_method(draft: Draft, segment: Segment, field: int, method: int, kind: str) -> dict[str, Any] | None:
@@ -228,20 +235,27 @@ TELECOM_USE = {"PRN": "home", "ORN": "home", "VHN": "home", "WPN": "work", "PRS"
 TELECOM_SYSTEM = {"PH": "phone", "CP": "phone", "FX": "fax", "BP": "pager", "INTERNET": "email", "X.400": "email"}
 
 
-def telecom(segment: Segment, field: int, repetition: int = 1, use: str = "") -> dict[str, Any] | None:
-    """XTN → ContactPoint."""
-    number, stated_use, equipment, mail, country, area, local, extension = (
-        segment.value(field, place, 1, repetition) for place in range(1, 9)
-    )
+def telecoms(segment: Segment, *fields: tuple[int, str]) -> list[dict[str, Any]]:
+    """XTN → ContactPoints of fields, each with the use it has where XTN-2 names none."""
+    places = ((field, use, n) for field, use in fields for n in range(1, segment.count(field) + 1))
+    return [point for field, use, n in places for point in _contact_points(segment, field, n, use)]
+
+
+def _contact_points(segment: Segment, field: int, repetition: int, use: str) -> list[dict[str, Any]]:
+    """A number and an address in one repetition are two: XTN-12, else XTN-1, else XTN-5 to XTN-8; and XTN-4."""
+    old, stated_use, equipment, mail, country, area, local, extension = segment.parts(field, 8, repetition)
     system = TELECOM_SYSTEM.get(equipment.upper(), "phone")
+    where = TELECOM_USE.get(stated_use.upper()) or use
+    whole = segment.value(field, 12, 1, repetition)
     pieces = [f"+{country.lstrip('+')}" if country else "", area, local, f"x{extension}" if extension else ""]
-    value = mail or number or " ".join(piece for piece in pieces if piece)
-    if not value:
-        return None
-    result: dict[str, Any] = {"system": "email" if mail else system, "value": value}
-    if where := TELECOM_USE.get(stated_use.upper()) or use:
-        result["use"] = "mobile" if equipment.upper() == "CP" else where
-    return result
+    number = whole or old or " ".join(piece for piece in pieces if piece)
+    if system == "email" and not mail:
+        mail, number = number, ""
+    found = [
+        ({"system": "phone" if system == "email" else system, "value": number}, "mobile" if equipment.upper() == "CP" else where)
+    ]
+    found.append(({"system": "email", "value": mail}, where))
+    return [point | ({"use": used} if used else {}) for point, used in found if point["value"]]
 
 
 def namespace(draft: Draft, authority: str) -> str:
@@ -268,6 +282,15 @@ def number_identifier(draft: Draft, number: str, kind: str, code: str = "", spac
         coding = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": known}]}
         result["type"] = coding if known in TABLE_0203 else {"text": code}
     return result
+
+
+def once(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is stated twice, once; in order."""
+    kept: list[dict[str, Any]] = []
+    for entry in found:
+        if entry not in kept:
+            kept.append(entry)
+    return kept
 
 
 def positive(text: str) -> int | None:

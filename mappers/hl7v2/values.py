@@ -11,7 +11,16 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from mappers.datatypes import COMPARATOR, decimal_of, fhir_datetime, parse_quantity, quantity, read_moment, read_number
+from mappers.datatypes import (
+    COMPARATOR,
+    decimal_of,
+    fhir_datetime,
+    parse_quantity,
+    quantity,
+    read_moment,
+    read_number,
+    with_its_unit,
+)
 from mappers.hl7v2.draft import Draft
 from mappers.hl7v2.message import Segment
 from mappers.hl7v2.segment import NULL
@@ -42,6 +51,7 @@ QUALITATIVE = {
     "弱阳性(±)": ("WR", "Weakly reactive"),
 }
 
+SIGNS = frozenset("-－+")  # of something that is measured: no number, but neither positive nor negative for certain
 _SPLIT_UNIT = re.compile(r"[x×*]?\s*10")
 
 
@@ -67,11 +77,11 @@ def text_value(text: str) -> Value:
 
 def _numeric(draft: Draft, obx: Segment, repetition: int, unit: str) -> Value:
     text = obx.text(5, repetition).strip()
-    if measured := parse_quantity(text, unit):
+    if measured := parse_quantity(text, unit) or with_its_unit(text, unit):
         return {"valueQuantity": measured}
     if text:
         draft.note("invalid-value", f"{obx.where}-5", "OBX-2 says NM, the value is not a number: kept as text", "information")
-    return text_value(text)
+    return {"valueString": text} if text in SIGNS else text_value(text)
 
 
 def _string(draft: Draft, obx: Segment, repetition: int, unit: str) -> Value:
@@ -80,7 +90,9 @@ def _string(draft: Draft, obx: Segment, repetition: int, unit: str) -> Value:
     number = read_number(text)
     if number and (unit or obx.has(7)):
         return {"valueQuantity": quantity(number.value, unit, number.comparator)}
-    return text_value(text)
+    if measured := with_its_unit(text, unit):
+        return {"valueQuantity": measured}
+    return {"valueString": text.strip()} if unit and text.strip() in SIGNS else text_value(text)
 
 
 def _text(draft: Draft, obx: Segment, repetition: int, unit: str) -> Value:
@@ -112,7 +124,7 @@ def _coded(draft: Draft, obx: Segment, repetition: int, unit: str) -> Value:
 
 def _moment(draft: Draft, obx: Segment, repetition: int, unit: str) -> Value:
     text = obx.value(5, 1, 1, repetition)
-    when = fhir_datetime(text, draft.context.zone)
+    when = fhir_datetime(text, draft.zone)
     if text and when is None:
         draft.note("invalid-value", f"{obx.where}-5", "not a date: kept as text")
         return {"valueString": text}
@@ -128,7 +140,7 @@ def _time(draft: Draft, obx: Segment, repetition: int, unit: str) -> Value:
 
 def _period(draft: Draft, obx: Segment, repetition: int, unit: str) -> Value:
     edges = {"start": obx.value(5, 1, 1, repetition), "end": obx.value(5, 2, 1, repetition)}
-    period = {edge: when for edge, text in edges.items() if (when := fhir_datetime(text, draft.context.zone))}
+    period = {edge: when for edge, text in edges.items() if (when := fhir_datetime(text, draft.zone))}
     if period.get("start") and period.get("end"):
         first, last = (read_moment(text) for text in edges.values())
         if first and last and first.parts > last.parts:
@@ -172,6 +184,24 @@ READERS: dict[str, Callable[[Draft, Segment, int, str], Value]] = {
 TEXT_KINDS = {"TX", "FT"}
 
 
+# The ~ of `1.2~1.5cm` or `3mm~5mm` was not escaped; that before `2、` or `2.` begins a line
+_ENDS_IN_NUMBER = re.compile(r"\d\s?(?:[cmn]?m|[mμu]?[lL]|[mk]?g|%|℃|°)?\s*$")
+_BEGINS_WITH_NUMBER = re.compile(r"\s*\d+(?:\.\d+)?(?![\d.、)）:：])")
+
+
+def text_lines(draft: Draft, obx: Segment) -> list[str]:
+    """The repetitions of a text; one that was cut between two numbers is put together again."""
+    lines: list[str] = []
+    for number in range(1, max(obx.count(5), 1) + 1):
+        text = obx.text(5, number)
+        if lines and "~" in obx[5] and _ENDS_IN_NUMBER.search(lines[-1]) and _BEGINS_WITH_NUMBER.match(text):
+            draft.note("invalid-value", f"{obx.where}-5", "unescaped ~ between two numbers: read as a range", "information")
+            lines[-1] += f"~{text}"
+        else:
+            lines.append(text)
+    return lines
+
+
 def read_values(draft: Draft, obx: Segment, unit: str) -> list[Value]:
     """The value of every repetition of OBX-5 that states one."""
     stated = obx[5].strip()
@@ -187,6 +217,8 @@ def read_values(draft: Draft, obx: Segment, unit: str) -> list[Value]:
     if (repeats := obx.count(5)) == 1:
         value = reader(draft, obx, 1, unit)
         return [value] if value else []
+    if kind in {"ST", ""} and len(lines := text_lines(draft, obx)) < repeats:
+        return [{"valueString": text} for text in lines if text.strip()]
     found = [value for n in range(1, repeats + 1) if (value := reader(draft, obx, n, unit))]
     if kind in TEXT_KINDS and len(found) > 1:
         return [{"valueString": "\n".join(value["valueString"] for value in found)}]

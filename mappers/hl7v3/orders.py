@@ -10,7 +10,7 @@ from typing import Any
 
 from connectors.xml import Element, attribute, child, children, local
 from mappers.base import CannotMap, Resource
-from mappers.datatypes import decimal_of, fhir_datetime
+from mappers.datatypes import decimal_of, fhir_datetime, quantity
 from mappers.hl7v3.reader import ORDER, REQUEST, SPECIMEN, Message, below
 from mappers.hl7v3.visit import mentioned
 from mappers.identity_keys import resource_id
@@ -185,8 +185,7 @@ def _medication(message: Message, order: Element, drug: Element | None, content:
     amount = decimal_of(attribute(dose, "value"))
     if amount is not None and dose is not None:
         message.used[dose] = "MedicationRequest.dosageInstruction"
-        unit = attribute(dose, "unit")
-        dosage["doseAndRate"] = [{"doseQuantity": {"value": amount, **({"unit": unit} if unit else {})}}]
+        dosage["doseAndRate"] = [{"doseQuantity": quantity(amount, attribute(dose, "unit"))}]
     if content:
         dosage["text"] = content
     if dosage:

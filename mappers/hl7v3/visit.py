@@ -29,6 +29,7 @@ PARTS = {DEPARTMENT: "department", WARD: "ward", ROOM: "room", BED: "bed"}
 PHYSICAL = "http://terminology.hl7.org/CodeSystem/location-physical-type"
 DISCHARGED = ("PRPA_IN400003", "DischargeInfoAdd")
 IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
+PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/condition-category"
 
 
@@ -67,11 +68,12 @@ def state_visit(message: Message, event: Element | None, *, ended: bool) -> None
     ]:
         encounter["reasonCode"] = [{"text": text} for text in reasons]
     if doctor := message.staff(child(event, "admitter", "assignedPerson"), to="Encounter.participant"):
-        encounter["participant"] = [{"individual": doctor}]
+        encounter["participant"] = [{"type": [{"coding": [{"system": PARTICIPATION, "code": "ADM"}]}], "individual": doctor}]
     _place(message, event, encounter)
     encounter["serviceProvider"] = message.organization
     reference = {"reference": f"Encounter/{encounter['id']}"}
-    _diagnoses(message, event, patient, reference, number)
+    if diagnoses := _diagnoses(message, event, patient, reference, number):
+        encounter["diagnosis"] = [{"condition": {"reference": f"Condition/{id}"}} for id in diagnoses]
     message.state(encounter, "patch")
 
 
@@ -118,10 +120,13 @@ def _place(message: Message, event: Element | None, encounter: Resource) -> None
     if department := found.pop("department", ""):
         encounter["serviceType"] = {"text": department}
     if text := " ".join(found[kind] for kind in ("ward", "room", "bed") if found.get(kind)):
-        encounter["location"] = [{"location": {"display": text}}]
+        status = "completed" if encounter["status"] == "finished" else "active"
+        encounter["location"] = [{"location": {"display": text}, "status": status}]
 
 
-def _diagnoses(message: Message, event: Element | None, patient: dict[str, str], visit: dict[str, str], number: str) -> None:
+def _diagnoses(message: Message, event: Element | None, patient: dict[str, str], visit: dict[str, str], number: str) -> list[str]:
+    """→ the ids of the Conditions."""
+    found: list[str] = []
     for dx in below(event, "observationDx"):
         concept = message.code(dx, "value", to="Condition.code")
         if concept is None:
@@ -140,3 +145,5 @@ def _diagnoses(message: Message, event: Element | None, patient: dict[str, str],
         if doctor := message.staff(child(dx, "author", "assignedEntity"), to="Condition.asserter"):
             condition["asserter"] = doctor
         message.state(condition)
+        found.append(condition["id"])
+    return list(dict.fromkeys(found))

@@ -87,6 +87,10 @@ class Orthanc:
         for study in self._rest("GET", "/studies").json():
             self._rest("DELETE", f"/studies/{study}")
 
+    def files(self) -> list[bytes]:
+        """What it holds, as it keeps it."""
+        return [self._rest("GET", f"/instances/{each}/file").content for each in self._rest("GET", "/instances").json()]
+
     def _rest(self, method: str, path: str, content: bytes = b"") -> httpx.Response:
         url = f"http://127.0.0.1:{self.http_port}{path}"
         return httpx.request(method, url, content=content, auth=(USER, PASSWORD), timeout=60)

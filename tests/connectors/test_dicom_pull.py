@@ -244,7 +244,6 @@ def test_an_archive_that_goes_away_in_the_middle_and_comes_back(orthanc):
 
 def test_a_web_archive_that_is_down_denies_us_or_is_none(web, monkeypatch):
     monkeypatch.setenv("YITONG_TEST_PACS", PASSWORD)
-    monkeypatch.setattr("connectors.http_client.TRIES", 1)
     web.clear()
     web.put(study(1))
     hub = Hub(by_web(web.web), Kept())

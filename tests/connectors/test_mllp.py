@@ -206,12 +206,49 @@ def test_the_answer_and_what_is_kept(hub: Hub, journal: Journal, content: bytes,
     assert journal.records[0].key
 
 
-def test_never_means_never(hub: Hub, journal: Journal) -> None:
-    quiet = b"MSH|^~\\&|LIS|CTY|||20240501||ORU^R01|9|P|2.5|||NE|NE\rPID|1"
+ENHANCED = {  # (MSH-15, MSH-16) → the answers to what is kept, and to what is refused; HL7 v2.5.1 2.9.3, table 0155
+    ("AL", "AL"): ("CA AA", "CR"),
+    ("AL", "NE"): ("CA", "CR"),
+    ("AL", "ER"): ("CA", "CR"),
+    ("AL", "SU"): ("CA AA", "CR"),
+    ("AL", ""): ("CA", "CR"),
+    ("NE", "AL"): ("AA", "AR"),
+    ("NE", "NE"): ("", ""),
+    ("NE", "ER"): ("", "AR"),
+    ("NE", "SU"): ("AA", ""),
+    ("NE", ""): ("", ""),
+    ("ER", "AL"): ("AA", "CR"),
+    ("ER", "NE"): ("", "CR"),
+    ("ER", "ER"): ("", "CR"),
+    ("ER", "SU"): ("AA", "CR"),
+    ("ER", ""): ("", "CR"),
+    ("SU", "AL"): ("CA AA", "AR"),
+    ("SU", "NE"): ("CA", ""),
+    ("SU", "ER"): ("CA", "AR"),
+    ("SU", "SU"): ("CA AA", ""),
+    ("SU", ""): ("CA", ""),
+    ("", "AL"): ("AA", "AR"),
+    ("", "NE"): ("", ""),
+    ("", "ER"): ("", "AR"),
+    ("", "SU"): ("AA", ""),
+    ("", ""): ("AA", "AR"),
+}
+
+
+def test_enhanced_mode_answers_as_both_conditions_ask(hub: Hub, journal: Journal) -> None:
     with hub.connect() as connection:
-        connection.sendall(frame(quiet) + frame(MESSAGE))
-        assert msa(read_blocks(connection, 1)[0]) == ("AA", "42")
-    assert len(journal.records) == 2
+        for (accept, application), answers in ENHANCED.items():
+            for answered, body in zip(answers, (b"PID|1||7", b"PID|1||\xff"), strict=True):
+                head = f"MSH|^~\\&|LIS|CTY|||20240501||ORU^R01|9|P|2.5|||{accept}|{application}\r".encode()
+                connection.sendall(frame(head + body) + frame(MESSAGE))
+                expected = [(code, "9") for code in answered.split()]
+                blocks = read_blocks(connection, len(expected) + 1)
+                assert [msa(block) for block in blocks] == [*expected, ("AA", "42")], (accept, application, body)
+                headers = [block.split(b"\r")[0].split(b"|") for block in blocks]
+                assert len({header[9] for header in headers}) == len(blocks)  # each a message of its own
+                if accept or application:
+                    assert all(header[14:16] == [b"NE", b"NE"] for header in headers[:-1])
+    assert len(journal.records) == 4 * len(ENHANCED)
 
 
 @pytest.mark.parametrize("failure", [JournalUnavailable("full"), RuntimeError("a bug, with 张三 in it")])

@@ -328,6 +328,11 @@ def test_a_platform_is_asked_from_where_it_last_answered(tmp_path):
             ("PatientInfoQuery", "20260501075500", "20260501090000"),
             ("PatientInfoQuery", "20260501075500", "20260501090000"),
         ]
+        eastern = SoapQueryConnector(
+            config, source="p", facility="CTY", outward=HttpOutward, clock=lambda: now[0], hints={"zone": "-05:00"}
+        )
+        list(eastern.fetch({}))
+        assert platform.asked[-1] == ("PatientInfoQuery", "20260429200000", "20260430200000")
         request.write_text("<q>")
         with pytest.raises(SourceDenied, match="not well-formed"):
             asking.check()

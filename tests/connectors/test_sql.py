@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from connectors.base import Cursor, SourceDenied, SourceRecord, SourceUnavailable
 from connectors.registry import build
 from connectors.sql.config import SqlConfig
-from connectors.sql.connector import SqlConnector, zone_of
+from connectors.sql.connector import SqlConnector
+from connectors.zone import zone_of
 from hub.settings import load_county
 
 DAY = datetime.fromisoformat("2024-05-01T08:00:00")  # the source's wall clock states no zone

@@ -33,6 +33,8 @@ class WebArchivePeer:
                 status, kind, body = peer.answer(self.path, self.headers)
                 self.send_response(status)
                 self.send_header("content-type", kind)
+                if status == 503:
+                    self.send_header("retry-after", "0")
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

@@ -256,6 +256,10 @@ def test_tallies_follow_every_outcome_and_its_replacement(store):
         "his": SourceTally(done=1),
     }
     assert tell(noted, Outcome(2, "done", source="lis", resources=("Patient/p1",)))["lis"] == SourceTally(2, 0, 1, 3)
+    given_up = Outcome(4, "discarded", "no PID segment", note="测试数据", source="lis")
+    assert tell(given_up)["lis"] == SourceTally(2, 0, 1, 3, discarded=1)
+    assert store.tallies()["lis"].finished == 3
+    assert store.outcomes(state="discarded") == [given_up]
 
 
 def test_a_code_that_nothing_maps_is_counted_until_its_records_are_replayed(store):

@@ -164,6 +164,7 @@ def test_a_full_disk_refuses_at_every_door_and_all_goes_on_when_there_is_room(di
         assert dicom_status(imaging, 2) == OUT_OF_RESOURCES
         for answer in (hub.post(), hub.client.get("/fhir/Patient")):  # what cannot be audited is not shown either
             assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) > 0
             issue = answer.json()["issue"][0]
             assert (issue["code"], "No space left on device" in issue["diagnostics"]) == ("transient", True)
         wait_until(lambda: "disk is full" in hub.channel(hospital.name)["problem"])

@@ -24,6 +24,7 @@ from mappers.datatypes import (
     reference_range,
     split_mark,
     valid_id_number,
+    with_its_unit,
     zone_of,
 )
 from mappers.identity_keys import organization_id
@@ -104,6 +105,8 @@ def test_units_fold_to_ucum_and_keep_their_text(text: str, code: str | None) -> 
         ("≥ 5", "5", ">="),
         ("＜0.5", "0.5", "<"),
         ("-3", "-3", ""),
+        ("−3", "-3", ""),
+        ("５．６０", "5.60", ""),
     ],
 )
 def test_numbers_keep_their_digits(text: str, value: str, comparator: str) -> None:
@@ -118,12 +121,37 @@ def test_what_is_more_or_less_than_a_number_is_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "unit", "value"),
+    [
+        ("5.60 mmol/L", "", "5.60"),
+        ("5.6mmol/l", "mmol/L", "5.6"),
+        ("<5 COI", "COI", "5"),
+        ("45.2%", "", "45.2"),
+        ("1a", "", None),  # a genotype, not a year
+        ("5.6 g/L", "mmol/L", None),
+        ("120/80", "mmHg", None),
+        ("1:160", "", None),
+    ],
+)
+def test_a_number_with_its_unit_behind_it(text: str, unit: str, value: str | None) -> None:
+    found = with_its_unit(text, unit)
+    assert (str(found["value"]) if found else None) == value
+
+
+@pytest.mark.parametrize(
     ("text", "low", "high"),
     [
         ("3.5-5.3", "3.5", "5.3"),
         ("3.5 ～ 5.3", "3.5", "5.3"),
         ("(57--97)", "57", "97"),
-        ("-2--1", "-2", "-1"),
+        ("-2--1", None, None),  # to -1, or to 1 with two dashes: nobody knows
+        ("-2-1", "-2", "1"),
+        ("<5.0mmol/L", None, "5.0"),
+        ("3.5-5.3 mmol/l", "3.5", "5.3"),
+        ("3.5-5.3(成人)", None, None),  # whom it is for is no unit
+        ("0-0.1;男", None, None),
+        ("<10^5", None, None),
+        ("10⁵", None, None),
         ("<5", None, "5"),
         ("≥60", "60", None),
         ("阴性", None, None),
@@ -136,10 +164,8 @@ def test_reference_ranges(text: str, low: str | None, high: str | None) -> None:
     assert found is not None
     assert found["text"] == text
     edges = {edge: str(found[edge]["value"]) for edge in ("low", "high") if edge in found}
-    expected = {"low": low, "high": high}
-    if text == "-2--1":
-        expected = {"low": "-2", "high": "1"}  # two dashes are a dash
-    assert edges == {edge: value for edge, value in expected.items() if value}
+    assert edges == {edge: value for edge, value in (("low", low), ("high", high)) if value}
+    assert {found[edge]["code"] for edge in edges} <= {"mmol/L"}
     assert reference_range(" ") is None
 
 

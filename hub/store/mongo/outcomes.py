@@ -17,7 +17,7 @@ from hub.store.mongo.workspace import Workspace
 from hub.store.port import Outcome, SourceTally, UnmappedCode
 
 OUTCOMES = "outcome"
-COUNTED = ("done", "dead", "issues", "resources")
+COUNTED = ("done", "dead", "issues", "resources", "discarded")
 FIRST_LOOK = 1024  # records looked at together when the end of what is finished is searched
 
 
@@ -55,6 +55,7 @@ def record(workspace: Workspace, node: str, outcome: Outcome) -> None:
         "finished": outcome.finished,
         "attempts": outcome.attempts,
         "reason": outcome.reason,
+        "note": outcome.note,
         "resources": list(outcome.resources),
         "issues": [list(map(list, issue.items())) for issue in outcome.issues],
         "ledger": list(map(list, outcome.ledger.items())),
@@ -94,7 +95,13 @@ def _digest(*name: str) -> str:
 
 def _numbers(outcome: Outcome) -> dict[str, int]:
     done = outcome.state == "done"
-    counts = (int(done), int(not done), int(done and bool(outcome.issues)), len(outcome.resources))
+    counts = (
+        int(done),
+        int(outcome.state == "dead"),
+        int(done and bool(outcome.issues)),
+        len(outcome.resources),
+        int(outcome.state == "discarded"),
+    )
     return dict(zip(COUNTED, counts, strict=True))
 
 
@@ -109,7 +116,7 @@ def tallies(reading: Reading, node: str) -> dict[str, SourceTally]:
     for row in reading.find("tally", {"n": node}):
         tally = found.setdefault(row["source"], Counter())
         for name in COUNTED:
-            tally[name] += row[name]
+            tally[name] += row.get(name, 0)
     return {source: SourceTally(**{name: tally[name] for name in COUNTED}) for source, tally in found.items()}
 
 
@@ -152,6 +159,7 @@ def _outcome(row: dict[str, Any]) -> Outcome:
         seq=row["seq"],
         state=row["state"],
         reason=row["reason"],
+        note=row.get("note", ""),
         attempts=row["attempts"],
         resources=tuple(row["resources"]),
         issues=tuple(dict(issue) for issue in row["issues"]),

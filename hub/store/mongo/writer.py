@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from queue import Empty, SimpleQueue
@@ -39,6 +39,7 @@ TOGETHER = 32  # works of one transaction
 LARGE = 500  # documents of one transaction after which no work is added to it
 SLOTS = 64
 PATIENCE = 60.0  # seconds of conflicts or elections until a write is given up
+UNLUCKY = 5  # conflicts after which nobody else of this process writes meanwhile
 FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.25
 TRANSIENT, UNKNOWN = "TransientTransactionError", "UnknownTransactionCommitResult"
 
@@ -75,6 +76,7 @@ class Writer:
         self._database = database
         self._patience = patience
         self._closing = threading.Lock()
+        self._turn = threading.Lock()  # of a work that lost to quicker ones again and again: while it is held, none begins
         self._closed = False
         self._numbers = count(random.randrange(SLOTS))  # noqa: S311 - only spreads counters of several processes
         self._waiting: SimpleQueue[Task | None] = SimpleQueue()
@@ -126,6 +128,7 @@ class Writer:
     # -- several works in one transaction
     def _together(self, tasks: list[Task], slot: int) -> None:
         """The first, and those that wait. Raise Apart if it must be undone."""
+        self._give_way()
         with troubles(), self._session() as session:
             workspace = Workspace(self._database, session, slot, look_first=False)
             try:
@@ -180,23 +183,34 @@ class Writer:
             task.error = error
 
     def _until_done(self, task: Task, slot: int, *, look_first: bool) -> None:
+        """A large work among many small ones that touch the same document would lose each time: it gets a turn alone."""
         end = time.monotonic() + self._patience
         pause = FIRST_PAUSE
-        while True:
-            try:
-                return self._attempt(task, slot, end, look_first=look_first)
-            except Again as conflict:
-                if time.monotonic() > end:
-                    raise Unavailable(
-                        "the write came into conflict with others again and again, or holds more than the server's memory takes;"
-                        " try later, or less at once"
-                    ) from conflict
-                if conflict.missing:  # not before the transaction is over: what it looked at stays locked until then
-                    with troubles():
-                        self._database.make_type(conflict.missing)
-                    continue
-            time.sleep(random.uniform(0, pause))  # noqa: S311 - spreads those in conflict
-            pause = min(pause * 2, LONGEST_PAUSE)
+        with ExitStack() as turn:
+            for attempt in count(1):
+                if attempt < UNLUCKY:
+                    self._give_way()
+                elif attempt == UNLUCKY:
+                    turn.enter_context(self._turn)
+                try:
+                    return self._attempt(task, slot, end, look_first=look_first)
+                except Again as conflict:
+                    if time.monotonic() > end:
+                        raise Unavailable(
+                            "the write came into conflict with others again and again, or holds more than the server's memory"
+                            " takes; try later, or less at once"
+                        ) from conflict
+                    if conflict.missing:  # not before the transaction is over: what it looked at stays locked until then
+                        with troubles():
+                            self._database.make_type(conflict.missing)
+                        continue
+                time.sleep(random.uniform(0, pause))  # noqa: S311 - spreads those in conflict
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _give_way(self) -> None:
+        """To a work that has its turn alone."""
+        with self._turn:
+            pass
 
     def _attempt(self, task: Task, slot: int, end: float, *, look_first: bool) -> None:
         with troubles(), self._session() as session:

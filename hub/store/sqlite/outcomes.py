@@ -19,6 +19,7 @@ class Detail(msgspec.Struct):
     resources: tuple[str, ...]
     issues: tuple[dict[str, str], ...]
     ledger: dict[str, int]
+    note: str = ""
 
 
 def record(connection: apsw.Connection, outcome: Outcome) -> None:
@@ -26,7 +27,7 @@ def record(connection: apsw.Connection, outcome: Outcome) -> None:
     if former:
         _count(connection, former, -1)
     _count(connection, outcome, 1)
-    detail = Detail(outcome.reason, outcome.resources, tuple(map(dict, outcome.issues)), dict(outcome.ledger))
+    detail = Detail(outcome.reason, outcome.resources, tuple(map(dict, outcome.issues)), dict(outcome.ledger), outcome.note)
     row = (
         *(outcome.seq, outcome.state, outcome.source, outcome.facility, outcome.kind, outcome.finished, outcome.attempts),
         msgspec.json.encode(detail),
@@ -37,10 +38,17 @@ def record(connection: apsw.Connection, outcome: Outcome) -> None:
 
 def _count(connection: apsw.Connection, outcome: Outcome, sign: int) -> None:
     done = outcome.state == "done"
-    counts = (int(done), int(not done), int(done and bool(outcome.issues)), len(outcome.resources))
+    counts = (
+        int(done),
+        int(outcome.state == "dead"),
+        int(done and bool(outcome.issues)),
+        len(outcome.resources),
+        int(outcome.state == "discarded"),
+    )
     connection.execute(
-        "INSERT INTO tally VALUES (?, ?, ?, ?, ?) ON CONFLICT(source) DO UPDATE SET done = done + excluded.done,"
-        " dead = dead + excluded.dead, issues = issues + excluded.issues, resources = resources + excluded.resources",
+        "INSERT INTO tally VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(source) DO UPDATE SET done = done + excluded.done,"
+        " dead = dead + excluded.dead, issues = issues + excluded.issues, resources = resources + excluded.resources,"
+        " discarded = discarded + excluded.discarded",
         (outcome.source, *(sign * count for count in counts)),
     )
     for (system, code), display in _unmapped(outcome).items():
@@ -62,7 +70,8 @@ def unmapped(connection: apsw.Connection, limit: int) -> list[UnmappedCode]:
 
 
 def tallies(connection: apsw.Connection) -> dict[str, SourceTally]:
-    return {row[0]: SourceTally(*row[1:]) for row in connection.execute("SELECT source, done, dead, issues, resources FROM tally")}
+    select = "SELECT source, done, dead, issues, resources, discarded FROM tally"
+    return {row[0]: SourceTally(*row[1:]) for row in connection.execute(select)}
 
 
 def _finish(connection: apsw.Connection, seq: int) -> None:
@@ -111,6 +120,7 @@ def _outcome(row: tuple[Any, ...]) -> Outcome:
         seq=seq,
         state=state,
         reason=detail.reason,
+        note=detail.note,
         attempts=attempts,
         resources=detail.resources,
         issues=detail.issues,

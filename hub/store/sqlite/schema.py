@@ -15,7 +15,7 @@ import apsw
 
 from hub.errors import Unavailable
 
-VERSION = 3
+VERSION = 4
 PAGE_CACHE_KIB = 65_536
 MMAP_BYTES = 8 << 30
 WAL_BYTES = 64 << 20  # past this the writer checkpoints, idle or not
@@ -115,7 +115,9 @@ CREATE TABLE outcome (
 );
 CREATE INDEX outcome_state ON outcome (state);
 CREATE INDEX outcome_source ON outcome (source, state);
-CREATE TABLE tally (source TEXT PRIMARY KEY, done INTEGER, dead INTEGER, issues INTEGER, resources INTEGER) WITHOUT ROWID;
+CREATE TABLE tally (
+    source TEXT PRIMARY KEY, done INTEGER, dead INTEGER, issues INTEGER, resources INTEGER, discarded INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
 CREATE TABLE unmapped ( -- records: those done that hold the code now
     system TEXT, code TEXT, display TEXT NOT NULL, records INTEGER NOT NULL,
     PRIMARY KEY (system, code)
@@ -136,6 +138,7 @@ CREATE INDEX reference_of ON reference (rid, param);
 DROP INDEX resource_updated;
 CREATE INDEX resource_updated ON resource (type, updated, rid, deleted);
 """,
+    3: "ALTER TABLE tally ADD COLUMN discarded INTEGER NOT NULL DEFAULT 0",
 }
 
 

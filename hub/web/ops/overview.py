@@ -91,7 +91,7 @@ def overview_of(intake: IntakeService, store: ResourceStore, access: Access, now
         if not visible(access, facility):
             continue
         received = count.received if count else 0
-        finished = (tally.done + tally.dead) if tally else 0
+        finished = tally.finished if tally else 0
         cards.append(
             Card(
                 source=source,

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
@@ -13,39 +10,23 @@ from starlette.responses import RedirectResponse
 
 from hub.errors import Invalid, NotFound
 from hub.ingest.inspect import checked_reason
-from hub.ingest.messages import Message, message_at, numbers, search
 from hub.ingest.replay import Filter
+from hub.web.ops.choosing import Chosen, chosen_by, words_of
 from hub.web.ops.intake import intake_of
-from hub.web.ops.messages import NAMES, Asked, asked_of
-from hub.web.ops.overview import visible
 from hub.web.pages import PageRoute, check_form, workbench_session
-from hub.web.session import Session
 from hub.web.view import View
 
-MOST = 20_000  # of one request made here; the command line takes more
-SAMPLE = 3
 RATES = (0, 1, 10, 50)  # records a second; 0: as fast as it goes
 LISTED = 30
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What a request would do."""
-
-    asked: Asked
-    seq: int  # one alone; 0: what the filter finds
-    found: tuple[int, ...] = ()
-    sample: tuple[Message, ...] = ()
-    problem: str = ""
-
-
 @router.get("/ops/replay")
 async def sheet(request: Request) -> Response:
     session = workbench_session(request)
     view = View(request, session)
-    chosen = await asyncio.to_thread(_chosen, view, session, request.query_params)
+    chosen = await asyncio.to_thread(chosen_by, view, session, request.query_params)
     return _sheet(view, chosen)
 
 
@@ -60,8 +41,7 @@ async def begin(
     session = workbench_session(request)
     check_form(session, csrf)
     view = View(request, session)
-    form = await request.form()
-    chosen = await asyncio.to_thread(_chosen, view, session, {name: str(form.get(name, "")) for name in (*NAMES, "seq")})
+    chosen = await asyncio.to_thread(chosen_by, view, session, await words_of(request))
     try:
         words = checked_reason(reason)
     except Invalid:
@@ -77,25 +57,6 @@ async def begin(
     )
     number = await asyncio.to_thread(intake_of(view).replays.request, wanted)
     return RedirectResponse(f"/ops/replays?new={number}", 303)
-
-
-def _chosen(view: View, session: Session, words: Mapping[str, str]) -> Chosen:
-    intake, store = intake_of(view), view.hub.store
-    asked = asked_of(view, session, words)
-    text = words.get("seq", "")
-    if text:
-        seq = int(text) if re.fullmatch(r"\d{1,15}", text, re.ASCII) else 0
-        found = message_at(intake.journal, store, seq)
-        if found is None or not visible(session.access, found.facility):
-            raise NotFound(f"the journal has no message {text[:15]}")
-        return Chosen(asked, seq, (seq,), (found,))
-    if asked.problem:
-        return Chosen(asked, 0, problem=asked.problem)
-    try:
-        chosen = tuple(numbers(intake.journal, store, asked.query, MOST))
-    except Invalid:
-        return Chosen(asked, 0, problem=view.t("ops.replay.many", n=MOST))
-    return Chosen(asked, 0, chosen, search(intake.journal, store, asked.query, SAMPLE).messages)
 
 
 def _sheet(view: View, chosen: Chosen, *, problem: str = "", status: int = 200) -> Response:

@@ -79,6 +79,7 @@ def test_init_writes_a_commented_county_and_never_over_one(tmp_path, run):
     data = tmp_path / "data"
     first = run("init", data, "--name", '山"县', "--facility", "CTY=山县 \\ 医院", "--facility", "TWP=东镇卫生院", "--yes")
     assert first.exit_code == 0
+    assert "2 facilities" in first.output
     written = (data / "county.toml").read_text("utf-8")
     assert load_county(data / "county.toml").facility("CTY").name == "山县 \\ 医院"
     assert "# [[channel]]" in written
@@ -147,6 +148,20 @@ def test_connect_names_the_step_that_failed_and_no_password(tmp_path, run, monke
     assert f"✗ {says}" in failed.output
     assert "geheim" not in failed.output
     assert not (tmp_path / "county.toml").exists()
+
+
+def test_dead_messages_are_discarded_with_a_reason_and_taken_back(county, run):
+    discard = ("messages", "discard", "--data", county, "--channel", "cty-lis", "--cause", "no MSH segment")
+    refused(run(*discard, "--reason", "x", "--yes"), "why")
+    assert run(*discard, "--reason", "测试数据").exit_code == 1  # nobody at the terminal, and no --yes
+    assert "2 discarded" in run(*discard, "--reason", "测试数据", "--yes").output
+    assert run("messages", "list", "--data", county, "--state", "dead").exit_code == 1
+    listed = json.loads(run("messages", "list", "--data", county, "--state", "discarded", "--json").output)
+    assert {(each["control"], each["cause"]) for each in listed["messages"]} == {("B1", "no MSH segment"), ("B2", "no MSH segment")}
+    assert run(*discard, "--reason", "测试数据", "--yes").exit_code == 1
+    first = listed["messages"][0]["seq"]
+    assert "1 taken back" in run("messages", "discard", first, "--data", county, "--undo", "--reason", "误操作恢复", "--yes").output
+    assert "1 taken back" in run(*discard, "--undo", "--reason", "误操作恢复", "--yes").output
 
 
 def test_messages_are_listed_searched_and_shown(county, run):
@@ -262,6 +277,18 @@ def test_doctor_tells_silence_and_what_is_dead(county, run):
     assert "silent for" in says["Records of cty-lis"]["found"]
     assert says["Message index"]["state"] == "ok"
     assert says["Channel cty-lis"]["state"] == "ok"
+
+
+def test_doctor_tells_when_the_certificates_of_a_destination_end(tmp_path, run):
+    data, path = tmp_path / "data", tmp_path / "receiver.pem"
+    run("init", data, "--facility", "CTY=山县人民医院", "--yes")
+    path.write_text(CERTIFICATE)
+    options = f'host = "127.0.0.1"\nport = 2575\ntls = true\nca_file = "{path}"\ncertificate_file = "{tmp_path / "none.pem"}"\n'
+    destination = 'name = "his"\nkind = "mllp"\nfacility = "CTY"\ncriteria = ["DiagnosticReport?status=final"]\n'
+    with (data / "county.toml").open("a", encoding="utf-8") as county:
+        county.write(f"\n[[destination]]\n{destination}{options}")
+    found = {each["check"]: each["state"] for each in json.loads(run("doctor", "--data", data, "--json").output)}
+    assert (found["Certificate receiver.pem"], found["Certificate none.pem"]) == ("ok", "broken")
 
 
 def test_a_certificate_tells_its_last_day(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from connectors.base import SourceRecord
 from mappers.base import CannotMap, Change, Mapped, MappingContext
@@ -26,9 +27,14 @@ def map_poison(record: SourceRecord, context: MappingContext) -> Mapped:
             return Mapped((Change({"resourceType": "Basic", "id": "x", "text": "x" * (1 << 40)}),))
         case b"invalid":
             return Mapped((Change({"resourceType": "Patient", "id": "bad", "gender": ["female"]}), basic("good")))
+    if record.content.startswith(b"while "):
+        name, path = record.content[6:].decode().split(" ", 1)
+        while Path(path).exists():
+            pass
+        return Mapped((basic(name),))
     if record.content.startswith(b"part "):
         return Mapped((part(record.content[5:].decode()),))
-    return Mapped((basic(record.content.decode()),))
+    return Mapped((basic(record.content.decode().replace(" ", "-")),))
 
 
 def part(number: str) -> Change:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +16,13 @@ from connectors.hl7v2_mllp.config import MllpConfig
 from connectors.hl7v2_mllp.framing import frame
 from connectors.hl7v2_mllp.listener import MllpListener
 from hub.fhir_json import load
-from hub.ingest.mapping import MapperPool
+from hub.ingest.pool import MapperPool
 from hub.ingest.replay import Filter
 from hub.search.query import SearchQuery
 from hub.store.port import EVERYTHING
 from tests.connectors.test_mllp import NOW, msa, read_blocks
-from tests.hub.ingest.messages import oru
-from tests.hub.ingest.test_pipeline import House
+from tests.hub.ingest.messages import oru, wait_until
+from tests.hub.ingest.test_pipeline import House, poison
 from tests.hub.ingest.test_run import LISTENER, Intake, intake
 
 assert intake  # a fixture
@@ -100,25 +102,14 @@ def test_what_was_refused_is_a_dead_letter_with_its_bytes(intake, reason):
 
 
 @pytest.mark.parametrize("harm", ["loop", "eat", "die", "raise"])
-def test_neighbours_are_acknowledged_while_a_mapper_is_at_a_poison_message(tmp_path: Path, harm: str) -> None:
+def test_a_poison_message_is_set_aside_within_three_tries_and_costs_its_neighbours_nothing(tmp_path: Path, harm: str) -> None:
     house = House(tmp_path)
     house.mapper = MapperPool({}, tmp_path / "blobs", seconds=1.0, memory=1 << 28, modules=("tests.hub.ingest.poison",))
-
-    def intake(*records: SourceRecord) -> tuple[int, ...]:
-        return house.journal(*(poisoned(record, harm) for record in records))
-
-    listener = MllpListener(MllpConfig(port=0), intake, source="cty-lis", facility="CTY", hints={}, clock=lambda: NOW)
-    listener.start()
     pipeline = house.pipeline()
-    with MllpClient("127.0.0.1", listener.port, timeout=60) as laboratory:
-        assert laboratory.deliver(oru(1)).accepted
-        assert laboratory.deliver(oru(2)).accepted  # the poison
+    with laboratory(house, {"M2": harm.encode()}) as sender:
+        assert sender.deliver(oru(1)).accepted
         pipeline.start()
-        for number in range(3, 13):
-            assert laboratory.deliver(oru(number)).accepted
-            if harm == "loop" and number == 3:
-                assert house.store.outcome(2) is None  # its mapper is still at it
-    listener.stop()
+        assert all(sender.deliver(oru(number)).accepted for number in range(2, 13))
     assert pipeline.wait_until_idle(60)
     pipeline.stop()
     (dead,) = house.store.outcomes(state="dead")
@@ -128,6 +119,84 @@ def test_neighbours_are_acknowledged_while_a_mapper_is_at_a_poison_message(tmp_p
     house.close()
 
 
-def poisoned(record: SourceRecord, harm: str) -> SourceRecord:
-    """The second message as one that its mapper cannot bear."""
-    return replace(record, kind="poison", content=harm.encode()) if record.key == "M2" else record
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[House]:
+    """A mapper may compute for ten minutes."""
+    house = House(tmp_path)
+    house.mapper = MapperPool({}, tmp_path / "blobs", seconds=600.0, modules=("tests.hub.ingest.poison",))
+    yield house
+    house.close()
+
+
+def test_neighbours_are_acknowledged_and_mapped_while_mappers_loop(slow: House) -> None:
+    first, second = slow.folder / "first", slow.folder / "second"
+    first.touch()
+    second.touch()
+    pipeline = slow.pipeline()
+    pipeline.start()
+    with laboratory(slow, {"M2": held("a", first), "M5": held("b", second)}) as sender:
+        assert all(sender.deliver(oru(number)).accepted for number in range(1, 13))
+        assert wait_until(lambda: pipeline.lag == 2)
+        assert sender.deliver(oru(13)).accepted
+        assert wait_until(lambda: slow.store.outcome(13) and pipeline.lag == 2)
+    assert len(slow.all("DiagnosticReport")) == 11
+    assert [slow.store.outcome(seq) for seq in (2, 5)] == [None, None]
+    assert not pipeline.idle()
+    first.unlink()
+    assert wait_until(lambda: slow.store.outcome(2))
+    second.unlink()
+    assert pipeline.wait_until_idle(60)
+    assert {resource["id"] for resource in slow.all("Basic")} == {"a", "b"}
+    assert [outcome.attempts for outcome in slow.store.outcomes()] == [1] * 13
+
+
+def test_after_a_stop_only_what_was_set_aside_is_mapped_again(slow: House) -> None:
+    """And a replay is done when its last record is; new ones pass it."""
+    gate = slow.folder / "gate"
+    gate.touch()
+    quick = [poison(b"quick %d" % number) for number in range(3, 80)]
+    slow.journal(poison(b"quick 1"), poison(held("a", gate)), *quick)
+    pipeline = slow.pipeline()
+    pipeline.start()
+    assert wait_until(lambda: pipeline.lag == 1)
+    pipeline.stop()
+    slow.mapper = MapperPool({}, slow.folder / "blobs", seconds=600.0, modules=("tests.hub.ingest.poison",))
+    pipeline = slow.pipeline()
+    assert pipeline.position == 1
+    pipeline.start()
+    gate.unlink()
+    assert pipeline.wait_until_idle(60)
+    assert {outcome.attempts for outcome in slow.store.outcomes()} == {1}
+    gate.touch()
+    number = slow.replays.request(Filter())
+    assert wait_until(lambda: slow.store.outcome(60).attempts == 2)
+    slow.journal(poison(b"quick 80"))
+    assert wait_until(lambda: slow.store.outcome(80))
+    assert (slow.replays.status(number).finished, slow.store.outcome(2).attempts) == ("", 1)
+    gate.unlink()
+    assert pipeline.wait_until_idle(60)
+    assert slow.replays.status(number).finished
+    assert [slow.store.outcome(seq).attempts for seq in (2, 79, 80)] == [2, 2, 1]
+
+
+def held(name: str, gate: Path) -> bytes:
+    """Its mapper computes as long as the file is there."""
+    return f"while {name} {gate}".encode()
+
+
+@contextmanager
+def laboratory(house: House, poisons: Mapping[str, bytes]) -> Iterator[MllpClient]:
+    """Sends to a listener; the messages with these control ids become what their mapper cannot bear."""
+
+    def intake(*records: SourceRecord) -> tuple[int, ...]:
+        return house.journal(
+            *(replace(each, kind="poison", content=poisons[each.key]) if each.key in poisons else each for each in records)
+        )
+
+    listener = MllpListener(MllpConfig(port=0), intake, source="cty-lis", facility="CTY", hints={}, clock=lambda: NOW)
+    listener.start()
+    try:
+        with MllpClient("127.0.0.1", listener.port, timeout=60) as sender:
+            yield sender
+    finally:
+        listener.stop()

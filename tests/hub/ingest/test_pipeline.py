@@ -16,8 +16,9 @@ from connectors.base import SourceRecord
 from hub.errors import Unavailable
 from hub.fhir_json import load
 from hub.ingest.journal import Journal, Selection
-from hub.ingest.mapping import MapperHere, MapperPool
+from hub.ingest.mapping import MapperHere
 from hub.ingest.pipeline import Pipeline
+from hub.ingest.pool import MapperPool
 from hub.ingest.replay import Filter, Replays, ask
 from hub.search.query import SearchQuery
 from hub.settings import County
@@ -154,6 +155,19 @@ def test_a_mapper_that_loops_dies_or_eats_memory_costs_only_its_own_record(house
     assert dead[4].reason.endswith("exit 7")
     assert dead[6].reason.startswith(("MemoryError", "the mapper's process died"))
     assert all(outcome.attempts <= 2 for outcome in dead.values())
+
+
+def test_where_no_mapper_can_be_started_records_wait_and_none_is_blamed(house, tmp_path):
+    house.mapper = MapperPool({}, tmp_path / "blobs", modules=("there.is.no.such.module",))
+    pipeline = house.pipeline()
+    pipeline.start()
+    house.journal(oru_record(1), oru_record(2))
+    assert wait_until(lambda: pipeline.problem == "MapperUnavailable")
+    pipeline.stop()
+    assert house.store.outcomes() == []
+    house.mapper = MapperPool({}, tmp_path / "blobs")
+    house.drain()
+    assert len(house.all("DiagnosticReport")) == 2
 
 
 def test_the_worker_maps_as_this_process_does(house, tmp_path):

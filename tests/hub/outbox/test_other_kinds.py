@@ -28,6 +28,7 @@ from hub.settings import Channel
 from hub.store.port import EVERYTHING, Key
 from mappers.base import MappingContext
 from mappers.registry import map_record
+from tests.connectors.pacs import Orthanc
 from tests.connectors.test_dicom import dataset_bytes
 from tests.hub.outbox.resources import PDF, county, destination, patient, report, reported, sodium, stored
 from tests.hub.subscriptions.receiver import becomes
@@ -106,6 +107,36 @@ async def test_a_pacs_gets_the_instances_byte_for_byte_once_and_the_report_as_a_
     assert pdf.EncapsulatedDocument[: pdf.EncapsulatedDocumentLength] == PDF
     assert (str(pdf.PatientName), pdf.PatientID, pdf.PatientBirthDate) == ("张三", "100231", "19880101")
     assert pdf.StudyInstanceUID == dcmread(BytesIO(files[0])).StudyInstanceUID
+
+
+async def test_orthanc_takes_a_study_and_a_report_of_it(running, tmp_path):
+    files = head_ct(exam(), slices=2, size=16)
+    orthanc = Orthanc(tmp_path)
+    orthanc.start()
+    try:
+        address = {"host": "127.0.0.1", "port": orthanc.dicom_port, "called_ae": "ORTHANC"}
+        async with running(
+            destination("pacs", "dicom", **address, criteria=["ImagingStudy", "DiagnosticReport?status=final"])
+        ) as hub:
+            for file in files:
+                hub.hub.blobs.put(file)
+            resources = study_of(files)
+            kept(hub, resources)
+            study = next(each for each in resources if each["resourceType"] == "ImagingStudy")
+            reference = {"reference": f"ImagingStudy/{study['id']}"}
+            told = report("R1", presentedForm=[DOCUMENT], imagingStudy=[reference])
+            await stored(hub.client("system", "CTY"), patient(), sodium("o-R1"), told)
+            await becomes(settled(hub))
+            assert [state for _, state, _ in problems(hub)] == ["sent", "sent"], problems(hub)
+        held = orthanc.files()
+    finally:
+        orthanc.stop()
+    pdfs = [each for each in held if dcmread(BytesIO(each)).SOPClassUID == EncapsulatedPDFStorage]
+    images = [dataset_bytes(each) for each in held if each not in pdfs]
+    assert sorted(images) == sorted(dataset_bytes(each) for each in files)  # bit for bit as they came
+    (pdf,) = map(dcmread, map(BytesIO, pdfs))
+    assert pdf.EncapsulatedDocument[: pdf.EncapsulatedDocumentLength] == PDF
+    assert {pdf.StudyInstanceUID} == {dcmread(BytesIO(each)).StudyInstanceUID for each in files}
 
 
 def kept(hub, resources):

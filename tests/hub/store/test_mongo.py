@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -200,6 +201,36 @@ def test_a_commit_whose_answer_is_lost_is_done_once(store):
         client.admin.command("configureFailPoint", "failCommand", mode={"times": 2}, data={**fail, "appName": "yitong"})
         assert save(store, patient(multipleBirthInteger=before), "p1").version.version == before + 1
         assert store.read(Key("Patient", "p1")).version == before + 1
+
+
+def test_a_long_work_is_not_starved_by_short_ones_on_the_same_document(store):
+    """Whenever it is tried, another one commits before it does, as long as any other begins."""
+    tries = []
+
+    def long(workspace):
+        tries.append(workspace.one("item", "hot"))
+        end = time.monotonic() + 0.5
+        while store.database.beside("item").find_one({"_id": "hot"}) == tries[-1] and time.monotonic() < end:
+            pass
+        workspace.put("item", {"_id": "hot", "value": "long"})
+
+    def short(number):
+        return lambda workspace: workspace.put("item", {"_id": "hot", "value": number})
+
+    writer = Writer(store.database, patience=20, threads=2)
+    result = writer.submit(long)
+
+    def shorts(first):
+        for number in itertools.takewhile(lambda _: not result.done(), itertools.count(first, 4)):
+            writer.submit(short(number)).result(30)
+
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(shorts, range(4)))
+        assert result.exception() is None
+        assert len(tries) < 10
+    finally:
+        writer.close()
 
 
 def test_a_commit_whose_answer_never_comes_is_not_done_again(store):

@@ -89,7 +89,7 @@ def test_a_store_of_the_first_release_is_brought_up_to_date_when_it_is_opened(fo
     connection = apsw.Connection(str(folder / "store.sqlite"))
     connection.execute("""
         DROP TABLE item; DROP INDEX reference_of; DROP INDEX history_updated; ALTER TABLE history DROP COLUMN type;
-        DROP INDEX resource_updated;
+        DROP INDEX resource_updated; ALTER TABLE tally DROP COLUMN discarded;
         CREATE INDEX resource_updated ON resource (type, updated) WHERE deleted = 0;
         UPDATE meta SET value = '2' WHERE name = 'schema'""")
     connection.close()

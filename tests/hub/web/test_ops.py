@@ -10,6 +10,8 @@ from contextlib import nullcontext
 import pytest
 
 from hub.fhir_json import load
+from hub.ingest.journal import Selection
+from hub.ingest.replay import Filter
 from hub.search.query import SearchQuery
 from hub.store.port import EVERYTHING
 from tests.hub.ingest.messages import oru
@@ -31,6 +33,7 @@ PAGES = (
     "/ops/outbox",
     "/ops/replay",
     "/ops/replays",
+    "/ops/discard?state=dead",
 )
 
 
@@ -229,6 +232,36 @@ async def test_tables_of_codes_are_looked_into_and_laid_side_by_side(bench):
     assert (await it.get("/ops/codes/table?url=urn:hub:cn:bs:rh&version=1&offset=zz&to=urn:nowhere")).status_code == 200
 
 
+@in_loop
+async def test_dead_records_are_given_up_with_a_reason_and_taken_back(bench):
+    it = await visit(bench, "it")
+    dead = bench.hub.store.outcomes(state="dead", source="cty-lis")
+    one = dead[0].seq
+    assert f">{len(dead)}</b>" in (await it.get("/ops/discard?state=dead&source=cty-lis")).text
+    assert (await it.post("/ops/discard", state="dead", source="cty-lis", reason="x")).status_code == 400
+    assert (await it.post("/ops/discard", state="done", source="cty-lis", reason="测试数据")).status_code == 400
+    ours = await visit(bench, "it-TWP")
+    assert (await ours.post("/ops/discard", seq=one, reason="测试数据")).status_code == 404
+    await ours.post("/ops/discard", state="dead", reason="测试数据")
+    assert len(bench.hub.store.outcomes(state="dead", source="cty-lis")) == len(dead)
+    before = len(events(bench))
+    assert (await it.post("/ops/discard", state="dead", source="cty-lis", reason="测试数据")).status_code == 303
+    assert len(events(bench)) == before + 1
+    assert bench.hub.store.tallies()["cty-lis"].dead == 0
+    assert "no PID" not in (await it.get("/ops/dead")).text
+    assert len(re.findall("ORU\\^R01<", (await it.get("/ops/messages?state=discarded")).text)) == len(dead)
+    assert "测试数据" in (await it.get(f"/ops/messages/{one}")).text
+    number = bench.intake.replays.request(Filter(selection=Selection(source="cty-lis")))
+    wait_for(lambda: bench.intake.replays.status(number).finished)
+    assert bench.hub.store.outcome(one).state == "discarded"  # a replay of all passes it by …
+    number = bench.intake.replays.request(Filter(seqs=(one,)))
+    wait_for(lambda: bench.intake.replays.status(number).finished)
+    assert bench.hub.store.outcome(one).state == "dead"  # … and one that names it does not
+    assert (await it.post("/ops/discard", state="discarded", source="cty-lis", reason="仍需处理")).status_code == 303
+    restored = bench.hub.store.outcomes(state="dead", source="cty-lis")
+    assert [(each.seq, each.reason, each.note) for each in restored] == [(each.seq, each.reason, "") for each in dead]
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("bench", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("language", "width"), [("zh-CN", 390), ("en", 1366)])
@@ -245,7 +278,7 @@ def test_each_page_looked_at(chromium, bench, language, width):
         for path in PAGES:
             page.goto(f"{address}{path}")
             page.wait_for_selector("h1")
-            screen.look(f"ops{path.replace('/', '-')}")
+            screen.look("ops" + re.sub("[/?=]", "-", path))
         page.goto(f"{address}/ops/messages")
         page.keyboard.press("j")
         page.keyboard.press("j")

@@ -281,6 +281,19 @@ def test_lab_items_whose_counts_disagree_are_not_paired() -> None:
     assert [str(o["valueQuantity"]["value"]) for o in of_type(whole, "Observation")] == ["4.10", "4.10"]
 
 
+def test_a_result_that_is_normal_says_so() -> None:
+    flags = {"1": "正常", "2": "异常", "3": "不确定", "9": "别的"}
+    part = '<component><observation><code code="DE04.30.{}.00"/><value {}/></observation></component>'
+    items = "".join(
+        part.format("019", f'code="T{code}"') + part.format("017", f'code="{code}" displayName="{name}"')
+        for code, name in flags.items()
+    )
+    body = f'<component><section><code code="30954-2"/><text/><entry><organizer>{items}</organizer></entry></section></component>'
+    result = mapped(outpatient().replace(b'"C0002"', b'"C0007"').replace(b"<structuredBody>", b"<structuredBody>" + body.encode()))
+    said = [[one["coding"][0]["code"] for one in o.get("interpretation", ())] for o in of_type(result, "Observation")]
+    assert said == [["N"], ["A"], ["IND"], []]
+
+
 # ---------------------------------------------------------------- bytes as vendors write them
 
 

@@ -110,6 +110,25 @@ def test_a_blood_group_by_its_name_alone(stated: dict[str, str], text: str | Non
     assert [one["valueCodeableConcept"]["text"] for one in found] == ([text] if text else [])
 
 
+@pytest.mark.parametrize(
+    ("element", "root", "code", "name", "coded"),
+    [
+        ("DE04.50.001.00", "2.3.1.85", "3", "O型", True),
+        ("DE04.50.001.00", "2.3.1.85", "4", "O型", False),  # the facility's own order of the codes
+        ("DE04.50.010.00", "2.3.1.250", "2", "阳性", True),
+        ("DE04.50.010.00", "2.3.1.85", "2", "阳性", False),  # there 2 is group B
+        ("DE04.50.010.00", "9.9.9", "2", "阳性", True),
+    ],
+)
+def test_a_blood_groups_code_stands_only_beside_the_name_it_has(element: str, root: str, code: str, name: str, coded: bool) -> None:
+    entry = observation(element, "血型", value("CD", code=code, displayName=name, codeSystem=f"{CN}.{root}"))
+    done = mapped(typed("C0013", section("30954-2", "STUDIES SUMMARY", entry)))
+    (found,) = of_type(done, "Observation")
+    assert found["valueCodeableConcept"]["text"] == name
+    assert ("coding" in found["valueCodeableConcept"]) is coded
+    assert (element.removesuffix(".00") in told(done, "conflict")) is not coded
+
+
 def drug(name: str) -> str:
     return (
         f'<substanceAdministration moodCode="EVN"><doseQuantity value="2" unit="g"/><consumable><manufacturedProduct>'

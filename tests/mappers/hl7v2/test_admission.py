@@ -373,7 +373,7 @@ def test_allergies_with_actions() -> None:
     ("substance", "code"),
     [
         ("6334447^NKA^ALLERGY", "716186003"),
-        ("^无", "716186003"),
+        ("^无", "409137002"),  # of AL1-2 = DA: no more is denied than was asked about
         ("0^否认药物过敏史", "409137002"),
         ("J01^青霉素", None),
         ("^不详", ""),

@@ -1,5 +1,6 @@
 """The splitter: nothing is lost, whatever the terminators, delimiters and character sets are."""
 
+import gc
 import re
 from pathlib import Path
 
@@ -198,3 +199,24 @@ def test_no_bytes_make_the_splitter_fail_otherwise(content: bytes) -> None:
         for number in segment.stated():
             segment.components(number)
             segment.value(number, 2, 2, 2)
+
+
+def test_a_name_that_is_too_short_ends_at_the_separator():
+    message = parse(b"MSH|^~\\&|a|b|||||ORU^R01|1|P|2.4\rPV|1|O\r")
+    assert [segment.name for segment in message] == ["MSH", "PV"]
+    assert message.all[1].value(2) == "O"
+
+
+def test_a_message_is_gone_with_the_last_who_holds_it():
+    """Not when the collector comes by: thousands a second would wait for it."""
+    content = b"MSH|^~\\&|a|b|||||ORU^R01|1|P|2.4\rPID|1||P1^^^H~P2^^^H\rOBX|1|NM|K||4.1\r"
+    parse(content)
+    gc.collect()
+    gc.disable()
+    try:
+        message = parse(content)
+        assert message.all[1].value(3, repetition=2) == "P2"
+        del message
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
