@@ -180,7 +180,8 @@ class Connection:
             done = partial(
                 acknowledge, registration=registration, reader=bound.access, last=bound.position, events=shown, now=bound.told
             )
-            await asyncio.wrap_future(self._hub.store.write(done))
+            # Told is told, even to a client that leaves at once: cancelling the wait must not take the write back.
+            await asyncio.shield(asyncio.wrap_future(self._hub.store.write(done)))
 
     def _waiting(self, id: str, bound: Bound) -> tuple[Registration, list[Numbered], list[Seen]]:
         access = self._hub.tokens.holder(bound.access.token_id)

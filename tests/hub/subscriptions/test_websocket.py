@@ -10,6 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from hub.subscriptions.accept import CONTENT
 from tests.hub.api.county import observation, patient
+from tests.hub.ingest.messages import wait_until
 from tests.hub.subscriptions.receiver import subscription
 from tests.hub.subscriptions.served import client, put, serve, socket, token
 
@@ -36,6 +37,11 @@ def bearer(hub, address):
     return token(hub, address)
 
 
+def pending(asking, id):
+    found = asking.get(f"{asking.base_url.join('/ops/status')}").raise_for_status().json()["subscriptions"]
+    return next(each["pending"] for each in found if each["id"] == id)
+
+
 def test_bound_it_pings_for_what_waited_and_for_what_comes(hub, bearer):
     with client(hub, bearer) as asking:
         put(asking, subscription("W", "", "Observation?code=2345-7", type="websocket"))
@@ -51,6 +57,7 @@ def test_bound_it_pings_for_what_waited_and_for_what_comes(hub, bearer):
             assert talking.recv(10) == "ping W"
             put(asking, observation("comes", "P"))
             assert talking.recv(10) == "ping W"
+        assert wait_until(lambda: pending(asking, "W") == 0), "who leaves at once was told all the same"
         with socket(hub, authorization=f"Bearer {bearer}") as talking:
             talking.send("bind W")
             assert talking.recv(10) == "bound W"
