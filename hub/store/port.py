@@ -160,6 +160,12 @@ class Outcome:
     kind: str = ""
     note: str = ""  # why it is discarded, in that person's words
 
+    @property
+    def unmapped(self) -> dict[tuple[str, str], str]:
+        """Its codes that nothing maps, each once: (system, code) to display."""
+        found = (issue for issue in self.issues if issue["code"] == "unmapped-code" and issue.get("value"))
+        return {(issue.get("system", ""), issue["value"]): issue.get("display", "") for issue in found}
+
 
 @dataclass(frozen=True, slots=True)
 class SourceTally:
@@ -170,6 +176,17 @@ class SourceTally:
     issues: int = 0  # records done that have at least one
     resources: int = 0  # created, changed or found by them, a resource counted once a record
     discarded: int = 0
+
+    @staticmethod
+    def of(outcome: Outcome) -> SourceTally:
+        """What one record adds."""
+        return SourceTally(
+            done=int(outcome.state == "done"),
+            dead=int(outcome.state == "dead"),
+            issues=int(outcome.state == "done" and bool(outcome.issues)),
+            resources=len(outcome.resources),
+            discarded=int(outcome.state == "discarded"),
+        )
 
     @property
     def finished(self) -> int:

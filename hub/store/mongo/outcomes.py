@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from dataclasses import asdict, fields
 from typing import Any
 
 from hub.store.mongo.documents import Document
@@ -17,7 +18,7 @@ from hub.store.mongo.workspace import Workspace
 from hub.store.port import Outcome, SourceTally, UnmappedCode
 
 OUTCOMES = "outcome"
-COUNTED = ("done", "dead", "issues", "resources", "discarded")
+COUNTED = tuple(each.name for each in fields(SourceTally))
 FIRST_LOOK = 1024  # records looked at together when the end of what is finished is searched
 
 
@@ -75,9 +76,9 @@ def _count(workspace: Workspace, node: str, former: Outcome | None, outcome: Out
         if each is None:
             continue
         tally = tallies.setdefault(each.source, Counter())
-        for name, number in _numbers(each).items():
+        for name, number in asdict(SourceTally.of(each)).items():
             tally[name] += sign * number
-        for code, display in _unmapped(each).items():
+        for code, display in each.unmapped.items():
             codes[code] = codes.get(code, 0) + sign
             displays[code] = display
     slot = str(workspace.slot)
@@ -91,24 +92,6 @@ def _count(workspace: Workspace, node: str, former: Outcome | None, outcome: Out
 
 def _digest(*name: str) -> str:
     return hashlib.sha256("\x1f".join(name).encode()).hexdigest()
-
-
-def _numbers(outcome: Outcome) -> dict[str, int]:
-    done = outcome.state == "done"
-    counts = (
-        int(done),
-        int(outcome.state == "dead"),
-        int(done and bool(outcome.issues)),
-        len(outcome.resources),
-        int(outcome.state == "discarded"),
-    )
-    return dict(zip(COUNTED, counts, strict=True))
-
-
-def _unmapped(outcome: Outcome) -> dict[tuple[str, str], str]:
-    """Its codes that nothing maps, each once."""
-    found = (issue for issue in outcome.issues if issue["code"] == "unmapped-code" and issue.get("value"))
-    return {(issue.get("system", ""), issue["value"]): issue.get("display", "") for issue in found}
 
 
 def tallies(reading: Reading, node: str) -> dict[str, SourceTally]:

@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - every text joined into SQL here is our own; values are bound
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -37,31 +38,17 @@ def record(connection: apsw.Connection, outcome: Outcome) -> None:
 
 
 def _count(connection: apsw.Connection, outcome: Outcome, sign: int) -> None:
-    done = outcome.state == "done"
-    counts = (
-        int(done),
-        int(outcome.state == "dead"),
-        int(done and bool(outcome.issues)),
-        len(outcome.resources),
-        int(outcome.state == "discarded"),
-    )
     connection.execute(
         "INSERT INTO tally VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(source) DO UPDATE SET done = done + excluded.done,"
         " dead = dead + excluded.dead, issues = issues + excluded.issues, resources = resources + excluded.resources,"
         " discarded = discarded + excluded.discarded",
-        (outcome.source, *(sign * count for count in counts)),
+        (outcome.source, *(sign * count for count in astuple(SourceTally.of(outcome)))),
     )
-    for (system, code), display in _unmapped(outcome).items():
+    for (system, code), display in outcome.unmapped.items():
         connection.execute(
             "INSERT INTO unmapped VALUES (?, ?, ?, ?) ON CONFLICT(system, code) DO UPDATE SET records = records + excluded.records",
             (system, code, display, sign),
         )
-
-
-def _unmapped(outcome: Outcome) -> dict[tuple[str, str], str]:
-    """Its codes that nothing maps, each once."""
-    found = (issue for issue in outcome.issues if issue["code"] == "unmapped-code" and issue.get("value"))
-    return {(issue.get("system", ""), issue["value"]): issue.get("display", "") for issue in found}
 
 
 def unmapped(connection: apsw.Connection, limit: int) -> list[UnmappedCode]:
