@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -335,9 +334,7 @@ def test_the_index_costs_the_acknowledgement_nothing(tmp_path):
     assert house.found() == [1]
     other = apsw.Connection(str(tmp_path / NAME))
     other.execute("BEGIN IMMEDIATE")
-    began = time.monotonic()
-    house.journal(oru_record(2))
-    assert timedelta(seconds=time.monotonic() - began) < timedelta(seconds=4)
+    house.journal(oru_record(2))  # were the lock theirs too, its patience would end with an error
     other.execute("ROLLBACK")
     other.close()
     assert house.found() == [2, 1]
