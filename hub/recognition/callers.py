@@ -15,7 +15,7 @@ from typing import Any
 import jwt
 from starlette.requests import Request
 
-from hub.api.auth import NoToken, caller
+from hub.api.auth import NoToken, caller, hub_of
 from hub.errors import Invalid
 from hub.security.access import Access
 from hub.settings import RecognitionClient
@@ -48,14 +48,14 @@ class Callers:
 
     def _signed(self, token: str, request: Request, now: int) -> Access:
         try:
-            client, claims = self._verified(token, str(request.url.replace(query="")), now / 1000)
+            client, claims = self._verified(token, _addresses(request), now / 1000)
         except (jwt.PyJWTError, ValueError, TypeError):
             raise NoToken("the client's token does not hold: issuer, key, audience (this address) or time") from None
         self._once(str(claims["iss"]), str(claims["jti"]), float(claims["exp"]), now / 1000)
         host = request.client.host if request.client else ""
         return Access(name=str(claims["iss"])[:200], role="clinician", facility=client.facility, address=host)
 
-    def _verified(self, token: str, address: str, now: float) -> tuple[RecognitionClient, dict[str, Any]]:
+    def _verified(self, token: str, addresses: list[str], now: float) -> tuple[RecognitionClient, dict[str, Any]]:
         issuer = str(jwt.decode(token, options={"verify_signature": False}).get("iss"))
         if issuer not in self._clients:
             raise jwt.InvalidIssuerError
@@ -65,7 +65,7 @@ class Callers:
             token,
             key,
             algorithms=list(ALGORITHMS),
-            audience=address,
+            audience=addresses,
             issuer=issuer,
             options={"require": list(CLAIMS), "verify_exp": False, "verify_iat": False, "verify_nbf": False},
         )
@@ -80,6 +80,12 @@ class Callers:
         if (issuer, id) in self._used:
             raise NoToken("the client's token was used before: sign each request anew")
         self._used[issuer, id] = expires
+
+
+def _addresses(request: Request) -> list[str]:
+    """Of this service: as the request has it, and as clients know it where a proxy stands before the hub."""
+    base = hub_of(request).county.recognition.base
+    return [str(request.url.replace(query="")), *([base.rstrip("/") + request.url.path] if base else [])]
 
 
 def _in_time(issued: float, expires: float, now: float) -> bool:

@@ -7,10 +7,10 @@ lies within the second that a doctor's station waits, the answer is empty and is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hub.errors import Invalid, NotAllowed
 from hub.fhir_json import load
@@ -26,7 +26,10 @@ from hub.store.port import Key
 if TYPE_CHECKING:
     from hub.app import Hub
 
+T = TypeVar("T")
+
 MOST_ORDERS = 100
+EMERGENCY = "emergency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Draft:
     id: str
     codes: tuple[str, ...]
     urgent: bool = False  # stat: nothing may stop it
+    context: str = ""  # the setting that the order itself states, where it differs from the visit's
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,10 @@ class Ordering:
     visit: str  # names the visit; "" for today
     doctor: str = ""  # as the orderer's system names them
 
+    def context_of(self, draft: Draft) -> str:
+        """What is an emergency stays one, whatever else an order says."""
+        return EMERGENCY if draft.urgent or self.context == EMERGENCY else draft.context or self.context
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -61,7 +69,7 @@ class Answered:
 
 
 class OrderTime:
-    """Answers within a time limit."""
+    """Answers, and the time limit within which they are of use."""
 
     def __init__(self, hub: Hub, service: RecognitionService) -> None:
         self._hub = hub
@@ -73,24 +81,28 @@ class OrderTime:
     def now(self) -> int:
         return self._hub.clock()
 
-    async def answers(self, ordering: Ordering) -> tuple[Answered, ...] | None:
-        """In the order of the drafts; None past the time limit. Raise Invalid for a question that makes no sense."""
+    async def in_time(self, work: Awaitable[T]) -> T | None:
+        """All that an order waits for, from who calls to the last card; None past the time limit.
+
+        What waited for the writer then is taken back from it: a prompt that nobody was shown is not counted as unanswered.
+        """
         try:
             async with asyncio.timeout(self.seconds):
-                return await self._answers(ordering)
+                return await work
         except TimeoutError:
             self.late += 1
             return None
 
-    async def _answers(self, ordering: Ordering) -> tuple[Answered, ...]:
+    async def answers(self, ordering: Ordering) -> tuple[Answered, ...]:
+        """In the order of the drafts. Raise Invalid for a question that makes no sense."""
         if ordering.reader.access.role not in WRITING_ROLES:
             raise NotAllowed(f"the role {ordering.reader.access.role} orders nothing")
         if len(ordering.drafts) > MOST_ORDERS:
             raise Invalid(f"at most {MOST_ORDERS} orders at once")
         now = datetime.fromtimestamp(self.now / 1000, UTC)
         found: list[Answered] = []
-        for context in dict.fromkeys("emergency" if draft.urgent else ordering.context for draft in ordering.drafts):
-            drafts = [d for d in ordering.drafts if ("emergency" if d.urgent else ordering.context) == context]
+        for context in dict.fromkeys(ordering.context_of(draft) for draft in ordering.drafts):
+            drafts = [draft for draft in ordering.drafts if ordering.context_of(draft) == context]
             codes = tuple(self._code_of(draft, ordering.orderer) for draft in drafts)
             question = Question(tuple(dict.fromkeys(codes)), context, ordering.orderer)
             answers = dict(zip(question.codes, await self._service.answers(ordering.reader, question, now), strict=True))

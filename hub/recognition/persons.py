@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from hub.records.reader import Reader
@@ -25,12 +26,17 @@ async def reader_of(
     known = [(system, value) for system, value in identifiers if system and value]
     if id:
         if await door.read_many(access, [Key("Patient", id)]):
-            return Reader(door, access, id)
+            return await _reader(door, access, id)
         known.append((local_system(orderer, "patient"), id))
     if not known:
         return None
     values = tuple(TokenValue(system, fold_code(value)) for system, value in known)
     page = await door.search(access, SearchQuery("Patient", (Criterion("identifier", "token", values),), count=MOST))
-    readers = [Reader(door, access, version.id) for version in page.matches]
+    readers = [await _reader(door, access, version.id) for version in page.matches]
     one = len({reader.person for reader in readers}) == 1 and page.next is None
     return readers[0] if one else None
+
+
+async def _reader(door: Door, access: Access, id: str) -> Reader:
+    """The event loop, which keeps the time limit of every order, waits for no server."""
+    return await asyncio.to_thread(Reader, door, access, id) if door.waits else Reader(door, access, id)

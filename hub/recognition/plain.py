@@ -43,6 +43,11 @@ async def preflight() -> Response:
 @router.post("/recognition/ask")
 async def ask(request: Request) -> Response:
     desk = Desk.of(request)
+    told = await desk.order_time.in_time(_asked(request, desk))
+    return JSONResponse({"late": True, "answers": []} if told is None else told)
+
+
+async def _asked(request: Request, desk: Desk) -> Json:
     access = await desk.callers.access(request, desk.hub.clock())
     stated = await _body(request)
     items = stated.get("items")
@@ -52,20 +57,18 @@ async def ask(request: Request) -> Response:
     numbers = [(ID_CARD, _text(stated, "id_number"))]
     reader = await reader_of(desk.hub.door, access, orderer, _text(stated, "patient"), numbers)
     if reader is None:
-        return JSONResponse({"known": False, "answers": []})
+        return {"known": False, "answers": []}
     drafts = tuple(Draft("", (each.strip(),), urgent=stated.get("urgent") is True) for each in dict.fromkeys(items))
     context = _text(stated, "context") or "outpatient"
     ordering = Ordering(reader, drafts, context, orderer, visit=_text(stated, "visit"), doctor=_text(stated, "doctor"))
     found = await desk.order_time.answers(ordering)
     cards = _cards(request, desk, access, reader.patient)
-    return JSONResponse(
-        {
-            "known": True,
-            "late": found is None,
-            "answers": [_answer(each, cards) for each in found or ()],
-            "reasons": [{"code": code, "display": display} for code, display in reasons.reasons(cards.language).items()],
-        }
-    )
+    return {
+        "known": True,
+        "late": False,
+        "answers": [_answer(each, cards) for each in found],
+        "reasons": [{"code": code, "display": display} for code, display in reasons.reasons(cards.language).items()],
+    }
 
 
 @router.post("/recognition/decide")

@@ -53,6 +53,11 @@ class Door:
         self._refusals = Refusals(clock)
         self._gathered = Gathered(store)
 
+    @property
+    def waits(self) -> bool:
+        """Whether the store is a server, for which the event loop must not wait."""
+        return self._store.shared
+
     # -- reading
 
     async def read(self, access: Access, key: Key) -> Version:
@@ -230,7 +235,7 @@ class Door:
     async def _one(self, access: Access, key: Key, interaction: str, work: Callable[[Reads], Version]) -> Version:
         """A read by id is quicker than the way to a thread and back; a server, or an AuditEvent, may have to be waited for."""
         reads = self.reads(access)
-        waits = self._store.shared or key.type == "AuditEvent"
+        waits = self.waits or key.type == "AuditEvent"
         try:
             version = await self._together(reads, key) if interaction == "read" else None
             if version is None:

@@ -37,7 +37,7 @@ ID = re.compile(r"[A-Za-z0-9\-.]{1,64}").fullmatch
 
 @dataclass(frozen=True, slots=True)
 class HookRequest:
-    """`identifiers`: (system, value) of the prefetched Patient. `context`: "" where only the Encounter can tell."""
+    """`identifiers`: (system, value) of the prefetched Patient. `context`: of its Encounter; "" where that has to be looked up."""
 
     hook_instance: str
     patient_id: str
@@ -58,8 +58,8 @@ def hook_request(body: bytes, hook: str) -> HookRequest:
     bundle = _object(context.get("draftOrders"), "context.draftOrders")
     orders = list(_orders(bundle))
     if hook == "order-select":
-        selected = {str(each).rpartition("/")[2] for each in _list(context.get("selections"), "context.selections")}
-        orders = [order for order in orders if str(order.get("id", "")) in selected]
+        selected = {"/".join(str(each).split("/")[-2:]) for each in _list(context.get("selections"), "context.selections")}
+        orders = [order for order in orders if selected & {f"ServiceRequest/{order.get('id', '')}", str(order.get("id", ""))}]
     prefetch = _perhaps(stated.get("prefetch"))
     encounter = _perhaps(prefetch.get("encounter"))
     return HookRequest(
@@ -69,7 +69,7 @@ def hook_request(body: bytes, hook: str) -> HookRequest:
         user=_text(context.get("userId"), "context.userId"),
         drafts=tuple(draft for order in orders if (draft := _draft(order)) is not None),
         identifiers=tuple(_identifiers(prefetch.get("patient"))),
-        context=_stated_context(orders) or class_context(encounter),
+        context=class_context(encounter),
         provider=_provider(encounter),
     )
 
@@ -142,7 +142,9 @@ def _orders(bundle: Json) -> Iterator[Json]:
 
 
 def _draft(order: Json) -> Draft | None:
-    """None for an order that names no code: there is nothing to compare."""
+    """None for an order that names no code, so that there is nothing to compare, or that is an order not to do it."""
+    if order.get("doNotPerform") is True:
+        return None
     code = order.get("code")
     codings = code.get("coding") if isinstance(code, Mapping) else None
     codes = tuple(
@@ -150,16 +152,17 @@ def _draft(order: Json) -> Draft | None:
         for coding in (codings if isinstance(codings, list) else ())
         if isinstance(coding, Mapping) and coding.get("code")
     )
-    return Draft(str(order.get("id", "")), codes, urgent=order.get("priority") in URGENT) if codes else None
+    if not codes:
+        return None
+    return Draft(str(order.get("id", "")), codes, urgent=order.get("priority") in URGENT, context=_stated_context(order))
 
 
-def _stated_context(orders: list[Json]) -> str:
+def _stated_context(order: Json) -> str:
     """What an order itself says of its setting, past what its Encounter's class can: preoperative, transfusion, forensic …"""
-    for order in orders:
-        extensions = order.get("extension")
-        for each in extensions if isinstance(extensions, list) else ():
-            if isinstance(each, Mapping) and each.get("url") == CONTEXT_EXTENSION:
-                return str(each.get("valueCode", ""))
+    extensions = order.get("extension")
+    for each in extensions if isinstance(extensions, list) else ():
+        if isinstance(each, Mapping) and each.get("url") == CONTEXT_EXTENSION:
+            return str(each.get("valueCode", ""))
     return ""
 
 

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse
 
 from hub.api.negotiation import body_of
 from hub.errors import Invalid, NotFound
-from hub.recognition.cds.cards import Cards
+from hub.recognition.cds.cards import Card, Cards
 from hub.recognition.cds.discovery import HOOKS, services
 from hub.recognition.cds.feedback import outcomes, take
 from hub.recognition.cds.request import HookRequest, class_context, hook_request
@@ -40,14 +40,19 @@ async def discovery() -> Response:
 @router.post("/cds-services/{service}")
 async def hook(request: Request, service: str) -> Response:
     desk = Desk.of(request)
+    cards = await desk.order_time.in_time(_cards(request, desk, service))
+    return JSONResponse({"cards": cards or []})
+
+
+async def _cards(request: Request, desk: Desk, service: str) -> list[Card]:
     access = await desk.callers.access(request, desk.hub.clock())
     if service not in HOOKS:
         raise NotFound("no such service: GET /cds-services names them")
     asked = hook_request(await body_of(request, BODY_BYTES), HOOKS[service])
     ordering = await _ordering(desk, access, asked)
-    answers = await desk.order_time.answers(ordering) if ordering is not None else ()
-    if not answers or ordering is None:
-        return JSONResponse({"cards": []})
+    if ordering is None:
+        return []
+    answers = await desk.order_time.answers(ordering)
     address = desk.address(request)
     cards = Cards(
         county=desk.hub.county,
@@ -57,7 +62,7 @@ async def hook(request: Request, service: str) -> Response:
         instance=asked.hook_instance,
         prompt_page=lambda uuid: f"{address}/embed/prompt/{uuid}?ticket={ticket(desk.hub, access, uuid)}",
     )
-    return JSONResponse({"cards": cards.of(answers)})
+    return cards.of(answers)
 
 
 async def _ordering(desk: Desk, access: Access, asked: HookRequest) -> Ordering | None:
