@@ -75,10 +75,14 @@ class Item(Table):
         return self.display_en if language.startswith("en") and self.display_en else self.display
 
 
+AREA = r"(national|(community|county|prefecture|province|agreement):.+)"
+
+
 class CatalogueHead(Table):
     id: str = Field(min_length=1)
     version: str = Field(min_length=1)
     scope: str
+    region: str = Field(default="", pattern=rf"^{AREA}?$")  # the area whose orderers go by it; "": all that have no nearer one
     published: date
     title: str = ""
     title_en: str = ""
@@ -124,7 +128,7 @@ class EvidenceRow(Table):
 
     organization: str
     item: str
-    scope: str = Field(pattern=r"^(national|(community|county|prefecture|province|agreement):.+)$")
+    scope: str = Field(pattern=rf"^{AREA}$")
     scheme: str
     round: str
     passed: bool
@@ -139,8 +143,8 @@ class EvidenceRow(Table):
 
 
 class EvidenceHead(Table):
-    id: str
-    version: str
+    id: str = Field(min_length=1)
+    version: str = Field(min_length=1)
     published: date
     note: str = ""
 

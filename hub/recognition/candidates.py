@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Literal, Protocol
 
 from hub.recognition.model import Candidate
+from hub.recognition.steps.person import FINAL_STATUS
+from hub.recognition.wording import contrast_of, says_nothing, sides_of, specimen_kind
 from hub.records.reader import Found, code_text, reference_id
 from mappers.datatypes import fold_unit
 from profiles.names import RECOGNITION_MARK, STORED_OBJECT, UCUM
-
-SPECIMEN_KIND: Mapping[str, str] = {
-    "ser": "serum",
-    "serum": "serum",
-    "血清": "serum",
-    "plas": "plasma",
-    "plasma": "plasma",
-    "血浆": "plasma",
-    "bld": "blood",
-    "wb": "blood",
-    "whole blood": "blood",
-    "全血": "blood",
-    "抗凝全血": "blood",
-    "edta全血": "blood",
-    "末梢血": "blood",
-    "ur": "urine",
-    "urine": "urine",
-    "尿": "urine",
-    "尿液": "urine",
-    "csf": "csf",
-    "脑脊液": "csf",
-    "stl": "stool",
-    "粪便": "stool",
-    "静脉血": "",  # says how it was drawn, not what was measured
-    "血液": "",
-    "血": "",
-}
-"""HL7 table 0487 codes and the words of laboratories; "" says no more than the item's code does."""
 
 
 class Blobs(Protocol):
@@ -53,7 +27,7 @@ def lab_candidate(observation: Found, specimen: Found | None) -> Candidate:
         status=str(resource.get("status", "")),
         times=_lab_times(resource, specimen),
         display=value_text(resource),
-        has_value=any(key.startswith("value") for key in resource) and "dataAbsentReason" not in resource,
+        has_value="dataAbsentReason" not in resource and not says_nothing(value_text(resource)),
         numeric=isinstance(quantity, Mapping) and "value" in quantity,
         unit=unit_of(quantity) if isinstance(quantity, Mapping) else "",
         specimen=specimen_kind(specimen.resource.get("type")) if specimen else "",
@@ -65,14 +39,21 @@ def lab_candidate(observation: Found, specimen: Found | None) -> Candidate:
 
 def _lab_times(resource: Mapping[str, Any], specimen: Found | None) -> dict[str, str]:
     collection = specimen.resource.get("collection", {}) if specimen else {}
-    effective = resource.get("effectiveDateTime") or resource.get("effectivePeriod", {}).get("start") or ""
-    collected = effective or collection.get("collectedDateTime") or collection.get("collectedPeriod", {}).get("start") or ""
+    effective = _effective(resource)
+    collected = collection.get("collectedDateTime") or collection.get("collectedPeriod", {}).get("start") or effective
     times = {"collected": collected, "performed": effective, "issued": str(resource.get("issued", ""))}
     return {name: str(value) for name, value in times.items() if value}
 
 
-def imaging_candidate(study: Found, report: Found | None, images: Literal["reachable", "unreachable", "none"]) -> Candidate:
-    """ImagingStudy (and the report on it) → candidate."""
+def _effective(resource: Mapping[str, Any]) -> str:
+    stated = (resource.get(key) for key in ("effectiveDateTime", "effectiveInstant"))
+    return str(next((time for time in stated if time), None) or resource.get("effectivePeriod", {}).get("start") or "")
+
+
+def imaging_candidate(
+    study: Found, report: Found | None, images: Literal["reachable", "unreachable", "none"], *, by_code: bool = False
+) -> Candidate:
+    """ImagingStudy (and the report on it) → candidate. `by_code`: its procedure code is the item's."""
     resource = study.resource
     issued = report.resource.get("issued") if report else None
     times = {"performed": resource.get("started"), "collected": resource.get("started"), "issued": issued}
@@ -84,15 +65,39 @@ def imaging_candidate(study: Found, report: Found | None, images: Literal["reach
         times={name: str(value) for name, value in times.items() if value},
         report=report.reference if report else "",
         display=study_title(resource),
-        conclusion=str(report.resource.get("conclusion", "")) if report else "",
+        conclusion=_conclusion(report) if report else "",
+        by_code=by_code,
         modality=modalities(resource),
         body_part=body_parts(resource),
-        laterality=next((str(s["laterality"].get("code", "")) for s in series if s.get("laterality")), ""),
-        contrast=_contrast(resource),
+        laterality=sides_of(resource),
+        contrast=contrast_of(" ".join((str(resource.get("description", "")), *map(code_text, resource.get("procedureCode", ()))))),
         series=int(resource.get("numberOfSeries") or len(series)),
         images=images,
         mark=mark_scope(resource) or (mark_scope(report.resource) if report else ""),
     )
+
+
+def report_candidate(report: Found) -> Candidate:
+    """DiagnosticReport of an imaging item without a study here → candidate: words without pictures."""
+    resource = report.resource
+    times = {"performed": _effective(resource), "collected": _effective(resource), "issued": str(resource.get("issued", ""))}
+    return Candidate(
+        reference=report.reference,
+        facility=report.facility,
+        status=str(resource.get("status", "")),
+        times={name: time for name, time in times.items() if time},
+        report=report.reference,
+        display=code_text(resource.get("code")),
+        conclusion=_conclusion(report),
+        has_value=bool(_conclusion(report)),
+        by_code=True,
+        mark=mark_scope(resource),
+    )
+
+
+def _conclusion(report: Found) -> str:
+    """Of a report that is not final yet nothing is told."""
+    return str(report.resource.get("conclusion", "")) if report.resource.get("status") in FINAL_STATUS else ""
 
 
 def modalities(study: Mapping[str, Any]) -> tuple[str, ...]:
@@ -114,11 +119,6 @@ def study_title(study: Mapping[str, Any]) -> str:
     parts = [study.get("description") or next((code_text(c) for c in study.get("procedureCode", ())), "")]
     parts.append("/".join(modalities(study)))
     return " · ".join(part for part in parts if part)
-
-
-def _contrast(study: Mapping[str, Any]) -> str:
-    text = study_title(study)
-    return "with" if "增强" in text else "without" if "平扫" in text else ""
 
 
 def stored_objects(study: Mapping[str, Any]) -> tuple[str, ...]:
@@ -143,12 +143,19 @@ def images_of(study: Mapping[str, Any], blobs: Blobs) -> Literal["reachable", "u
 def report_of(study: Found, reports: Sequence[Found]) -> Found | None:
     """The report that names the study, or shares an order or an accession number with it at the same facility."""
     keys = _order_keys(study.resource)
-    for report in reports:
-        if any(reference_id(r, "ImagingStudy") == study.id for r in report.resource.get("imagingStudy", ())):
-            return report
-        if report.facility == study.facility and keys & _order_keys(report.resource):
-            return report
-    return None
+    return next((report for report in reports if _names(report, study) or _same_order(report, study, keys)), None)
+
+
+def describes(report: Found, study: Found) -> bool:
+    return _names(report, study) or _same_order(report, study, _order_keys(study.resource))
+
+
+def _names(report: Found, study: Found) -> bool:
+    return any(reference_id(each, "ImagingStudy") == study.id for each in report.resource.get("imagingStudy", ()))
+
+
+def _same_order(report: Found, study: Found, keys: Set[str]) -> bool:
+    return report.facility == study.facility and bool(keys & _order_keys(report.resource))
 
 
 def _order_keys(resource: Mapping[str, Any]) -> set[str]:
@@ -166,16 +173,6 @@ def unit_of(quantity: Mapping[str, Any]) -> str:
     if quantity.get("system") == UCUM and quantity.get("code"):
         return str(quantity["code"])
     return fold_unit(str(quantity.get("unit") or ""))[1] or ""
-
-
-def specimen_kind(concept: object) -> str:
-    """serum, plasma, blood …; an unknown word stays as it is, so that it can be shown; "" where it says nothing."""
-    if not isinstance(concept, Mapping):
-        return ""
-    words: Iterable[str] = [str(c.get(key, "")) for c in concept.get("coding", ()) for key in ("code", "display")]
-    words = [word.strip().casefold() for word in [*words, str(concept.get("text", ""))] if word.strip()]
-    known = [SPECIMEN_KIND[word] for word in words if word in SPECIMEN_KIND]
-    return next((kind for kind in known if kind), "") if known else (words[-1] if words else "")
 
 
 def mark_scope(resource: Mapping[str, Any]) -> str:

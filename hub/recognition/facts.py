@@ -1,10 +1,11 @@
-"""The county's recognition facts, read once for a running hub."""
+"""The recognition service of a running hub: the county's files, and what is published in its store."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hub.recognition.held import FactsOfCounty
 from hub.recognition.service import RecognitionService
 from profiles.catalogue import load_catalogue, load_concept_maps, load_evidence
 
@@ -17,8 +18,7 @@ def recognition_service(hub: Hub, beside: Path | None = None) -> RecognitionServ
     name = hub.county.catalogue
     return RecognitionService(
         county=hub.county,
-        catalogue=load_catalogue(name, beside),
-        evidence=load_evidence(name, beside),
+        facts=FactsOfCounty(hub.store, hub.county, hub.clock, load_catalogue(name, beside), load_evidence(name, beside)),
         concept_maps=load_concept_maps(beside=beside),
         blobs=hub.blobs,
     )

@@ -1,14 +1,26 @@
 """A person's results of some items, read through the door as one interaction: one look, one AuditEvent.
 
-ImagingStudies are candidates of imaging items: the images are what is recognised, the report's conclusion is shown beside them.
+ImagingStudies are candidates of imaging items: the images are what is recognised, the report's conclusion is shown beside them. A
+report of the item without a study here is one too: it has no images, and says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from hub.recognition.candidates import Blobs, body_parts, images_of, imaging_candidate, lab_candidate, modalities, report_of
+from hub.recognition.candidates import (
+    Blobs,
+    body_parts,
+    describes,
+    images_of,
+    imaging_candidate,
+    lab_candidate,
+    modalities,
+    report_candidate,
+    report_of,
+)
 from hub.recognition.doubts import doubted_patients
 from hub.recognition.model import Candidate
 from hub.records.reader import MOST, Found, Reader, any_code, every, found, reference_id
@@ -35,12 +47,22 @@ class Gathered:
 
     def candidates(self, item: Item, codes: Codes, blobs: Blobs) -> list[Candidate]:
         """Of one of the items."""
-        if item.category != "lab":
-            studies = (study for study in self.studies if is_of_item(study, item))
-            return [imaging_candidate(s, report_of(s, self.reports), images_of(s.resource, blobs)) for s in studies]
         wanted = {(system, code.casefold()) for system, code in codes}
-        mine = [each for each in self.observations if _codings(each) & wanted][:MOST_CANDIDATES]
+        if item.category != "lab":
+            return self._imaging(item, wanted, blobs)
+        mine = [each for each in self.observations if _codings(each.resource.get("code")) & wanted][:MOST_CANDIDATES]
         return [lab_candidate(each, self.specimens.get(_specimen(each))) for each in mine]
+
+    def _imaging(self, item: Item, wanted: Set[tuple[str, str]], blobs: Blobs) -> list[Candidate]:
+        found = []
+        for study in self.studies:
+            by_code = any(_codings(each) & wanted for each in study.resource.get("procedureCode", ()))
+            if by_code or looks_like(study, item):
+                images = images_of(study.resource, blobs)
+                found.append(imaging_candidate(study, report_of(study, self.reports), images, by_code=by_code))
+        reports = (report for report in self.reports if _codings(report.resource.get("code")) & wanted)
+        alone = (report for report in reports if not any(describes(report, study) for study in self.studies))
+        return [*found, *map(report_candidate, alone)][:MOST_CANDIDATES]
 
 
 async def gather(reader: Reader, items: Items, blobs: Blobs) -> dict[str, list[Candidate]]:
@@ -65,14 +87,17 @@ def _read(reads: Reads, reader: Reader, items: Items) -> Gathered:
     keys = [Key("Specimen", id) for id in dict.fromkeys(_specimen(each) for each in observations) if id]
     specimens = {version.id: found(version) for version in reads.read_many(keys)} if keys else {}
     imaging = [item for item, _ in items if item.category != "lab"]
-    studies = every(reads, reader.query("ImagingStudy"), MOST) if imaging else ()
-    reports = every(reads, reader.query("DiagnosticReport"), MOST) if studies else ()
+    studies = _standing(every(reads, reader.query("ImagingStudy"), MOST)) if imaging else ()
+    reports = _standing(every(reads, reader.query("DiagnosticReport"), MOST)) if imaging else ()
     return Gathered(observations, specimens, studies, reports)
 
 
 def _observations(reads: Reads, reader: Reader, codes: Iterable[tuple[str, str]], items: int) -> tuple[Found, ...]:
     most = MOST_CANDIDATES * items
-    results = every(reads, reader.query("Observation", [any_code(codes)], most), most)
+    return _standing(every(reads, reader.query("Observation", [any_code(codes)], most), most))
+
+
+def _standing(results: Iterable[Found]) -> tuple[Found, ...]:
     return tuple(each for each in results if each.resource.get("status") not in NEVER)
 
 
@@ -80,14 +105,14 @@ def _specimen(observation: Found) -> str:
     return reference_id(observation.resource.get("specimen"), "Specimen")
 
 
-def _codings(observation: Found) -> set[tuple[str, str]]:
-    codings = (observation.resource.get("code") or {}).get("coding") or ()
+def _codings(concept: Any) -> set[tuple[str, str]]:
+    codings = (concept or {}).get("coding") or ()
     return {(str(each.get("system", "")), str(each.get("code", "")).casefold()) for each in codings}
 
 
-def is_of_item(study: Found, item: Item) -> bool:
+def looks_like(study: Found, item: Item) -> bool:
     """A study of another part of the body is another item, not a worse result of this one; one that states none is shown."""
-    if study.resource.get("status") != "available" or not set(item.modality) & set(modalities(study.resource)):
+    if not set(item.modality) & set(modalities(study.resource)):
         return False
     parts = {part.casefold() for part in body_parts(study.resource)}
     return not item.body_part or not parts or bool(parts & {part.casefold() for part in item.body_part})

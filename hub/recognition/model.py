@@ -42,8 +42,9 @@ class Candidate:
     reference_range: bool = False
     modality: tuple[str, ...] = ()
     body_part: tuple[str, ...] = ()
-    laterality: str = ""
-    contrast: str = ""
+    laterality: tuple[str, ...] = ()  # L, R, B
+    contrast: tuple[str, ...] = ()  # with, without
+    by_code: bool = False  # an imaging item's own code names it, so that it need not state what that says
     series: int = 0
     images: Literal["reachable", "unreachable", "none"] = "none"
     mark: str = ""  # the scope that the report itself claims: 全国, 鄂, national …

@@ -99,6 +99,7 @@ class OrderTime:
             raise NotAllowed(f"the role {ordering.reader.access.role} orders nothing")
         if len(ordering.drafts) > MOST_ORDERS:
             raise Invalid(f"at most {MOST_ORDERS} orders at once")
+        await self._service.look()
         now = datetime.fromtimestamp(self.now / 1000, UTC)
         found: list[Answered] = []
         for context in dict.fromkeys(ordering.context_of(draft) for draft in ordering.drafts):

@@ -10,6 +10,7 @@ LEVEL = {"none": 0, "community": 1, "county": 2, "prefecture": 3, "province": 4,
 """How wide a mark reaches: national ⊃ agreement ⊃ province ⊃ prefecture ⊃ county ⊃ community."""
 
 UPPER_GRADES = ("三级", "二级甲等", "三甲", "三乙", "三丙", "三特", "二甲")
+DIGITS = {"county": 6, "prefecture": 4, "province": 2}  # of a division's code
 DEEPEST = 8  # steps up the facility tree; a circle in county.toml ends there
 
 
@@ -41,8 +42,16 @@ def areas_of(code: str, county: County) -> frozenset[str]:
     if community := community_of(code, county):
         areas.add(f"community:{community}")
     for facility in _upwards(code, county):
-        areas.update(facility.areas)
+        areas.update(each for area in facility.areas for each in (area, *_around(area)))
     return frozenset(areas)
+
+
+def _around(area: str) -> Iterator[str]:
+    """county:339900 lies in prefecture:3399 and province:33: a division's code begins with those around it (GB/T 2260)."""
+    kind, _, code = area.partition(":")
+    digits = DIGITS.get(kind)
+    if digits == len(code) and code.isdigit():
+        yield from (f"{wider}:{code[:length]}" for wider, length in DIGITS.items() if length < len(code))
 
 
 def same_community(one: str, other: str, county: County) -> bool:

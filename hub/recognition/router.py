@@ -45,6 +45,7 @@ async def recognizable_results(
     hub = request.app.state.hub
     question = Question(codes_of(code), context, facility_of(orderer, hub.county, access))
     service = recognition_of(request.app.state)
+    await service.look()
     service.check(question)
     reader = Reader(hub.door, access, id)
     if not await reader.patients():

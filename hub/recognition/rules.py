@@ -59,7 +59,7 @@ def _judged(candidate: Candidate, order: Order) -> Judged:
     day = performed.day if performed else None
     rows = order.evidence.of(candidate.facility, item.code)
     supported, counting = supported_scopes(rows, day), counting_scopes(rows, day, order.today)
-    by_tier, duty = tier(candidate, order)
+    by_tier, duty = tier(candidate, order, counting)
     steps = (
         Step(1, "mapping", "pass", "mapped", {"item": item.code}),
         identity(candidate),

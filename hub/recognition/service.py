@@ -5,21 +5,22 @@ A code may be the orderer's own (`urn:hub:TWP:item|钾`, or bare `钾`), LOINC, 
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
 from hub.errors import Invalid
 from hub.recognition.candidates import Blobs
 from hub.recognition.gather import gather
-from hub.recognition.model import Answer, Candidate, Order
+from hub.recognition.held import FactsOfCounty, Held
+from hub.recognition.model import Answer, Order
 from hub.recognition.rules import evaluate, unmapped
 from hub.recognition.times import zone_of
 from hub.records.reader import Reader
 from hub.settings import County
 from mappers.identity_keys import local_system
-from profiles.catalogue import Catalogue, ConceptMaps, Evidence, Item
+from profiles.catalogue import Catalogue, ConceptMaps, Item
 from profiles.names import LOINC
 
 CATALOGUE_SYSTEM = "urn:hub:catalogue:item"
@@ -39,8 +40,7 @@ class RecognitionService:
     """Holds the county's facts; every question brings the caller's own Reader."""
 
     county: County
-    catalogue: Catalogue
-    evidence: Evidence
+    facts: FactsOfCounty
     concept_maps: ConceptMaps
     blobs: Blobs
     unmapped: Counter[str] = field(default_factory=Counter)  # by code system: how often an asked code had no item
@@ -56,25 +56,35 @@ class RecognitionService:
     def zone(self) -> tzinfo:
         return zone_of(self.county.zone)
 
+    @property
+    def catalogue(self) -> Catalogue:
+        """By which most facilities order, as last looked at: for pages that name items."""
+        return self.facts.held.usual
+
+    async def look(self) -> Held:
+        """What holds now; it has to be waited for where the store is a server."""
+        return await asyncio.to_thread(self.facts.look) if self.facts.waits else self.facts.look()
+
     async def answers(self, reader: Reader, question: Question, now: datetime) -> tuple[Answer, ...]:
         """One answer per asked code. Raise Invalid for an unknown context or orderer."""
+        held = await self.look()
         self.check(question)
-        asked = [self.item_of(code, question.orderer) for code in question.codes]
+        catalogue = held.catalogue_of(question.orderer)
+        asked = [self.item_in(catalogue, code, question.orderer) for code in question.codes]
         items = {item.code: item for _, item in asked if item is not None}
         found = await gather(reader, [(item, self.codes_of(item)) for item in items.values()], self.blobs) if items else {}
-        return tuple(self._answer(stated, item, found, question, now) for stated, item in asked)
 
-    def _answer(
-        self, stated: tuple[str, str], item: Item | None, found: Mapping[str, list[Candidate]], question: Question, now: datetime
-    ) -> Answer:
-        if item is None:
-            self.unmapped[stated[0] or local_system(question.orderer, "item")] += 1
-            return unmapped(stated, context=question.context, orderer=question.orderer, catalogue=self.catalogue)
-        order = Order(item, question.context, question.orderer, self.county, self.catalogue, self.evidence, now)
-        return evaluate(order, found[item.code], stated)
+        def answer(stated: Code, item: Item | None) -> Answer:
+            if item is None:
+                self.unmapped[stated[0] or local_system(question.orderer, "item")] += 1
+                return unmapped(stated, context=question.context, orderer=question.orderer, catalogue=catalogue)
+            order = Order(item, question.context, question.orderer, self.county, catalogue, held.evidence, now)
+            return evaluate(order, found[item.code], stated)
+
+        return tuple(answer(stated, item) for stated, item in asked)
 
     def check(self, question: Question) -> None:
-        contexts = self.catalogue.catalogue.contexts
+        contexts = self.facts.held.catalogue_of(question.orderer).catalogue.contexts
         if not question.codes:
             raise Invalid("code is missing: name at least one item to be ordered")
         if question.context not in contexts:
@@ -83,22 +93,26 @@ class RecognitionService:
             raise Invalid("orderer must be Organization/ and the code of a facility of this county")
 
     def item_of(self, asked: str, orderer: str) -> tuple[Code, Item | None]:
+        """In the orderer's catalogue, as last looked at."""
+        return self.item_in(self.facts.held.catalogue_of(orderer), asked, orderer)
+
+    def item_in(self, catalogue: Catalogue, asked: str, orderer: str) -> tuple[Code, Item | None]:
         """Step 1: `[system|]code` → item, by ConceptMap, LOINC or the catalogue's own code."""
         system, bar, code = asked.rpartition("|")
         systems = (system,) if bar else (local_system(orderer, "item"), LOINC, CATALOGUE_SYSTEM)
         for one in systems:
-            item = self._direct(one, code)
+            item = self._direct(catalogue, one, code)
             if item is not None:
                 return (one, code), item
         return (system, code), None
 
-    def _direct(self, system: str, code: str) -> Item | None:
+    def _direct(self, catalogue: Catalogue, system: str, code: str) -> Item | None:
         if system == CATALOGUE_SYSTEM:
-            return self.catalogue.item(code)
-        direct = self.catalogue.matching(system, code)
+            return catalogue.item(code)
+        direct = catalogue.matching(system, code)
         if direct is not None:
             return direct
-        targets = (self.catalogue.matching(t["system"], t["code"]) for t in self.concept_maps.get((system, code), ()))
+        targets = (catalogue.matching(t["system"], t["code"]) for t in self.concept_maps.get((system, code), ()))
         return next((item for item in targets if item is not None), None)
 
     def codes_of(self, item: Item) -> tuple[Code, ...]:

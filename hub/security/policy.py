@@ -146,6 +146,12 @@ def check_configure(access: Access) -> None:
         raise NotAllowed("this concerns the whole hub: it takes an admin or it token that belongs to no facility")
 
 
+def check_publish(access: Access) -> None:
+    """Raise NotAllowed unless `access` may say what is recognised in the whole county."""
+    if access.facility or access.role != "admin":
+        raise NotAllowed("catalogues and evidence are published by an admin account that belongs to no facility")
+
+
 IDENTITY_ROLES = frozenset({"admin", "it"})
 """Who may say whose records are one person's: of a facility about its own Patients, of the county about all."""
 

@@ -15,12 +15,13 @@ from hub.errors import Gone, HubError, Invalid, Kind, NotAllowed, NotFound
 from hub.identity import operations as identities
 from hub.identity.pairs import CODE, OPERATION, is_task
 from hub.keep import keep, keep_all, remove
+from hub.recognition.publishing.library import Publication, is_facts, publish
 from hub.reindexing import drop_parameter
 from hub.search.query import SearchQuery
 from hub.security.access import Access
 from hub.security.audit import Action, audit_event
 from hub.security.emergencies import REASONS, emergency
-from hub.security.policy import check_identity, check_write, county_wide, is_golden, made_by_hub
+from hub.security.policy import check_identity, check_publish, check_write, county_wide, is_golden, made_by_hub
 from hub.security.precondition import ALWAYS, Precondition
 from hub.security.reads import Reads, unknown
 from hub.security.subjects import subjects_of
@@ -238,6 +239,8 @@ class Writes:
         check_write(self._access, key.type, current, hubs=_made_by_hub(current))
         if key.type == "Task" and _about_identity(current):
             raise NotAllowed("what was decided about identities is not deleted: $undo takes it back")
+        if _about_recognition(current):
+            raise NotAllowed("a published catalogue or evidence is not deleted: publish another version")
         saved = remove(self._transaction, key, self._now, if_match=expected)
         if key.type == "SearchParameter":
             drop_parameter(self._transaction, key.id, self._now)
@@ -266,6 +269,13 @@ class Writes:
         self._concerned += done.patients
         self._touched.append(("E", "operation", Key("Task", str(done.operation["id"])), ""))
         return done
+
+    def publish(self, publication: Publication) -> Saved:
+        """A recognition catalogue or evidence. Raise NotAllowed, or Published for a version that has other content."""
+        check_publish(self._access)
+        saved = publish(self._transaction, publication, self._access.name, self._now, self._county.policy)
+        self._touch("C" if saved.changed else "R", "operation", saved.version)
+        return saved
 
     def break_glass(self, patient: str, reason: str, text: str) -> Version:
         """The Task that opens a person's record to this account. Raise NotFound, Invalid, NotAllowed."""
@@ -319,6 +329,10 @@ class Writes:
     def _check(self, resource: Resource, key: Key, current: Version | None) -> None:
         if is_task(resource, CODE, OPERATION) or (key.type == "Task" and current is not None and _about_identity(current)):
             raise NotAllowed("what is decided about identities is written by $link, $unlink, $merge, $split and $undo alone")
+        if is_facts(resource) or (current is not None and _about_recognition(current)):
+            raise NotAllowed(
+                "recognition catalogues and evidence are published at /ops/recognition alone"
+            )
         check_write(self._access, key.type, None, hubs=made_by_hub(resource))
         if key.type in CLAIMING:
             check_claims(resource, key.id, "" if county_wide(self._access) else self._access.facility, self._county)
@@ -367,6 +381,10 @@ class Writes:
 
 def _about_identity(version: Version) -> bool:
     return not version.facility and not version.deleted and is_task(fhir_json.load(version.body), CODE, OPERATION)
+
+
+def _about_recognition(version: Version) -> bool:
+    return version.type == "Library" and not version.deleted and is_facts(fhir_json.load(version.body))
 
 
 def _made_by_hub(version: Version) -> bool:

@@ -119,7 +119,7 @@ async def person_page(request: Request, id: str) -> Response:
     shown = await asyncio.to_thread(studies, record.of("ImagingStudy"), record.of("DiagnosticReport"), view.hub.blobs)
     values = {
         **_banner(person, allergies),
-        **_recognition_choices(request, view, "", "outpatient", ""),
+        **_recognition_choices(request, view, "", "outpatient", reader.access.facility),
         "withheld": record.withheld,
         "problems": problems(record),
         "medicines": medicines(record),
@@ -180,10 +180,11 @@ def _legend(series: labs.Series) -> list[tuple[object, str]]:
 async def recognition(request: Request, id: str, item: str = "", context: str = "outpatient", orderer: str = "") -> Response:
     view, reader, person, allergies = await _opened(request, id)
     service = recognition_of(request.app.state)
+    await service.look()
     asked = reader.access.facility or orderer
     values: dict[str, Any] = {"person": person, "answers": (), "reports": {}, "problem": ""}
     try:
-        found = service.catalogue.item(item)
+        found = service.facts.held.catalogue_of(asked).item(item)
         question = Question((f"urn:hub:catalogue:item|{item}",) if found else (), context, asked)
         values["answers"] = await service.answers(reader, question, view.now)
         values["reports"] = await _reports_on(reader, values["answers"])
@@ -298,13 +299,14 @@ def _banner(person: Person, allergies: Allergies) -> dict[str, Any]:
 
 
 def _recognition_choices(request: Request, view: View, item: str, context: str, orderer: str) -> dict[str, Any]:
-    service = recognition_of(request.app.state)
+    held = recognition_of(request.app.state).facts.held
+    catalogue = held.catalogue_of(orderer) if orderer else held.usual
     groups: dict[str, list[Any]] = {}
-    for one in service.catalogue.items:
+    for one in catalogue.items:
         groups.setdefault({"lab": "labs"}.get(one.category, one.category), []).append(one)
     return {
         "catalogue_items": groups,
-        "contexts": service.catalogue.catalogue.contexts,
+        "contexts": catalogue.catalogue.contexts,
         "facilities": view.hub.county.facilities,
         "chosen": {"item": item, "context": context, "orderer": orderer},
     }

@@ -153,7 +153,8 @@ def _month(stated: str, zone: tzinfo) -> str:
 
 def _placed(hub: Hub, service: RecognitionService, first: date, last: date) -> Iterator[tuple[Cell, bool]]:
     """Every order of a catalogue item in the period, and whether the same was placed for the person within its window before."""
-    longest = max((item.validity_days.get("outpatient", 0) for item in service.catalogue.items), default=0)
+    catalogues = service.facts.look().catalogues
+    longest = max((item.validity_days.get("outpatient", 0) for each in catalogues for item in each.items), default=0)
     before: dict[tuple[str, str], Moment] = {}
     person = _people(hub)
     for order in _of_period(hub, "ServiceRequest", "authored", first - timedelta(days=longest), last, service.zone):

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from decimal import Decimal
 
 from hub.recognition.model import Candidate, Step
+from hub.recognition.wording import side_of
+from hub.search.units import converted, dimension
 from profiles.catalogue import Item
 
 Rule = Callable[[Candidate, Item], Step]
 
+BOTH = "B"  # sides
+INTERNATIONAL = re.compile(r"\[[iI]U\]")
+DIMENSIONLESS = dimension("1")
+
 
 def _not_asked(rule: str) -> Step:
     return Step(7, rule, "not-applicable", "not-asked")
+
+
+def _by_code(rule: str, accepted: str) -> Step:
+    """The code that the result was found by says it; the result itself does not."""
+    return Step(7, rule, "not-applicable", "implied-by-code", {"stated": "", "accepted": accepted})
+
+
+def _unstated(rule: str, accepted: str) -> Step:
+    return Step(7, rule, "fail", f"{rule}-unstated", {"stated": "", "accepted": accepted})
 
 
 def _compared(rule: str, stated: str, accepted: str, *, same: bool) -> Step:
@@ -24,7 +41,7 @@ def specimen(candidate: Candidate, item: Item) -> Step:
         return _not_asked("specimen")
     accepted = ", ".join(item.specimen)
     if not candidate.specimen:  # the mapped code itself names the specimen: LOINC's system axis
-        return Step(7, "specimen", "not-applicable", "specimen-by-code", {"stated": "", "accepted": accepted})
+        return _by_code("specimen", accepted)
     return _compared("specimen", candidate.specimen, accepted, same=candidate.specimen in item.specimen)
 
 
@@ -33,8 +50,9 @@ def method(candidate: Candidate, item: Item) -> Step:
         return _not_asked("method")
     accepted = ", ".join(item.methods)
     if not candidate.method:
-        return Step(7, "method", "fail", "method-unstated", {"stated": "", "accepted": accepted})
-    return _compared("method", candidate.method, accepted, same=candidate.method in item.methods)
+        return _unstated("method", accepted)
+    same = candidate.method.strip().casefold() in {method.casefold() for method in item.methods}
+    return _compared("method", candidate.method, accepted, same=same)
 
 
 def unit(candidate: Candidate, item: Item) -> Step:
@@ -44,8 +62,20 @@ def unit(candidate: Candidate, item: Item) -> Step:
     if not candidate.numeric:
         return Step(7, "unit", "fail", "unit-no-quantity", params)
     if not candidate.unit:
-        return Step(7, "unit", "fail", "unit-unstated", params)
-    return _compared("unit", candidate.unit, item.unit, same=candidate.unit == item.unit)
+        return _unstated("unit", item.unit)
+    if not _same_unit(candidate.unit, item.unit) and _converts(candidate.unit, item.unit):
+        return Step(7, "unit", "pass", "unit-converted", params)
+    return _compared("unit", candidate.unit, item.unit, same=_same_unit(candidate.unit, item.unit))
+
+
+def _same_unit(stated: str, accepted: str) -> bool:
+    """An enzyme's international unit is U; of a hormone [IU] is another thing, and its item says [IU]."""
+    return stated == accepted or INTERNATIONAL.sub("U", stated) == accepted
+
+
+def _converts(stated: str, accepted: str) -> bool:
+    """By UCUM alone. Not of numbers without a dimension: % and mmol/mol are two scales of one HbA1c, and no multiple."""
+    return dimension(accepted) != DIMENSIONLESS and converted(Decimal(1), stated, accepted) is not None
 
 
 def reference_range(candidate: Candidate, item: Item) -> Step:
@@ -59,6 +89,8 @@ def reference_range(candidate: Candidate, item: Item) -> Step:
 def modality(candidate: Candidate, item: Item) -> Step:
     if not item.modality:
         return _not_asked("modality")
+    if candidate.by_code and not candidate.modality:
+        return _by_code("modality", ", ".join(item.modality))
     same = bool(set(candidate.modality) & set(item.modality))
     return _compared("modality", ", ".join(candidate.modality), ", ".join(item.modality), same=same)
 
@@ -67,7 +99,7 @@ def body_part(candidate: Candidate, item: Item) -> Step:
     if not item.body_part:
         return _not_asked("body-part")
     if not candidate.body_part:
-        return Step(7, "body-part", "fail", "body-part-unstated", {"stated": "", "accepted": item.body_part[0]})
+        return _by_code("body-part", item.body_part[0]) if candidate.by_code else _unstated("body-part", item.body_part[0])
     accepted = {part.casefold() for part in item.body_part}
     same = any(part.casefold() in accepted for part in candidate.body_part)
     return _compared("body-part", ", ".join(candidate.body_part), item.body_part[0], same=same)
@@ -76,13 +108,19 @@ def body_part(candidate: Candidate, item: Item) -> Step:
 def laterality(candidate: Candidate, item: Item) -> Step:
     if not item.laterality:
         return _not_asked("laterality")
-    return _compared("laterality", candidate.laterality, item.laterality, same=candidate.laterality == item.laterality)
+    side = side_of(item.laterality)
+    if not candidate.laterality:
+        return _by_code("laterality", side) if candidate.by_code else _unstated("laterality", side)
+    same = side in candidate.laterality or BOTH in candidate.laterality or set(candidate.laterality) >= {"L", "R"}
+    return _compared("laterality", ", ".join(candidate.laterality), side, same=same)
 
 
 def contrast(candidate: Candidate, item: Item) -> Step:
     if not item.contrast:
         return _not_asked("contrast")
-    return _compared("contrast", candidate.contrast, item.contrast, same=candidate.contrast == item.contrast)
+    if not candidate.contrast:
+        return _by_code("contrast", item.contrast) if candidate.by_code else _unstated("contrast", item.contrast)
+    return _compared("contrast", ", ".join(candidate.contrast), item.contrast, same=item.contrast in candidate.contrast)
 
 
 def series(candidate: Candidate, item: Item) -> Step:

@@ -34,16 +34,20 @@ def _by_mark(candidate: Candidate, order: Order, supported: tuple[str, ...], cou
     return Step(4, "area", "fail", "no-mark")
 
 
-def tier(candidate: Candidate, order: Order) -> tuple[Step, Duty]:
-    """Lower accepts upper; upper may accept lower; inside one community all recognise all."""
+def tier(candidate: Candidate, order: Order, counting: tuple[str, ...]) -> tuple[Step, Duty]:
+    """Lower accepts upper; upper may accept lower; inside one community all recognise all.
+
+    The duty is to recognise what bears a mark that covers the orderer, or is of the same community; others one may.
+    """
     source, orderer, county = candidate.facility, order.orderer, order.county
     if source == orderer:
         return Step(4, "tier", "not-applicable", "tier-own"), "must"
     if same_community(source, orderer, county):
         return Step(4, "tier", "pass", "tier-same-community"), "must"
+    covered = not areas_of(orderer, county).isdisjoint(counting)
     if tier_of(source, county) >= tier_of(orderer, county):
-        return Step(4, "tier", "pass", "tier-equal-or-upper"), "must"
+        return Step(4, "tier", "pass", "tier-equal-or-upper"), "must" if covered else "may"
     policy = order.item.lower_tier_source
     if policy == "ignore":
         return Step(4, "tier", "fail", "tier-lower-ignored"), ""
-    return Step(4, "tier", "pass", f"tier-lower-{policy}"), "must" if policy == "must" else "may"
+    return Step(4, "tier", "pass", f"tier-lower-{policy}"), "must" if policy == "must" and covered else "may"

@@ -10,11 +10,10 @@ from datetime import date
 import httpx
 import pytest
 
-from hub.recognition.facts import recognition_of
-from profiles.catalogue import Evidence
 from tests.hub.recognition.test_cds_hooks import call, prompts
+from tests.hub.recognition.test_publishing import evidence, published
 from tests.hub.web.conftest import site  # noqa: F401  the county with its three facilities
-from tests.hub.web.county import ID_NUMBER, NUMBERS
+from tests.hub.web.county import ID_NUMBER, NUMBERS, build
 
 
 def ask(site, visit, *items, who="TWP", **more):  # noqa: F811
@@ -112,17 +111,16 @@ def form(site, prompt, fields):  # noqa: F811
     return asyncio.run(run())
 
 
-def test_when_the_evaluation_lapses_the_mark_stops_counting_and_the_open_prompt_says_so(site):  # noqa: F811
-    service = recognition_of(site.app.state)
-    before, prompt = service.evidence, ask(site, "p6", "钾")["answers"][0]["prompt"]
-    failed = [row.model_copy(update={"passed": False, "valid_from": date(2026, 3, 1)}) for row in before.of("CTY", "L0101")]
-    service.evidence = Evidence(evidence=before.evidence, rows=(*before.rows, *failed))
-    try:
-        told = call(site, "GET", f"/recognition/prompt/{prompt}").json()
-        assert (told["counts"], told["decision"]) == (False, "")
-        assert any("室间质评不合格" in why for why in told["why_not"])
-        assert task_of(site, prompt)["businessStatus"]["coding"][0]["code"] == "lapsed"
-        assert ask(site, "p7", "钾")["answers"][0]["verdict"] == "reference-only"
-        assert decide(site, prompt, decision="recognise").json()["saved_fen"] == 0
-    finally:
-        service.evidence = before
+def test_when_the_evaluation_lapses_the_mark_stops_counting_and_the_open_prompt_says_so(tmp_path):
+    place = build(tmp_path)
+    prompt = ask(place, "p6", "钾")["answers"][0]["prompt"]
+    here = lambda row: (row.organization, row.item) == ("CTY", "L0101")  # noqa: E731
+    failed = {"passed": False, "valid_from": date(2026, 3, 1)}
+    published(place.hub, evidence("failed", change=lambda row: row.model_copy(update=failed) if here(row) else row))
+    told = call(place, "GET", f"/recognition/prompt/{prompt}").json()
+    assert (told["counts"], told["decision"]) == (False, "")
+    assert any("室间质评不合格" in why for why in told["why_not"])
+    assert task_of(place, prompt)["businessStatus"]["coding"][0]["code"] == "lapsed"
+    assert ask(place, "p7", "钾")["answers"][0]["verdict"] == "reference-only"
+    assert decide(place, prompt, decision="recognise").json()["saved_fen"] == 0
+    place.hub.close()
