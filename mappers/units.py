@@ -17,9 +17,9 @@ from profiles.catalogue import SHIPPED
 EXACT = "exact"  # the part of the table whose capitals count
 _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _DOTS = str.maketrans("·•⋅∙・", "*****")
-_MICRO = re.compile(r"[μµ]")
-# ×10⁹/L, 10^9/L, 10E9/L, 1×10~9/L, and \S\9: what an escape of HL7 v2 leaves of a ^
-_POWER = re.compile(r"^(?:1?[xX×*✕])?10(?:\^|\*\*?|~|'|&|e|E|\\S\\)?(\d{1,2})(?=$|/|[A-Z个])")
+_MICRO = re.compile(r"[μµΜ]")  # the capital Greek letter, too: what capitals make of μmol/L
+# ×10⁹/L, 10^9/L, 10E9/L, 10E+9/L, 1×10~9/L, 10(9)/L, 10^9个/L, and \S\9: what an escape of HL7 v2 leaves of a ^
+_POWER = re.compile(r"^(?:1?[xX×*✕])?10(?:\^|\*\*?|~|'|&|[eE]\+?|ˆ|\\S\\)?\(?(\d{1,2})\)?个?(?=$|/|[A-Z])")
 # NFKC would make "°C" of ℃, which is one of the spellings
 _KEPT = frozenset("℃℉")
 
@@ -38,7 +38,7 @@ def folded_unit(text: str) -> str:
     folded = re.sub(r"\s+", "", text.translate(_SUPERSCRIPT)).translate(_DOTS)
     if _KEPT.isdisjoint(folded):
         folded = unicodedata.normalize("NFKC", folded)
-    return _POWER.sub(r"10*\1", _MICRO.sub("u", folded))
+    return _POWER.sub(r"10*\1", _MICRO.sub("u", folded)).removesuffix(".")
 
 
 @cache

@@ -24,10 +24,11 @@ def test_every_code_of_the_table_is_ucum_and_every_spelling_means_one_code():
 
 
 WRITTEN = {
-    "10*9/L": "10^9/L ×10⁹/L x10^9/L X10^9/L 10E9/L 10e9/l *10^9/L 1×10^9/L 10~9/L 10'9/L 10*9/L ×10＾9／L E9/L G/L",
+    "10*9/L": "10^9/L ×10⁹/L x10^9/L X10^9/L 10E9/L 10e9/l *10^9/L 1×10^9/L 10~9/L 10'9/L 10*9/L ×10＾9／L E9/L G/L ×10E+9/L"
+    " 10(9)/L ×10^(9)/L 10^9个/L",
     "10*12/L": "10^12/L ×10¹²/L 10E12/L T/L",
     "10*4/uL": "万/uL ×10^4/μl",
-    "umol/L": "μmol/L µmol/L umol/l UMOL/L 微摩尔/升",
+    "umol/L": "μmol/L µmol/L umol/l UMOL/L ΜMOL/L 微摩尔/升",
     "mmol/L": "mmol/l mmol／L MMOL/L 毫摩尔/升",
     "[IU]/L": "IU/L iu/l",
     "U/L": "U/L u/l 单位/升",
@@ -45,7 +46,11 @@ WRITTEN = {
     "{copies}/mL": "copies/ml 拷贝/毫升",
     "mmol/(24.h)": "mmol/24h",
     "mPa.s": "mPa·s mPa.s",
-    "g/L": "g/L g/l 克/升",
+    "g/L": "g/L g/l g/L. 克/升",
+    "10*6/uL": "M/uL 10^6/μL",
+    "/uL": "cells/μL 个/μl",
+    "s": "s S 秒 sec. 秒(s)",
+    "ng/mL/h": "ng/(mL·h) ng/ml/hr",
 }
 
 
@@ -55,7 +60,8 @@ def test_however_it_is_written(code):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "AU/mL", "RU/mL", "COI", "S/CO", "单位", "U", "M", "分", "片", "mmo1/L", "阴性", "10^9", "x" * 500]
+    "text",
+    ["", "AU/mL", "RU/mL", "COI", "S/CO", "单位", "U", "M", "分", "片", "mmo1/L", "阴性", "10^9", "10-9/L", "ng/ml·h", "x" * 500],
 )
 def test_what_only_one_method_has_or_nobody_knows_stays_text(text):
     assert ucum_of(text) is None

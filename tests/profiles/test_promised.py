@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from profiles.names import ID_CARD
 from profiles.promised import profiles_of, promised, promised_profile
 from profiles.validation import validate
 from profiles.validation.profile import ProfileCheck
@@ -108,6 +109,31 @@ def test_an_organisation_has_a_number_of_a_stated_kind_and_a_name():
     }
     assert errors(whole, OF["Organization"]) == []
     assert len(errors({"resourceType": "Organization", "identifier": [{"value": "1"}]}, OF["Organization"])) == 2
+
+
+@pytest.mark.parametrize(
+    ("type", "system", "right", "wrong", "key"),
+    [
+        ("Patient", ID_CARD, ["11010519491231002X", "339900196803120120", "330106680312012"], ["110105194912310021"], "hub-id-3"),
+        (
+            "Organization",
+            "urn:hub:cn:uscc",
+            ["12330000470051726F", "11500000MB1670604W", "91350100M000100Y43"],
+            ["12330000740051726F", "12330000470051726G", "12330000470051726", "I2330000470051726F"],
+            "hub-org-1",
+        ),
+        ("Organization", "urn:oid:2.16.156.10011.1.5", ["47005172-6", "470051726", "D2143569-X"], ["47005172-5"], "hub-org-2"),
+    ],
+)
+def test_a_number_that_fails_its_check_is_a_warning_not_a_reason_to_drop_the_record(type, system, right, wrong, key):
+    for number in (*right, *wrong):
+        resource = {"resourceType": type, "identifier": [{"system": system, "value": number}], "name": "某院"}
+        if type == "Patient":
+            resource["name"] = [{"text": "某人"}]
+        told = [issue for issue in check().issues(resource, (OF[type],), advice=True) if issue.message.startswith("hub-")]
+        assert [(issue.message.partition(":")[0], issue.severity) for issue in told] == [(key, "warning")] * (number in wrong), (
+            number
+        )
 
 
 MARK = {

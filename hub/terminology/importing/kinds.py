@@ -18,6 +18,7 @@ from profiles.catalogue import SHIPPED
 FILE = "table_kinds.toml"
 LEVELS = ("level1", "level2", "level3", "level4")
 NAMES = ("en", "synonym")
+_EDITION = re.compile(r"v?\d\.\d{1,2}版?")
 _ASIDE = re.compile(r"\(.*?\)|\[.*?\]|[\s*_:/.\-]")
 
 
@@ -78,8 +79,8 @@ class Kind(BaseModel):
 
 
 def bare(name: str) -> str:
-    """A column's name without what writers do differently: 'ICD-10 编码(必填)' → icd10编码."""
-    return _ASIDE.sub("", unicodedata.normalize("NFKC", name).lower())
+    """A column's name without what writers do differently: 'ICD-10 编码(必填)' → icd10编码, '医保2.0版编码' → 医保编码."""
+    return _ASIDE.sub("", _EDITION.sub("", unicodedata.normalize("NFKC", name).lower()))
 
 
 def table_kinds(beside: Path | None = None) -> dict[str, Kind]:

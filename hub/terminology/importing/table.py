@@ -17,7 +17,8 @@ LONGEST = 2_000  # characters of a cell
 TOLD_EVERY = 2_000  # rows
 # 1.23E+19: what a spreadsheet makes of a long number; the code is lost
 _ROUNDED = re.compile(r"\d(\.\d+)?E\+\d+", re.I)
-EDITION = re.compile(r"(?<![\d.])(\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)(?![\d.])|(20[0-4]\d(?:-(?:0[1-9]|1[0-2]))?)\s*年?版")
+# 国临版2.0, 2024年版, 2024-08版, 2023年行政区划
+EDITION = re.compile(r"(?<![\d.])(\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)(?![\d.])|(20[0-4]\d(?:-(?:0[1-9]|1[0-2]))?)\s*(?:年?版|年(?!\d))")
 
 Progress = Callable[[int], None]
 
@@ -92,7 +93,8 @@ def read_table(content: bytes, name: str, kinds: Mapping[str, Kind], kind: str =
     if table is None:
         raise Invalid(f"{name}: {_no_header(tried, kind)}")
     if not table.size:
-        raise Invalid(f"{name}: no line has a code of this kind; {_first(table)}")
+        own = "a facility's own codes come in by --kind table --system urn:hub:FACILITY:item --edition …"
+        raise Invalid(f"{name}: no line has a code of this kind ({table.kind.name}); {_first(table)}; {own}")
     if table.kind.parents == "prefix":
         _nest(table)
     return table
@@ -169,18 +171,18 @@ def _concept(table: Table, header: Header, cells: tuple[str, ...], line: int) ->
 
 
 def _levels(table: Table, header: Header, cells: tuple[str, ...]) -> str:
-    """Categories that the row names beside its own code become concepts of their own; the lowest one."""
+    """Categories that the row names beside its own code become concepts of their own; the lowest one.
+
+    A chapter of one category has its code (00 of ICD-9-CM-3) and other words: the first name stands, and no line is lost for it.
+    """
     parent = ""
     for level in LEVELS:
         code = table.kind.mended(header.cell(cells, level))
         name = " ".join(header.cell(cells, f"{level}-name").split())
         if not code or not name or len(code) > 100:
             continue
-        known = table.concepts.get(code)
-        if known is None:
+        if code not in table.concepts:
             table.concepts[code] = Concept(code, name[:LONGEST], parent)
-        elif known.display != name and not known.line:
-            raise Invalid(f"the category {code} has another name than in a line before")
         parent = code
     return parent
 

@@ -105,6 +105,28 @@ def test_an_insurers_workbook_with_a_merged_header_categories_and_a_sheet_of_wor
     assert [system.codes[n] for n in system.ancestors(system.number["A00.000"])] == ["A00.000", "A00", "A00-B99"]
 
 
+def test_a_chapter_and_its_only_category_with_one_code_and_two_names_lose_no_line():
+    header = ["章代码范围", "章名称", "类目代码", "类目名称", "亚目代码", "亚目名称", "手术操作代码", "手术操作名称"]
+    rows = [
+        ["00", "操作和介入 NEC", "00", "操作和介入,不可归类在他处者", "00.0", "治疗性超声", "00.0100", "头和颈部血管治疗性超声"],
+        ["00", "操作和介入 NEC", "00", "操作和介入,不可归类在他处者", "00.0", "治疗性超声", "00.0200", "心脏治疗性超声"],
+    ]
+    table = taken(sheet([header, *rows]), "医保手术操作分类与代码2.0.csv")
+    system = CodeSystem.of(made(table))
+    assert (table.wrong, [system.codes[n] for n in system.ancestors(system.number["00.0200"])]) == (0, ["00.0200", "00.0", "00"])
+    assert system.displays[system.number["00"]] == "操作和介入 NEC"
+
+
+def test_two_editions_side_by_side_under_a_header_of_two_rows_are_a_map():
+    rows = [
+        ["医保2.0", None, "国临2.0", None],
+        ["诊断代码", "诊断名称", "诊断代码", "诊断名称"],
+        ["I10.x00", "a", "I10.x00x002", "b"],
+    ]
+    table = taken(workbook(rows, merged=("A1:B1", "C1:D1")), "对应库.xlsx")
+    assert (table.kind.name, list(table.pairs)) == ("icd10-map", [("I10.x00x002", "I10.x00")])
+
+
 def test_sheets_that_go_on_are_one_table_and_a_rounded_code_is_told():
     head = ["序号", "药品代码", "注册名称", "商品名称", "剂型", "批准文号"]
     first = [
@@ -132,6 +154,13 @@ def test_sheets_that_go_on_are_one_table_and_a_rounded_code_is_told():
         ("中医病证.csv", ("证候名称", "证候代码"), "B04.02.01.03.02", "tcm-2021"),
         ("中医病证.csv", ("证候名称", "证候代码"), "BNS070", "tcm-1995"),
         ("CV04.30.002.csv", ("值含义", "值"), "BB04ZZZZ1", "imaging-technique"),
+        ("ICD-10医保2.0版.csv", ("条目名称", "条目代码"), "A00.000", "icd10-yb"),
+        ("国家临床版2.0.csv", ("国家临床版2.0名称", "国家临床版2.0编码"), "A17.000†G01*", "icd10-gl"),
+        ("手术操作分类代码医保版.csv", ("手术操作分类名称", "手术操作分类代码"), "00.0100", "icd9cm3-yb"),
+        ("中医证候.csv", ("证候名称", "证候分类代码"), "B01.01.01", "tcm-2021"),
+        ("95版中医病名.csv", ("病名", "病名编码"), "BNS010", "tcm-1995"),
+        ("医用耗材.csv", ("医保通用名", "医保耗材代码"), "C0101010010100100001", "consumable-yb"),
+        ("2023年行政区划.csv", ("单位名称", "行政区划代码"), "431125", "region"),
     ],
 )
 def test_a_kind_is_told_by_columns_codes_and_names(name, header, code, kind):
@@ -147,6 +176,7 @@ def test_a_kind_is_told_by_columns_codes_and_names(name, header, code, kind):
         (sheet([["日期", "金额"], ["2026", "1"]]), "", "header"),
         (sheet([["日期", "金额"], ["2026", "1"]]), "icd10-gl", "code: "),
         (sheet([["主要编码", "疾病名称"], ["坏", "坏"]]), "", "no line has a code"),
+        (sheet([["项目代码", "项目名称"], ["K", "钾"]]), "", "--kind table --system"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "", "xlsx"),
         (b"%PDF-1.4 ...", "", "neither a CSV"),
         (b"", "", "header"),
