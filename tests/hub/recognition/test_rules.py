@@ -160,4 +160,5 @@ def test_evidence_of_two_schemes_is_kept_apart():
 def test_zones():
     assert zone_of("-03:30").utcoffset(None) == -zone_of("+03:30").utcoffset(None)
     assert moment_of("2026-03-09T20:00:00Z", zone_of("Asia/Shanghai")).day.isoformat() == "2026-03-10"
+    assert moment_of("2026-03-09T00:10:00", zone_of("+08:00")).at == datetime(2026, 3, 8, 16, 10, tzinfo=UTC)  # none stated: ours
     assert moment_of("2026-03-09T25:00:00Z", zone_of("+08:00")) is None
