@@ -44,7 +44,7 @@ class Item(Table):
     match: tuple[Match, ...] = Field(min_length=1)
     validity_days: Mapping[str, int]  # by context; 0: never in that context
     clock_from: Literal["collected", "performed", "issued"]
-    min_mark: Literal["none", "community", "county", "prefecture", "province", "national"]
+    min_mark: Literal["none", "community", "county", "prefecture", "province", "agreement", "national"]
     lower_tier_source: Literal["must", "suggest", "ignore"]
     requires_eqa: Literal["in-date-when-performed", "no"]  # "no" holds inside the community only
     requires_images: bool = False
@@ -87,7 +87,7 @@ class CatalogueHead(Table):
     title: str = ""
     title_en: str = ""
     note: str = ""
-    contexts: tuple[str, ...] = ("outpatient", "inpatient", "preoperative", "emergency")
+    contexts: tuple[str, ...] = ("outpatient", "inpatient", "preoperative", "emergency", "forensic", "disability", "transfusion")
     window_counts: Literal["calendar-days", "hours"] = "calendar-days"  # of the county; or 24 hours each, to the minute
     mark_areas: Mapping[str, str] = Field(default_factory=dict)  # what a mark says (全国) → the area it means (national)
 

@@ -16,7 +16,7 @@ from hub.errors import Invalid, NotAllowed
 from hub.fhir_json import load
 from hub.recognition.model import Answer, Candidate, Judged
 from hub.recognition.prompts import Prompt, Resource, prompt_task, prompt_uuid, task_id
-from hub.recognition.service import Question, RecognitionService
+from hub.recognition.service import CATALOGUE_SYSTEM, Question, RecognitionService
 from hub.records.reader import Reader, reference_id
 from hub.search.query import Criterion, ReferenceValue
 from hub.security.policy import WRITING_ROLES
@@ -40,6 +40,7 @@ class Draft:
     codes: tuple[str, ...]
     urgent: bool = False  # stat: nothing may stop it
     context: str = ""  # the setting that the order itself states, where it differs from the visit's
+    item: str = ""  # of the catalogue: one of several that the order stands for
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +103,25 @@ class OrderTime:
         await self._service.look()
         now = datetime.fromtimestamp(self.now / 1000, UTC)
         found: list[Answered] = []
-        for context in dict.fromkeys(ordering.context_of(draft) for draft in ordering.drafts):
-            drafts = [draft for draft in ordering.drafts if ordering.context_of(draft) == context]
+        parts = [part for draft in ordering.drafts for part in self._parts(draft, ordering.orderer)]
+        for context in dict.fromkeys(ordering.context_of(part) for part in parts):
+            drafts = [part for part in parts if ordering.context_of(part) == context]
             codes = tuple(self._code_of(draft, ordering.orderer) for draft in drafts)
             question = Question(tuple(dict.fromkeys(codes)), context, ordering.orderer)
             answers = dict(zip(question.codes, await self._service.answers(ordering.reader, question, now), strict=True))
             found += [Answered(draft, answers[code]) for draft, code in zip(drafts, codes, strict=True)]
-        found.sort(key=lambda each: ordering.drafts.index(each.draft))
+        found.sort(key=lambda each: parts.index(each.draft))
         return await self._prompted(ordering, await self._with_reports(ordering.reader, found))
+
+    def _parts(self, draft: Draft, orderer: str) -> Iterable[Draft]:
+        """An order of a profile is asked item by item: no single one of them takes the whole order back."""
+        items = self._service.items_of(self._code_of(draft, orderer), orderer)
+        return [replace(draft, item=item.code) for item in items] if len(items) > 1 else (draft,)
 
     def _code_of(self, draft: Draft, orderer: str) -> str:
         """The first of a draft's codes that means an item; else the first, which is then counted as unmapped."""
+        if draft.item:
+            return f"{CATALOGUE_SYSTEM}|{draft.item}"
         return next((code for code in draft.codes if self._service.item_of(code, orderer)[1]), draft.codes[0])
 
     async def _with_reports(self, reader: Reader, found: list[Answered]) -> list[Answered]:

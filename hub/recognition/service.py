@@ -43,7 +43,7 @@ class RecognitionService:
     facts: FactsOfCounty
     concept_maps: ConceptMaps
     blobs: Blobs
-    unmapped: Counter[str] = field(default_factory=Counter)  # by code system: how often an asked code had no item
+    unmapped: Counter[str] = field(default_factory=Counter)  # by orderer: how often an asked code had no item
     _sources: dict[Code, list[Code]] = field(init=False)  # code → what ConceptMaps translate to it
 
     def __post_init__(self) -> None:
@@ -76,7 +76,7 @@ class RecognitionService:
 
         def answer(stated: Code, item: Item | None) -> Answer:
             if item is None:
-                self.unmapped[stated[0] or local_system(question.orderer, "item")] += 1
+                self.unmapped[question.orderer] += 1
                 return unmapped(stated, context=question.context, orderer=question.orderer, catalogue=catalogue)
             order = Order(item, question.context, question.orderer, self.county, catalogue, held.evidence, now)
             return evaluate(order, found[item.code], stated)
@@ -96,24 +96,30 @@ class RecognitionService:
         """In the orderer's catalogue, as last looked at."""
         return self.item_in(self.facts.held.catalogue_of(orderer), asked, orderer)
 
+    def items_of(self, asked: str, orderer: str) -> tuple[Item, ...]:
+        """Every item that the code of an order stands for: a profile (肝功能) has several."""
+        return self._items_in(self.facts.held.catalogue_of(orderer), asked, orderer)[1]
+
     def item_in(self, catalogue: Catalogue, asked: str, orderer: str) -> tuple[Code, Item | None]:
         """Step 1: `[system|]code` → item, by ConceptMap, LOINC or the catalogue's own code."""
+        stated, items = self._items_in(catalogue, asked, orderer)
+        return stated, items[0] if items else None
+
+    def _items_in(self, catalogue: Catalogue, asked: str, orderer: str) -> tuple[Code, tuple[Item, ...]]:
         system, bar, code = asked.rpartition("|")
         systems = (system,) if bar else (local_system(orderer, "item"), LOINC, CATALOGUE_SYSTEM)
         for one in systems:
-            item = self._direct(catalogue, one, code)
-            if item is not None:
-                return (one, code), item
-        return (system, code), None
+            items = self._named(catalogue, one, code)
+            if items:
+                return (one, code), items
+        return (system, code), ()
 
-    def _direct(self, catalogue: Catalogue, system: str, code: str) -> Item | None:
-        if system == CATALOGUE_SYSTEM:
-            return catalogue.item(code)
-        direct = catalogue.matching(system, code)
+    def _named(self, catalogue: Catalogue, system: str, code: str) -> tuple[Item, ...]:
+        direct = catalogue.item(code) if system == CATALOGUE_SYSTEM else catalogue.matching(system, code)
         if direct is not None:
-            return direct
+            return (direct,)
         targets = (catalogue.matching(t["system"], t["code"]) for t in self.concept_maps.get((system, code), ()))
-        return next((item for item in targets if item is not None), None)
+        return tuple({item.code: item for item in targets if item is not None}.values())
 
     def codes_of(self, item: Item) -> tuple[Code, ...]:
         """Every code that a stored result of this item may carry: the catalogue's and each facility's own."""

@@ -165,14 +165,14 @@ class Cards:
         return links
 
     def _suggestion(self, each: Answered) -> Card:
-        """Taking it takes the order back; where the draft has no id there is nothing to name, and the doctor does it."""
+        """Taking it takes the order back. Where the draft has no id, or is for more than this item, that is left to the doctor."""
         duty = each.answer.best.duty if each.answer.best else ""
         suggestion: Card = {
             "label": messages.card("suggestion", self.language),
             "uuid": self._uuid("suggestion", each.uuid),
             "isRecommended": duty == "must",
         }
-        if each.draft.id:
+        if each.draft.id and not each.draft.item:
             action = {"type": "delete", "description": messages.card("delete", self.language)}
             suggestion["actions"] = [{**action, "resourceId": f"ServiceRequest/{each.draft.id}"}]
         return suggestion

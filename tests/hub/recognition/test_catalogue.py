@@ -109,3 +109,32 @@ def test_a_countys_own_map_takes_the_place_of_the_shipped_one_for_intake_and_rec
     assert ("urn:hub:CTY:item", "K9") in everything
     assert ("urn:hub:CTY:item", "K") not in everything
     assert ("urn:hub:TWP:item", "钾") in everything
+
+
+def test_a_catalogue_with_one_item_and_nothing_but_what_the_rule_model_names(tmp_path):
+    stated = {
+        "catalogue": {"id": "county-2025", "version": "3", "scope": "community", "published": "2025-06-01"},
+        "items": [
+            {
+                "code": "L0101",
+                "display": "钾",
+                "category": "lab",
+                "specimen": ["serum", "plasma"],
+                "match": [{"system": "urn:hub:cty-lis:item", "code": "K"}, {"system": "http://loinc.org", "code": "2823-3"}],
+                "validity_days": {"outpatient": 7, "inpatient": 3, "preoperative": 0, "emergency": 0},
+                "clock_from": "collected",
+                "min_mark": "agreement",
+                "lower_tier_source": "suggest",
+                "same_method": False,
+                "unit": "mmol/L",
+                "requires_eqa": "in-date-when-performed",
+                "requires_images": False,
+                "requires_reference_range": True,
+                "price": 300,
+                "excluded_contexts": ["forensic", "transfusion"],
+            }
+        ],
+    }
+    (tmp_path / "ours.json").write_text(json.dumps(stated), "utf-8")
+    item = load_catalogue("ours.json", tmp_path).item("L0101")
+    assert (item.price, item.clock_from, item.excluded_contexts) == (300, "collected", ("forensic", "transfusion"))

@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from hub.recognition.callers import Callers
+from hub.recognition.facts import recognition_of
 from hub.recognition.http import Desk
 from hub.settings import RecognitionClient
 from tests.hub.web.conftest import site  # noqa: F401  the county with its three facilities
@@ -332,6 +333,71 @@ def test_a_client_that_signs_its_requests(site, tmp_path):  # noqa: F811
             {"authorization": "Bearer a.b.c"},
         ):
             assert call(site, "POST", SELECT, asked, who="", headers=wrong).status_code == 401
+
+
+def test_an_order_of_several_items_is_answered_item_by_item_and_none_takes_it_back(site):  # noqa: F811
+    service, profile = recognition_of(site.app.state), ("urn:hub:TWP:item", "急诊生化")
+    service.concept_maps[profile] = tuple({"system": "http://loinc.org", "code": code} for code in ("2823-3", "14682-9"))
+    try:
+        asked = body(site, order("o9", "急诊生化", profile[0]), encounterId="profile")
+        found = cards(call(site, "POST", SELECT, asked))
+    finally:
+        del service.concept_maps[profile]
+    assert ["钾" in found[0]["summary"], "肌酐" in found[1]["summary"]] == [True, True]
+    assert all("actions" not in suggestion for card in found for suggestion in card["suggestions"])
+
+
+@pytest.mark.parametrize(
+    "prefetch",
+    [
+        {},
+        {"prefetch": None},
+        {"prefetch": {}},
+        {"prefetch": {"patient": None, "encounter": None}},
+        {"prefetch": {"patient": {"resourceType": "OperationOutcome", "issue": []}, "encounter": []}},
+        {
+            "prefetch": {
+                "patient": {"resourceType": "Patient", "identifier": [{"value": "x"}, None, 3]},
+                "encounter": {"class": "AMB"},
+            }
+        },
+        {"fhirAuthorization": {"access_token": "t", "token_type": "Bearer", "expires_in": 300, "scope": "*", "subject": "s"}},
+        {"extension": {"org.example": 1}, "unknown": [1]},
+    ],
+)
+def test_what_a_station_sends_besides_is_not_needed(site, prefetch):  # noqa: F811
+    asked = body(site, medication("m1"), order("o1", "2823-3"), medication("m2"), order("o2", "x", "urn:none"))
+    assert len(cards(call(site, "POST", SELECT, {**asked, **prefetch}))) == 1
+
+
+def test_only_what_is_meant_is_asked(site):  # noqa: F811
+    drafts = (order("o1", "2823-3"), medication("o2"), order("o2", "14682-9"), order("o3", "14682-9", doNotPerform=True))
+    assert cards(call(site, "POST", SELECT, body(site, *drafts, selections=["MedicationRequest/o2"]))) == []
+    assert len(cards(call(site, "POST", SELECT, body(site, *drafts, selections=["o2"])))) == 1
+    assert cards(call(site, "POST", SELECT, body(site, *drafts, selections=["ServiceRequest/o3"]))) == []
+
+
+def test_each_order_may_have_its_own_setting(site):  # noqa: F811
+    forensic = [{"url": "urn:hub:ext:recognition-context", "valueCode": "forensic"}]
+    drafts = (order("o1", "2823-3", extension=forensic), order("o2", "14682-9"), order("o4", "14682-9", priority="stat"))
+    excluded, counts, urgent = cards(call(site, "POST", SIGN, body(site, *drafts, hook="order-sign", encounterId="settings")))
+    assert ["suggestions" in card for card in (excluded, counts, urgent)] == [False, True, False]
+    assert "急诊参考" in urgent["summary"]
+    wrong = [{"url": "urn:hub:ext:recognition-context", "valueCode": "none of ours"}]
+    answer = call(site, "POST", SIGN, body(site, order("o1", "2823-3", extension=wrong), hook="order-sign"))
+    assert (answer.status_code, "context must be one of" in answer.text) == (400, True)
+
+
+def test_what_is_no_call_of_ours_is_refused_and_says_so(site):  # noqa: F811
+    assert call(site, "GET", SELECT).status_code == 405
+    assert call(site, "POST", "/cds-services").status_code == 405
+    assert call(site, "POST", SELECT, body(site, *(order(f"o{n}", "2823-3") for n in range(101)))).status_code == 400
+    assert call(site, "POST", SELECT, {"hook": "x" * 3_000_000}).status_code == 413
+    for content in ([], None, "text", 3):
+        assert call(site, "POST", SELECT, content).status_code == 400
+    for path in (SELECT, f"{SELECT}/feedback", "/cds-services"):
+        answer = call(site, "OPTIONS", path, who="", headers={"origin": SANDBOX})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (204, SANDBOX)
 
 
 @contextmanager

@@ -66,10 +66,10 @@ def test_the_reasons_are_in_the_callers_language(site):  # noqa: F811
 
 
 def test_an_unmapped_code_gets_no_prompt_and_is_counted(site):  # noqa: F811
-    before = recognition_of(site.app.state).unmapped["urn:hub:TWP:item"]
+    before = recognition_of(site.app.state).unmapped["TWP"]
     (result,) = results(ask(site, "code=没有这个"))
     assert (value(result, "verdict"), value(result, "reason"), value(result, "prompt")) == ("none", "unmapped", "none")
-    assert recognition_of(site.app.state).unmapped["urn:hub:TWP:item"] == before + 1
+    assert recognition_of(site.app.state).unmapped["TWP"] == before + 1
 
 
 def test_images_are_recognised_only_if_they_can_be_opened_now(site):  # noqa: F811
