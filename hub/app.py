@@ -22,6 +22,7 @@ from hub.outbox.service import Outbox
 from hub.recognition.cds.router import router as cds_router
 from hub.recognition.facts import recognition_of
 from hub.recognition.plain import router as plain_recognition_router
+from hub.recognition.publishing.service import serve_publishing
 from hub.recognition.router import router as recognition_router
 from hub.reindexing import keep_up, serve_reindexing
 from hub.search.searchable import Searchable
@@ -183,7 +184,7 @@ def create_app(hub: Hub, *, beside: Path | None = None) -> FastAPI:
     app = bare_app(hub)
     app.state.county_folder = beside or hub.data
     hub.terminology.look_beside(app.state.county_folder)
-    recognition_of(app.state)
+    serve_publishing(hub, recognition_of(app.state))
 
     @app.get("/health")
     async def health() -> JSONResponse:

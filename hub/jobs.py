@@ -164,13 +164,13 @@ class Jobs:
         self._regular: list[tuple[float, Callable[[], None]]] = []
 
     def serve(self, kind: str, work: Work, *, own: bool = False) -> None:
-        """Before `start`. `own`: no other process does this kind, so whoever held a job of it is dead."""
+        """`own`: no other process does this kind, so whoever held a job of it is dead."""
         self._kinds[kind] = work
         if own:
             self._own.add(kind)
 
     def regularly(self, seconds: float, work: Callable[[], None]) -> None:
-        """Before `start`: short work that is done soon after it, and again whenever so much time has passed."""
+        """Short work that is done soon after `start`, and again whenever so much time has passed."""
         self._regular.append((seconds, work))
 
     def start(self) -> None:
@@ -211,13 +211,13 @@ class Jobs:
             thread.join()
 
     def _look(self) -> None:
-        due = [time.monotonic()] * len(self._regular)
+        due: dict[int, float] = {}  # what is added later is due at once
         problem = ""
         while not self._closing.is_set():
             try:
                 self.wake()
                 for number, (seconds, work) in enumerate(self._regular):
-                    if time.monotonic() >= due[number]:
+                    if time.monotonic() >= due.get(number, 0.0):
                         due[number] = time.monotonic() + seconds
                         work()
                 if problem:

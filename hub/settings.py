@@ -248,6 +248,7 @@ class RecognitionSettings(Table):
     )  # browsers' pages that may call CDS Hooks; each brings a token
     embed_origins: tuple[str, ...] = ()  # pages that may show the prompt in a frame: https://his.county.example
     base: str = ""  # https://hub.county.example: the hub's address as doctors' stations know it
+    open_days: int = Field(default=30, ge=0, le=366)  # a prompt older than this is not reviewed when evidence changes
     clients: tuple[RecognitionClient, ...] = Field(default=(), alias="client")
 
 

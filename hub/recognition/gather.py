@@ -68,17 +68,19 @@ class Gathered:
 async def gather(reader: Reader, items: Items, blobs: Blobs) -> dict[str, list[Candidate]]:
     """Code of each item → candidates; those of a Patient who may be the same person are in doubt."""
 
-    def work(reads: Reads) -> dict[str, list[Candidate]]:
-        own = _read(reads, reader, items)
-        doubted = [_read(reads, Reader(reader.door, reader.access, id), items) for id in doubted_patients(reader)]
-        found: dict[str, list[Candidate]] = {}
-        for item, codes in items:
-            in_doubt = (candidate for each in doubted for candidate in each.candidates(item, codes, blobs))
-            uncertain = [replace(candidate, link_certain=False) for candidate in in_doubt]
-            found[item.code] = [*own.candidates(item, codes, blobs), *uncertain]
-        return found
+    return await reader.reading(lambda reads: gathered(reads, reader, items, blobs), "Observation,ImagingStudy")
 
-    return await reader.reading(work, "Observation,ImagingStudy")
+
+def gathered(reads: Reads, reader: Reader, items: Items, blobs: Blobs) -> dict[str, list[Candidate]]:
+    """The same as a part of an interaction of the caller's own."""
+    own = _read(reads, reader, items)
+    doubted = [_read(reads, Reader(reader.door, reader.access, id), items) for id in doubted_patients(reader)]
+    found: dict[str, list[Candidate]] = {}
+    for item, codes in items:
+        in_doubt = (candidate for each in doubted for candidate in each.candidates(item, codes, blobs))
+        uncertain = [replace(candidate, link_certain=False) for candidate in in_doubt]
+        found[item.code] = [*own.candidates(item, codes, blobs), *uncertain]
+    return found
 
 
 def _read(reads: Reads, reader: Reader, items: Items) -> Gathered:

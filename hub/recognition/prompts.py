@@ -79,6 +79,16 @@ class Prompt:
         return str(self._value("input", "result", {}).get("reference", ""))
 
     @property
+    def source(self) -> str:
+        """Organization/id of the facility whose result was offered."""
+        return str(self._value("input", "source", {}).get("reference", ""))
+
+    @property
+    def lapse(self) -> str:
+        """Why it does not count any more, a key of messages.DETAILS; "" while it does."""
+        return str(self.task.get("businessStatus", {}).get("text", ""))
+
+    @property
     def orderer(self) -> str:
         return str(self._value("input", "orderer", ""))
 
@@ -161,6 +171,11 @@ def lapsed(task: Resource, why: str, now: int) -> Resource:
     """An open prompt whose result does not count any more says so. `why`: a key of messages.DETAILS."""
     status = {"coding": [{"system": DECISION_SYSTEM, "code": "lapsed"}], "text": why}
     return {**task, "businessStatus": status, "lastModified": instant(now)}
+
+
+def counts_again(task: Resource, now: int) -> Resource:
+    """A prompt that had lapsed is open as before."""
+    return {**{key: value for key, value in task.items() if key != "businessStatus"}, "lastModified": instant(now)}
 
 
 def _typed(name: str, key: str, value: object) -> Resource:

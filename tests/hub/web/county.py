@@ -86,9 +86,9 @@ class Site:
     stranger: str  # a person of the neighbour county alone
 
 
-def build(folder, *, extra: int = 0) -> Site:
+def build(folder, *, extra: int = 0, clock=lambda: int(NOW.timestamp() * 1000), store: str = "") -> Site:
     """The county in a new data folder; `extra` residents more, all named 王…, for long answers."""
-    hub = open_hub(folder, COUNTY, clock=lambda: int(NOW.timestamp() * 1000))
+    hub = open_hub(folder, COUNTY, clock=clock, store=store)
     records = [(facility, resource) for facility in NUMBERS for resource in facility_record(facility)]
     records += [("CTY", r) for r in [*imaging(hub), *discharge_file(hub)]] + [("TCM", r) for r in ecg(hub)]
     records += [("FAR", patient("FAR", "F1", "赵远方")), ("FAR", encounter("FAR", "F1", 3, "AMB"))]
