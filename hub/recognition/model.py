@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Literal
 
 from hub.recognition.marks import EqaState
+from hub.recognition.places import areas_of, same_community
 from hub.recognition.times import Moment, zone_of
 from hub.settings import County
 from profiles.catalogue import Catalogue, Evidence, Item
@@ -69,6 +70,21 @@ class Order:
     @cached_property
     def today(self) -> date:
         return self.now.astimezone(self.zone).date()
+
+    @cached_property
+    def areas(self) -> frozenset[str]:
+        """Those that the orderer lies in."""
+        return areas_of(self.orderer, self.county)
+
+    @cached_property
+    def _near(self) -> dict[str, bool]:
+        return {}
+
+    def near(self, facility: str) -> bool:
+        """Whether it is of the orderer's community."""
+        if facility not in self._near:
+            self._near[facility] = same_community(facility, self.orderer, self.county)
+        return self._near[facility]
 
     def age_of(self, moment: Moment) -> int:
         """Calendar days in the county's zone; negative for a day to come."""

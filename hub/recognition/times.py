@@ -32,6 +32,7 @@ def zone_of(name: str) -> tzinfo:
     return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
 
 
+@lru_cache(maxsize=8192)
 def moment_of(stated: str, zone: tzinfo) -> Moment | None:
     """A FHIR date or dateTime as a day in `zone`; None for a year or a month, which are no day. Without offset it is in `zone`."""
     if re.fullmatch(r"\d{4}-\d\d-\d\d", stated):

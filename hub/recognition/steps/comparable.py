@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 
 from hub.recognition.model import Candidate, Step
 from hub.recognition.wording import side_of
@@ -73,6 +74,7 @@ def _same_unit(stated: str, accepted: str) -> bool:
     return stated == accepted or INTERNATIONAL.sub("U", stated) == accepted
 
 
+@lru_cache(maxsize=1024)
 def _converts(stated: str, accepted: str) -> bool:
     """By UCUM alone. Not of numbers without a dimension: % and mmol/mol are two scales of one HbA1c, and no multiple."""
     return dimension(accepted) != DIMENSIONLESS and converted(Decimal(1), stated, accepted) is not None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from hub.recognition.marks import evidence_at
 from hub.recognition.model import Candidate, Order, Step
-from hub.recognition.places import same_community
 from hub.recognition.times import Moment
 from profiles.catalogue import EvidenceRow
 
 
 def quality(candidate: Candidate, order: Order, rows: tuple[EvidenceRow, ...], performed: Moment | None) -> Step:
-    if order.item.requires_eqa == "no" and same_community(candidate.facility, order.orderer, order.county):
+    if order.item.requires_eqa == "no" and order.near(candidate.facility):
         return Step(5, "eqa", "not-applicable", "eqa-not-required")
     if performed is None:
         return Step(5, "eqa", "fail", "eqa-no-time")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from hub.recognition.model import Candidate, Duty, Order, Step
-from hub.recognition.places import LEVEL, areas_of, level_of, same_community, tier_of
+from hub.recognition.places import LEVEL, level_of, tier_of
 
 
 def area(candidate: Candidate, order: Order, supported: tuple[str, ...], counting: tuple[str, ...]) -> Step:
     """The report's own mark alone proves nothing; `supported`: by evidence of the day performed; `counting`: of those, still."""
     if candidate.facility == order.orderer:
         return Step(4, "area", "pass", "own-result")
-    if same_community(candidate.facility, order.orderer, order.county):
+    if order.near(candidate.facility):
         return Step(4, "area", "pass", "same-community")
     if order.item.min_mark == "none":
         return Step(4, "area", "pass", "mark-not-required")
@@ -18,8 +18,7 @@ def area(candidate: Candidate, order: Order, supported: tuple[str, ...], countin
 
 
 def _by_mark(candidate: Candidate, order: Order, supported: tuple[str, ...], counting: tuple[str, ...]) -> Step:
-    inside = areas_of(order.orderer, order.county)
-    covering = [scope for scope in counting if scope in inside]
+    covering = [scope for scope in counting if scope in order.areas]
     wide = next((scope for scope in covering if level_of(scope) >= LEVEL[order.item.min_mark]), None)
     if wide:
         return Step(4, "area", "pass", "mark-covers", {"scope": wide})
@@ -42,9 +41,9 @@ def tier(candidate: Candidate, order: Order, counting: tuple[str, ...]) -> tuple
     source, orderer, county = candidate.facility, order.orderer, order.county
     if source == orderer:
         return Step(4, "tier", "not-applicable", "tier-own"), "must"
-    if same_community(source, orderer, county):
+    if order.near(source):
         return Step(4, "tier", "pass", "tier-same-community"), "must"
-    covered = not areas_of(orderer, county).isdisjoint(counting)
+    covered = not order.areas.isdisjoint(counting)
     if tier_of(source, county) >= tier_of(orderer, county):
         return Step(4, "tier", "pass", "tier-equal-or-upper"), "must" if covered else "may"
     policy = order.item.lower_tier_source
