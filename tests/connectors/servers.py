@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 STARTING = 60  # seconds a server may take on a busy machine
 
@@ -63,17 +64,24 @@ def _run(command: list[str], folder: Path) -> None:
     assert done.returncode == 0, f"{command[0]}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
 
 
+def _answers(url: str) -> bool:
+    """An open port is not enough: a server may listen before it lets anybody in."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    try:
+        engine.connect().close()
+    except sa.exc.OperationalError:
+        return False
+    return True
+
+
 @contextmanager
-def _serving(command: list[str], folder: Path, port: int, stop: signal.Signals = signal.SIGTERM) -> Iterator[None]:
+def _serving(command: list[str], folder: Path, url: str, stop: signal.Signals = signal.SIGTERM) -> Iterator[None]:
     log = folder.parent / f"{folder.name}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             deadline = time.monotonic() + STARTING
-            while True:
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
+            while not _answers(url):
                 assert process.poll() is None, log.read_text("utf-8", "replace")[-3000:]
                 assert time.monotonic() < deadline, log.read_text("utf-8", "replace")[-3000:]
                 time.sleep(0.05)
@@ -101,12 +109,12 @@ class Postgresql:
 
     def __init__(self, command: list[str], folder: Path, port: int) -> None:
         self.url = f"postgresql+psycopg://owner@127.0.0.1:{port}/postgres"
-        self._command, self._folder, self._port = command, folder, port
+        self._command, self._folder = command, folder
         self._running = ExitStack()
 
     def start(self) -> None:
         # SIGTERM would wait for every client to leave
-        self._running.enter_context(_serving(self._command, self._folder, self._port, signal.SIGINT))
+        self._running.enter_context(_serving(self._command, self._folder, self.url, signal.SIGINT))
 
     def stop(self) -> None:
         """At once: every session is ended."""
@@ -151,5 +159,6 @@ def mariadb() -> Iterator[str]:
         start.chmod(0o644)
         options = [f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder}/s", f"--pid-file={folder}/pid"]
         more = ["--skip-name-resolve", "--innodb-buffer-pool-size=16M", f"--init-file={start}"]
-        with _serving([*prefix, server, *quiet, *options, *more], folder, port):
-            yield f"mysql+pymysql://owner:owner@127.0.0.1:{port}/his"
+        url = f"mysql+pymysql://owner:owner@127.0.0.1:{port}/his"
+        with _serving([*prefix, server, *quiet, *options, *more], folder, url):
+            yield url

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 def ids(answer: Any) -> list[str]:
+    assert answer.status_code == 200, answer.text
     return [entry["resource"]["id"] for entry in answer.json().get("entry", [])]
 
 
@@ -63,8 +64,8 @@ class TestLastn:
 
     async def test_a_foreign_patients_are_not_told(self, hub: Served) -> None:
         county, town = hub.client("clinician", "CTY"), hub.client("clinician", "TWN")
-        await county.put(patient("p1"))
-        await county.put(measured("w", "29463-7", "2024-01-01"))
+        assert (await county.put(patient("p1"))).status_code == 201
+        assert (await county.put(measured("w", "29463-7", "2024-01-01"))).status_code == 201
         assert ids(await county.get("/fhir/Observation/$lastn?patient=p1")) == ["w"]
         assert ids(await town.get("/fhir/Observation/$lastn?patient=p1")) == []
 

@@ -21,8 +21,18 @@ async def refusals(admin: Client, role: str) -> list[dict[str, Any]]:
     return [entry["resource"] for entry in found.get("entry", ())]
 
 
+def within_a_minute(hub: Served) -> tuple[Served, list[int]]:
+    """The same hub, with a clock that stands at the beginning of a minute until a test moves it."""
+    now = [hub.hub.clock() // 60_000 * 60_000]
+    door = type(hub.hub.door)(hub.hub.store, hub.hub.county, lambda: now[0], hub.hub.trail)
+    held = Served(dataclasses.replace(hub.hub, door=door), hub.transport)
+    held.transport = httpx.ASGITransport(create_app(held.hub))
+    return held, now
+
+
 async def test_a_stranger_is_written_down_once_a_minute(hub: Served, admin: Client) -> None:
-    nobody, guess = hub.bearer(""), hub.bearer("no-such-token")
+    held, _ = within_a_minute(hub)
+    nobody, guess = held.bearer(""), held.bearer("no-such-token")
     for number in range(20):
         assert (await nobody.get(f"/fhir/Patient/secret{number}?name=zhang")).status_code == 401
         assert (await guess.http.patch("/fhir/Patient/p", content=b"[]")).status_code == 401
@@ -34,10 +44,7 @@ async def test_a_stranger_is_written_down_once_a_minute(hub: Served, admin: Clie
 
 
 async def test_a_minute_later_there_is_another(hub: Served) -> None:
-    now = [hub.hub.clock() // 60_000 * 60_000]
-    door = type(hub.hub.door)(hub.hub.store, hub.hub.county, lambda: now[0], hub.hub.trail)
-    later = Served(dataclasses.replace(hub.hub, door=door), hub.transport)
-    later.transport = httpx.ASGITransport(create_app(later.hub))
+    later, now = within_a_minute(hub)
     nobody, admin = later.bearer(""), later.client("admin")
     for expected in (1, 1, 2):
         await nobody.get("/fhir/Patient/p")

@@ -47,6 +47,7 @@ async def test_a_final_report_goes_out_with_its_results_and_its_pdf_and_so_does_
         preliminary = report("R1", status="preliminary", presentedForm=[document])
         await stored(cty, patient(), sodium("o-R1"), preliminary)
         await stored(cty, {**preliminary, "status": "final"})
+        await peer.hears(1)  # a message has the results as they are when it is made
         corrected = sodium("o-R1", status="corrected", valueQuantity={"value": 141, "unit": "mmol/L"})
         await stored(cty, corrected, {**preliminary, "status": "corrected"})
         await stored(cty, {**preliminary, "status": "entered-in-error"})
