@@ -48,6 +48,13 @@ class Reviewed:
         failures = self.judged.failures if self.judged else ()
         return failures[0].detail if failures else "gone"
 
+    @property
+    def withdrawn(self) -> str:
+        """The same, but for time: a window that closes once the visit is over ends no prompt, which stays unanswered."""
+        if self.judged is None:
+            return self.lapse
+        return next((step.detail for step in self.judged.failures if step.rule != "window"), "")
+
 
 class Decisions:
     def __init__(self, hub: Hub, service: RecognitionService) -> None:
@@ -68,8 +75,8 @@ class Decisions:
         """The prompt, judged anew. If its result does not count any more, an open prompt says so from now on."""
         prompt = await self.prompt(access, uuid)
         reviewed = await self._judged(access, prompt)
-        if reviewed.lapse and not prompt.decision and not prompt.task.get("businessStatus"):
-            await self._save(access, lapsed(dict(prompt.task), reviewed.lapse, self._hub.clock()))
+        if reviewed.withdrawn and not prompt.decision and not prompt.lapse:
+            await self._save(access, lapsed(dict(prompt.task), reviewed.withdrawn, self._hub.clock()))
         return reviewed
 
     async def recognise(self, access: Access, uuid: str, doctor: str = "") -> tuple[Reviewed, int]:
