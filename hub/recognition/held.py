@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 
@@ -38,6 +38,13 @@ class Held:
         """By which a facility orders."""
         areas = areas_of(orderer, self.county)
         return next((each for each in self.catalogues if each.catalogue.region in areas), self.catalogues[-1])
+
+    def instead(self, facts: Facts) -> Held:
+        """As if `facts` were published today."""
+        if isinstance(facts, Evidence):
+            return replace(self, evidence=facts)
+        kept = [each for each in self.catalogues if each.catalogue.region != facts.catalogue.region]
+        return replace(self, catalogues=tuple(sorted((*kept, facts), key=lambda each: width(each.catalogue.region))))
 
     @cached_property
     def usual(self) -> Catalogue:

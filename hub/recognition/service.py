@@ -98,14 +98,15 @@ class RecognitionService:
 
     def items_of(self, asked: str, orderer: str) -> tuple[Item, ...]:
         """Every item that the code of an order stands for: a profile (肝功能) has several."""
-        return self._items_in(self.facts.held.catalogue_of(orderer), asked, orderer)[1]
+        return self.items_in(self.facts.held.catalogue_of(orderer), asked, orderer)[1]
 
     def item_in(self, catalogue: Catalogue, asked: str, orderer: str) -> tuple[Code, Item | None]:
         """Step 1: `[system|]code` → item, by ConceptMap, LOINC or the catalogue's own code."""
-        stated, items = self._items_in(catalogue, asked, orderer)
+        stated, items = self.items_in(catalogue, asked, orderer)
         return stated, items[0] if items else None
 
-    def _items_in(self, catalogue: Catalogue, asked: str, orderer: str) -> tuple[Code, tuple[Item, ...]]:
+    def items_in(self, catalogue: Catalogue, asked: str, orderer: str) -> tuple[Code, tuple[Item, ...]]:
+        """The code as it was understood, and every item that it stands for there."""
         system, bar, code = asked.rpartition("|")
         systems = (system,) if bar else (local_system(orderer, "item"), LOINC, CATALOGUE_SYSTEM)
         for one in systems:

@@ -67,7 +67,7 @@ def hook_request(body: bytes, hook: str) -> HookRequest:
         patient_id=_id(context.get("patientId"), "context.patientId"),
         encounter_id=_optional_id(context.get("encounterId"), "context.encounterId"),
         user=_text(context.get("userId"), "context.userId"),
-        drafts=tuple(draft for order in orders if (draft := _draft(order)) is not None),
+        drafts=tuple(draft for order in orders if (draft := draft_of(order)) is not None),
         identifiers=tuple(_identifiers(prefetch.get("patient"))),
         context=class_context(encounter),
         provider=_provider(encounter),
@@ -141,7 +141,7 @@ def _orders(bundle: Json) -> Iterator[Json]:
             yield resource
 
 
-def _draft(order: Json) -> Draft | None:
+def draft_of(order: Json) -> Draft | None:
     """None for an order that names no code, so that there is nothing to compare, or that is an order not to do it."""
     if order.get("doNotPerform") is True:
         return None

@@ -63,6 +63,7 @@ MARK: Mapping[str, Words] = {
     "county": ("县", "county"),
     "prefecture": ("市", "prefecture"),
     "province": ("省", "province"),
+    "agreement": ("协议区域", "agreement area"),
     "national": ("全国", "national"),
 }
 LOWER: Mapping[str, Words] = {

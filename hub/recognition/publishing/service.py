@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hub.recognition.publishing.library import Facts, Publication
 from hub.recognition.publishing.review import Reviews
+from hub.recognition.publishing.what_if import WhatIf
 from hub.recognition.service import RecognitionService
 from hub.security.access import Access
 from hub.store.port import Saved
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 def serve_publishing(hub: Hub, service: RecognitionService) -> None:
     """The work of a running hub."""
     Reviews(hub, service).serve()
+    WhatIf(hub, service).serve()
 
 
 async def publish_facts(hub: Hub, service: RecognitionService, access: Access, facts: Facts) -> Saved:
