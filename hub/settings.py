@@ -175,7 +175,7 @@ class SubscriptionSettings(Table):
 class Policy(Table):
     treatment_days: int = Field(default=30, ge=0)  # how long after an encounter's end its facility still treats the person
     open_encounter_days: int = Field(default=365, ge=1)  # an encounter never closed stops counting after this
-    break_glass_hours: float = Field(default=4, gt=0, le=24)  # how long an emergency opens a record
+    break_glass_hours: float = Field(default=24, gt=0, le=24)  # how long an emergency opens a record
     break_glass_review_days: int = Field(default=3, ge=1)  # until which somebody has to look at it
     facility_ids: bool = False
     """An id that a facility's client chooses begins with the facility's code: CTY-4711.

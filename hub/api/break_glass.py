@@ -1,7 +1,8 @@
 """Patient/{id}/$break-glass and Patient/$break-glass: a clinician opens one person's record in an emergency.
 
 Operations of ours, by POST with Parameters: `reason` (a code), `text` (why, at least ten characters), and `identifier`
-(system|value) where the person is not known by id. The answer is the Task that stands for it until it is reviewed.
+(system|value) where the person is not known by id. The answer is the Task that stands for it until it is reviewed: by
+Task/{id}/$review, of an admin of the county.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from hub.security.access import Access
 from hub.security.door import Door
 from hub.security.writes import Writes
 from hub.settings import County
-from hub.store.port import Version
+from hub.store.port import Key, Version
 
 PURPOSE = "BTG"  # https://terminology.hl7.org/ValueSet-v3-PurposeOfUse.html
 
@@ -30,6 +31,18 @@ async def break_glass_of_patient(call: Call) -> Response:
 
 async def break_glass_by_identifier(call: Call) -> Response:
     return await _answer(call, "")
+
+
+async def review(call: Call) -> Response:
+    """POST Task/{id}/$review: `finding` (justified, unjustified) and `text`; the answer is the Task."""
+    stated = dict(await operation_pairs(call))
+    for name in {"finding", "text"} - set(stated):
+        raise Invalid(f"$review needs {name}", expression=(name,))
+    key = Key("Task", call.request.path_params["id"])
+    saved = await call.hub.door.writing(
+        call.access, lambda writes: writes.review(key.id, stated["finding"], stated["text"]), "update", key
+    )
+    return resource_answer(saved.version)
 
 
 async def _answer(call: Call, patient: str) -> Response:
@@ -50,4 +63,4 @@ async def broken(door: Door, access: Access, county: County, patient: str, ident
     def work(writes: Writes) -> Version:
         return writes.break_glass(writes.identified(query) if query else patient, reason, text)
 
-    return await door.writing(replace(access, purpose=PURPOSE), work, "create")
+    return await door.writing(replace(access, purpose=PURPOSE), work, "create", Key("Patient", patient) if patient else None)

@@ -63,7 +63,7 @@ OF_GUIDES = {
 CHANGING = frozenset({"meta-add", "meta-delete"})
 """Operations that write the resource they are called on."""
 OURS = frozenset(
-    {"reindex", "job", "recognizable-results", "import", "break-glass", "access-log"}
+    {"reindex", "job", "recognizable-results", "import", "break-glass", "review", "access-log"}
     | {"link", "unlink", "split", "postpone", "merge", "undo", "doubts"}  # R4 has no $merge; ours has the parameters of R5's
 )
 

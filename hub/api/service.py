@@ -24,7 +24,7 @@ from hub import fhir_json
 from hub.api import binary, bundle, conditional, everything, history, jobs, lastn, match, meta, patch, read, search, validate, write
 from hub.api.access_log import access_log
 from hub.api.auth import caller, hub_of, note_refusal
-from hub.api.break_glass import break_glass_by_identifier, break_glass_of_patient
+from hub.api.break_glass import break_glass_by_identifier, break_glass_of_patient, review
 from hub.api.call import Call
 from hub.api.claims import ALL, ONE, beside
 from hub.api.formats import Formats
@@ -158,6 +158,7 @@ ROUTES: tuple[Served, ...] = (
     *_either_way("/fhir/Encounter/{id}/$everything", everything.of_encounter),
     ("POST", "/fhir/Patient/$break-glass", break_glass_by_identifier, False),
     ("POST", "/fhir/Patient/{id}/$break-glass", break_glass_of_patient, False),
+    ("POST", "/fhir/Task/{id}/$review", review, False),
     ("GET", "/fhir/Patient/{id}/$access-log", access_log, False),
     *_either_way("/fhir/Patient/$summary", summary_by_identifier),
     *_either_way("/fhir/Patient/{id}/$summary", summary_of_patient),

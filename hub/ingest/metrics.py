@@ -21,9 +21,11 @@ from starlette.responses import PlainTextResponse, Response
 from hub import __version__
 from hub.api.auth import access_of
 from hub.api.responses import error_answer
+from hub.clock import utc_ms
 from hub.errors import HubError, NotAllowed
 from hub.ingest.run import IntakeService
 from hub.outbox.queue import lanes
+from hub.security.reviews import waiting_in
 from hub.store.port import ResourceStore, SourceTally
 from hub.subscriptions.outbox import standings_in
 
@@ -106,7 +108,8 @@ def _scrapes(request: Request, hub: Hub) -> bool:
 def metrics_text(intake: IntakeService, store: ResourceStore, http: HttpCounts | None = None, late: int = 0) -> str:
     """`late`: answers at order time that came after the limit."""
     lines: list[str] = []
-    for name, kind, says, samples in (*_intake(intake, store), *_outgoing(store), *_hub(intake), *_http(http), *_recognition(late)):
+    every = (*_intake(intake, store), *_outgoing(store), *_hub(intake), *_http(http), *_recognition(late), *_access(store))
+    for name, kind, says, samples in every:
         lines += [f"# HELP {PREFIX}{name} {says}", f"# TYPE {PREFIX}{name} {kind}"]
         lines += [f"{PREFIX}{name}{_labels(labels)} {_number(value)}" for labels, value in samples]
     return "\n".join(lines) + "\n"
@@ -173,6 +176,12 @@ def _hub(intake: IntakeService) -> Iterator[Metric]:
 
 def _recognition(late: int) -> Iterator[Metric]:
     yield "recognition_late_total", "counter", "Orders that went on without an answer in time.", [({}, late)]
+
+
+def _access(store: ResourceStore) -> Iterator[Metric]:
+    waiting, overdue = waiting_in(store, utc_ms())
+    yield "emergency_reviews_waiting", "gauge", "Emergency accesses that nobody reviewed yet.", [({}, waiting)]
+    yield "emergency_reviews_overdue", "gauge", "Those of them whose time for it is over.", [({}, overdue)]
 
 
 def _http(http: HttpCounts | None) -> Iterator[Metric]:

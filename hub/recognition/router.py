@@ -71,7 +71,7 @@ async def evaluate_measure(
     own = facility_seen(access)
     facility = own or (facility_named(reporter.removeprefix("Organization/"), hub.county) if reporter else "")
     first, last = days_of(period_start, period_end)
-    found = await asyncio.to_thread(counted, hub, recognition_of(request.app.state), first, last)
+    found = await asyncio.to_thread(counted, hub, recognition_of(request.app.state), access, first, last)
     await hub.door.note(access, action="E", interaction="operation", type="MeasureReport", query=f"{id}?{first}/{last}")
     report = measure_report(definition, found.only(facility), facility=facility, now=hub.clock())
     return Response(dump(report), media_type="application/fhir+json")

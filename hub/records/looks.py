@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.fhir_json import load
+from hub.search.query import Criterion, ReferenceValue
 from hub.security.access import Access
+from hub.security.audit import ACT_REASON
+from hub.security.dates import bounds, instant_of
 from hub.security.door import Door
 from hub.security.reads import Reads
+from hub.security.reviews import query
 from hub.store.port import Key
 from mappers.identity_keys import organization_id
 
@@ -50,11 +54,25 @@ async def events_about(door: Door, access: Access, patient: str, count: int) -> 
 
     def work(reads: Reads) -> list[dict[str, Any]]:
         ids = frozenset(reads.person(patient))
-        return [reduced(load(version.body), ids) for version in reads.looked_at(patient, min(count, MOST))]
+        events = [reduced(load(version.body), ids) for version in reads.looked_at(patient, min(count, MOST))]
+        about = Criterion("patient", "reference", (ReferenceValue("Patient", patient),))
+        broken = reads.search(query(waiting=False, beside=(about,))).matches
+        return marked(events, [load(version.body) for version in broken])
 
     return await door.reading(
         access, work, interaction="operation", key=Key("Patient", patient), asked=f"Patient/{patient}/$access-log"
     )
+
+
+def marked(events: list[dict[str, Any]], emergencies: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With the purpose BTG where who looked had opened the record in an emergency (Tasks of hub.security.emergencies)."""
+    opened = [(task["requester"]["identifier"]["value"], *bounds(task.get("executionPeriod"))) for task in emergencies]
+    for event in events:
+        agent, at = event["agent"][0], instant_of(event["recorded"]) or 0
+        for account, start, end in opened:
+            if agent["who"]["identifier"]["value"] == account and (start or 0) <= at < (end or 0):
+                agent["purposeOfUse"] = [{"coding": [{"system": ACT_REASON, "code": "BTG"}]}]
+    return events
 
 
 def reduced(event: dict[str, Any], ids: Set[str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The one door to the store: every read and write passes here with an `Access`.
 
 The policy narrows what is asked and is applied again to what comes out. "Not yours" and "never was" are one answer. A person is
-asked for under any of their patients' ids. Every interaction leaves an AuditEvent, synced to disk before the answer; refusals too.
+asked for under any of their patients' ids. Every interaction leaves an AuditEvent, synced to disk before the answer; refusals too,
+which name the person who was asked for.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from hub.security.audit import FAILED, REFUSED, SUCCESS, Action, audit_event
 from hub.security.gathered import Gathered
 from hub.security.policy import scope_of
 from hub.security.precondition import ALWAYS, Precondition
-from hub.security.reads import Reads
+from hub.security.reads import Definitions, Reads
 from hub.security.refusals import ASKED, Refusals
 from hub.security.trail import AuditTrail, save_event
 from hub.security.writes import Change, Writes
@@ -41,12 +42,17 @@ class Door:
         trail: AuditTrail,
         *,
         concepts: Concepts | None = None,
+        definitions: Definitions | None = None,
         save: Save | None = None,
     ) -> None:
-        """`concepts`: the terminology that searches by value sets and hierarchies ask. `save`: who saves, if not this process."""
+        """`concepts`: the terminology that searches by value sets and hierarchies ask. `definitions`: those that come with the hub.
+
+        `save`: who saves, if not this process.
+        """
         self._store = store
         self._save = save
         self._concepts = concepts
+        self._definitions = definitions
         self._county = county
         self._clock = clock
         self._trail = trail
@@ -119,18 +125,24 @@ class Door:
             found = briefly(reads)
             result = await asyncio.to_thread(work, reads) if found is None else found
         except HubError as error:
-            await self._leave(access, action, interaction, outcome=REFUSED, key=key, keys=keys, type=type, query=asked)
+            await self._leave(
+                access, action, interaction, outcome=REFUSED, key=key, keys=keys, type=type, query=asked, patients=reads.sought
+            )
             error.audited = True
             raise
+        concerned = reads.patients or reads.sought
         await self._leave(
-            access, action, interaction, key=key, keys=keys, type=type, query=asked, patients=reads.patients, reason=reason
+            access, action, interaction, key=key, keys=keys, type=type, query=asked, patients=concerned, reason=reason
         )
         return result
 
     def reads(self, access: Access, scope: Scope | None = None) -> Reads:
         """What `access` may see now. Leaves no AuditEvent: the caller answers for that."""
         scope = scope or scope_of(access, self._county, self._clock())
-        return Reads(self._store, scope, before_audit=self._trail.settle, concepts=self._concepts)
+        return self._reads(scope, before_audit=self._trail.settle)
+
+    def _reads(self, scope: Scope, before_audit: Callable[[], None] = lambda: None) -> Reads:
+        return Reads(self._store, scope, before_audit=before_audit, concepts=self._concepts, definitions=self._definitions)
 
     async def note(
         self,
@@ -215,7 +227,7 @@ class Door:
 
         def run(transaction: Transaction) -> T:
             now = self._clock()
-            reads = Reads(self._store, scope_of(access, self._county, now), concepts=self._concepts)
+            reads = self._reads(scope_of(access, self._county, now))
             writes = Writes(transaction, access, self._county, now, reads)
             result = work(writes)
             save_event(transaction, writes.finish(interaction, key), access.facility, now)
@@ -226,7 +238,8 @@ class Door:
         except HubError as error:
             outcome = REFUSED if error.reason.status < 500 else FAILED
             action: Action = _ACTIONS.get(interaction, "E")
-            await self._leave(access, action, interaction, outcome=outcome, key=key)
+            about = (key.id,) if key is not None and key.type == "Patient" else ()
+            await self._leave(access, action, interaction, outcome=outcome, key=key, patients=about)
             error.audited = True
             raise
 
@@ -241,7 +254,7 @@ class Door:
             if version is None:
                 version = await asyncio.to_thread(work, reads) if waits else work(reads)
         except HubError as error:
-            await self._leave(access, "R", interaction, outcome=REFUSED, key=key)
+            await self._leave(access, "R", interaction, outcome=REFUSED, key=key, patients=reads.sought)
             error.audited = True
             raise
         await self._leave(access, "R", interaction, key=key, patients=(version.patient,))

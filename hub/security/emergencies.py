@@ -19,6 +19,8 @@ from profiles.names import HUB_TAG
 
 BREAK_GLASS = "break-glass"
 TAG = {"system": HUB_TAG, "code": BREAK_GLASS}
+CLOSED = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
+"""It tells of the person's emergency: the person sees it, and the county; neither the colleagues of who asked, nor who treats."""
 TASK_CODE = "urn:hub:task"
 REVIEW = "break-glass-review"  # by the privacy officer, until restriction.period.end
 REASON = "urn:hub:break-glass-reason"
@@ -50,7 +52,7 @@ def emergency(access: Access, patient: str, reason: str, text: str, now: int, po
     requester = {"identifier": {"system": "urn:hub:token", "value": access.token_id or access.name, "assigner": organization}}
     return {
         "resourceType": "Task",
-        "meta": {"tag": [TAG]},
+        "meta": {"tag": [TAG], "security": [CLOSED]},
         "status": "requested",
         "intent": "order",
         "priority": "urgent",

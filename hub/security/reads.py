@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from hub import fhir_json
 from hub.errors import Gone, NotAllowed, NotFound
+from hub.search.beside import Beside, page_of
 from hub.search.canonicals import with_canonicals
 from hub.search.query import (
     AllOf,
@@ -32,6 +34,9 @@ REFERRED, REFERRING = 500, 1000  # how many are asked for, and answered, at a ti
 BRIEF_COUNT, BRIEF_CRITERIA, BRIEF_VALUES = 50, 10, 10  # what the event loop is given to search
 
 
+_id = re.compile(r"[A-Za-z0-9\-.]{1,64}").fullmatch
+
+
 def _long(criterion: Criterion) -> bool:
     """It may stand for many values, or has many."""
     return asks(criterion) or len(criterion.values) > BRIEF_VALUES
@@ -42,8 +47,22 @@ def unknown(key: Key) -> NotFound:
     return NotFound(f"no {key.type} with this id")
 
 
+class Definitions(Protocol):
+    """What comes with the hub: hub.definitions."""
+
+    @property
+    def types(self) -> frozenset[str]: ...
+
+    def at_hand(self, type: str) -> bool:
+        """To look at those of a type takes a moment only."""
+
+    def read(self, key: Key) -> Version | None: ...
+
+    def matching(self, query: SearchQuery) -> Sequence[Beside]: ...
+
+
 class Reads:
-    """Remembers whose records it gave out, for the audit."""
+    """Remembers whose records it gave out, for the audit; and who was asked for in vain."""
 
     def __init__(
         self,
@@ -52,16 +71,20 @@ class Reads:
         *,
         before_audit: Callable[[], None] = lambda: None,
         concepts: Concepts | None = None,
+        definitions: Definitions | None = None,
     ) -> None:
         """`before_audit` is called before AuditEvents are looked at: some may still be on their way to the store.
 
         `concepts` is the terminology that :in, :not-in, :above and :below of codes ask; without one they are refused.
+        `definitions`: those that come with the hub, read and searched beside the stored ones.
         """
         self._store = store
         self.scope = scope
         self._before_audit = before_audit
         self.concepts = concepts
+        self._definitions = definitions
         self.patients: dict[str, None] = {}
+        self.sought: dict[str, None] = {}  # whose records were asked for, and not given
 
     def read(self, key: Key) -> Version:
         """Raise NotFound for unknown and foreign alike, Gone for one's own that was deleted."""
@@ -72,7 +95,18 @@ class Reads:
             self.newest(key)
             raise
         except NotFound:
-            raise unknown(key) from None
+            return self._shipped(key)
+        return self.given(key, version)
+
+    def shipped(self, key: Key) -> bool:
+        """A definition of this id comes with the hub."""
+        return self._definitions is not None and self._definitions.read(key) is not None
+
+    def _shipped(self, key: Key) -> Version:
+        """Raise NotFound for what is no definition that comes with the hub, and for a type that this role may not read."""
+        version = self._definitions.read(key) if self._definitions is not None else None
+        if version is None:
+            raise unknown(key)
         return self.given(key, version)
 
     def told(self, version: Version) -> bool:
@@ -85,12 +119,14 @@ class Reads:
         try:
             version = self._store.history(key, count=1)[0]
         except NotFound:
-            raise unknown(key) from None
+            return self._shipped(key)
         return self.given(key, version)
 
     def vread(self, key: Key, number: int) -> Version:
         """One version: visible if it and the newest one are."""
-        self.newest(key)
+        newest = self.newest(key)
+        if newest.version == number:
+            return newest
         try:
             version = self._store.vread(key, number)
         except NotFound:
@@ -132,14 +168,20 @@ class Reads:
 
     def search(self, query: SearchQuery) -> SearchPage:
         """Raise NotAllowed for a type that this role may not read."""
-        page = self._searched(query, self._store.search)
+        page = self._searched(query, self._store.search, self._definitions)
+        assert page is not None  # noqa: S101 - the store answers or raises
+        return with_canonicals(query, page, self._beside)
+
+    def stored(self, query: SearchQuery) -> SearchPage:
+        """The same of what was written alone, without the definitions that come with the hub."""
+        page = self._searched(query, self._store.search, None)
         assert page is not None  # noqa: S101 - the store answers or raises
         return with_canonicals(query, page, self._beside)
 
     def written(self, types: Set[str]) -> frozenset[str]:
-        """Of these types those of which anything was ever written: the others hold no answer."""
+        """Of these types those of which anything was ever written, or comes with the hub: the others hold no answer."""
         self._settle(types)
-        return self._store.types() & types
+        return (self._store.types() | (self._definitions.types if self._definitions is not None else frozenset())) & types
 
     def search_briefly(self, query: SearchQuery) -> SearchPage | None:
         """The same where it takes a moment only, so that the event loop can do it; None: it takes `search`.
@@ -152,9 +194,13 @@ class Reads:
         plain = not query.includes and query.count <= BRIEF_COUNT and len(query.criteria) <= BRIEF_CRITERIA
         if not plain or any(not isinstance(each, Criterion) or _long(each) for each in query.criteria):
             return None
-        return None if "AuditEvent" in types_read(query) else self._searched(query, self._store.search_briefly)
+        if "AuditEvent" in types_read(query) or (self._definitions is not None and not self._definitions.at_hand(query.type)):
+            return None
+        return self._searched(query, self._store.search_briefly, self._definitions)
 
-    def _searched(self, query: SearchQuery, search: Callable[[SearchQuery, Scope], SearchPage | None]) -> SearchPage | None:
+    def _searched(
+        self, query: SearchQuery, search: Callable[[SearchQuery, Scope], SearchPage | None], definitions: Definitions | None
+    ) -> SearchPage | None:
         if self.scope.types is not None and query.type not in self.scope.types:
             raise NotAllowed(f"this role may not read {query.type}")
         query = self.resolved(query)
@@ -163,10 +209,17 @@ class Reads:
             query = replace(query, hidden_tags=HIDDEN_GOLDEN)
         self._settle(types_read(query))
         with self._store.moment():
-            page = search(self._for_person(query), self.scope)
+            wanted, beside = self._for_person(query), self._matching(definitions, query)
+            page = page_of(wanted, lambda part: search(part, self.scope), beside) if beside else search(wanted, self.scope)
             if page is None:
                 return None
             return replace(page, matches=tuple(self._filtered(page.matches)), included=tuple(self._filtered(page.included)))
+
+    def _matching(self, definitions: Definitions | None, query: SearchQuery) -> list[Beside]:
+        """Those that fulfil the query; one that a stored resource of its id hides is left out."""
+        found = definitions.matching(query) if definitions is not None else ()
+        hidden = {version.id for version in self._store.read_many([Key(each.version.type, each.version.id) for each in found])}
+        return [each for each in found if each.version.id not in hidden]
 
     # -- what a query stands for
     def resolved(self, query: SearchQuery) -> SearchQuery:
@@ -241,6 +294,7 @@ class Reads:
     def given(self, key: Key, version: Version) -> Version:
         """`version` is what `read` would find. Raise NotFound for a foreign one."""
         if not self.visible(version):
+            self.sought[version.patient] = None
             raise unknown(key)
         self.patients[version.patient] = None
         return version
@@ -261,5 +315,7 @@ class Reads:
         for value in criterion.values:
             values[value] = None
             if isinstance(value, ReferenceValue) and value.type in ("", "Patient"):
+                if criterion.code in ("patient", "subject") and _id(value.id):
+                    self.sought[value.id] = None
                 values.update((ReferenceValue(value.type, patient), None) for patient in self.person(value.id))
         return replace(criterion, values=tuple(values))

@@ -24,6 +24,7 @@ from hub.security.emergencies import REASONS, emergency
 from hub.security.policy import check_identity, check_publish, check_write, county_wide, is_golden, made_by_hub
 from hub.security.precondition import ALWAYS, Precondition
 from hub.security.reads import Reads, unknown
+from hub.security.reviews import check_reviewer, reviewed
 from hub.security.subjects import subjects_of
 from hub.settings import County
 from hub.store.compartments import patient_in
@@ -197,6 +198,7 @@ class Writes:
     def amend(self, key: Key, change: Change, *, condition: Precondition = ALWAYS) -> Saved:
         """Patch. Raise NotFound for unknown and foreign alike, Gone for one's own that was deleted."""
         current = self.current(key)
+        self._check_shipped(key, current)
         if current is None:
             raise unknown(key)
         if current.deleted:
@@ -233,6 +235,7 @@ class Writes:
         check_write(self._access, key.type, None)
         current = self.current(key)
         expected = self._expected(key, current, condition)
+        self._check_shipped(key, current)
         if current is None:
             return None
         condition.check_absent(current)
@@ -284,11 +287,22 @@ class Writes:
         known = self._transaction.current(key)
         if known is None or known.deleted:
             raise unknown(key)
-        policy, facility = self._county.policy, self._access.facility
-        saved = keep(self._transaction, task, id=new_id(), facility=facility, now=self._now, policy=policy, method="POST")
+        policy = self._county.policy
+        saved = keep(self._transaction, task, id=new_id(), facility="", now=self._now, policy=policy, method="POST")
         self._touch("C", "create", saved.version)
         self._reason = REASONS[reason]
         return saved.version
+
+    def review(self, emergency: str, finding: str, text: str) -> Saved:
+        """What the county found of an emergency access. Raise NotFound, Invalid, NotAllowed, or a conflict."""
+        check_reviewer(self._access)
+        key = Key("Task", emergency)
+        current = self.current(key)
+        if current is None or current.deleted:
+            raise unknown(key)
+        task = reviewed(fhir_json.load(current.body), self._access, finding, text, self._now)
+        self._reason = f"{finding}: {text}"
+        return self.save(task, id=key.id)
 
     def identified(self, query: SearchQuery) -> str:
         """The one person whom the criteria name, whether or not they may be seen: for an emergency alone. Raise NotFound."""
@@ -330,17 +344,24 @@ class Writes:
         if is_task(resource, CODE, OPERATION) or (key.type == "Task" and current is not None and _about_identity(current)):
             raise NotAllowed("what is decided about identities is written by $link, $unlink, $merge, $split and $undo alone")
         if is_facts(resource) or (current is not None and _about_recognition(current)):
-            raise NotAllowed(
-                "recognition catalogues and evidence are published at /ops/recognition alone"
-            )
+            raise NotAllowed("recognition catalogues and evidence are published at /ops/recognition alone")
         check_write(self._access, key.type, None, hubs=made_by_hub(resource))
         if key.type in CLAIMING:
             check_claims(resource, key.id, "" if county_wide(self._access) else self._access.facility, self._county)
+        self._check_shipped(key, current)
         if current is None and (key in self._made or county_wide(self._access) or self._free(key)):
             return
         if current is None or not self._visible(current):
             raise self._unknown(key)  # nobody takes an id that another facility's system will be given, or learns whether it was
         check_write(self._access, key.type, current, hubs=_made_by_hub(current))
+
+    def _check_shipped(self, key: Key, current: Version | None) -> None:
+        """Raise NotAllowed for a definition that comes with the hub; one that was stored under its id before stays its owner's."""
+        if current is None and self._reads.shipped(key):
+            raise NotAllowed(
+                "this definition comes with the hub: nobody changes or deletes it here; a county's own file of the same URL beside"
+                " county.toml takes its place, and another definition takes another id"
+            )
 
     def _expected(self, key: Key, current: Version | None, condition: Precondition) -> int | None:
         """The version that If-Match asks for. Raise VersionConflict, the same for unknown and foreign, where there is none."""

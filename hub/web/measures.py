@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from hub.errors import Invalid
 from hub.recognition import reasons
 from hub.recognition.facts import recognition_of
-from hub.recognition.measures.counting import Counted, Counts, counted, facility_seen
+from hub.recognition.measures.counting import LEAST, REST, Counted, Counts, counted, facility_seen
 from hub.recognition.measures.definitions import DEFINITIONS
 from hub.recognition.measures.workbook import CONTENT_TYPE, workbook
 from hub.recognition.router import days_of
@@ -32,10 +32,11 @@ async def measures(request: Request) -> Response:
     months = found.by(2)
     months.pop("", None)
     values |= {
+        "least": found.least,
         "total": found.total(),
         "tables": [(name, part, found.by(part)) for part, name in enumerate(("facility", "item", "month"))],
         "chart": bars(months, {segment: view.t(f"measures.{segment}") for segment in SEGMENTS}, view.t("measures.chart")),
-        "reasons": [(code, says, found.total().reasons[code]) for code, says in reasons.reasons(view.language).items()],
+        "reasons": [(code, says, found.reasons().get(code, 0)) for code, says in reasons.reasons(view.language).items()],
         "definitions": DEFINITIONS,
         "place": 1 if view.language == "en" else 0,
         "cut": found.cut,
@@ -67,10 +68,10 @@ async def _asked(request: Request) -> tuple[View, Counted, dict[str, Any]]:
     except Invalid:
         problem = view.t("measures.span")
     service = recognition_of(request.app.state)
-    found = await asyncio.to_thread(counted, view.hub, service, first, last)
+    found = await asyncio.to_thread(counted, view.hub, service, session.access, first, last)
     await view.hub.door.note(session.access, action="E", interaction="operation", type="MeasureReport", query=f"{first}/{last}")
     facility, item = own or query.get("facility", ""), query.get("item", "")
-    chosen = {"facility": facility, "item": item, "from": _day(first), "to": _day(last)}
+    chosen = {"facility": facility, "item": item, "from": _day(found.first), "to": _day(found.last)}
     values = {"own": own, "chosen": chosen, "problem": problem, "items": service.catalogue.items}
     return view, found.only(facility, item), {**values, "facilities": view.hub.county.facilities}
 
@@ -80,6 +81,8 @@ def _day(day: date) -> str:
 
 
 def _called(view: View, part: int, value: str) -> str:
+    if value == REST:
+        return view.t("measures.rest", least=LEAST)
     if part == 0:
         return view.facility(value) if value else "—"
     item = recognition_of(view.request.app.state).catalogue.item(value) if part == 1 else None

@@ -80,10 +80,10 @@ def view_of(request: Request) -> View:
 
 
 def home_of(session: Session) -> str:
-    """Where this kind of account begins: hospital IT sees no patients."""
+    """Where this kind of account begins: hospital IT and a health bureau see no patients."""
     if session.access.role == "resident":
         return f"/p/{session.access.patient}"
-    return "/ops" if session.access.role == "it" else "/p"
+    return {"it": "/ops", "bureau": "/measures"}.get(session.access.role, "/p")
 
 
 def count_in(text: str, default: int) -> int:

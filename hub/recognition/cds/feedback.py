@@ -13,10 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from hub.errors import Invalid, NotFound
+from hub.errors import Invalid, NotAllowed, NotFound
 from hub.recognition.decisions import Decisions
 from hub.recognition.reasons import checked
 from hub.security.access import Access
+from hub.security.policy import WRITING_ROLES
 
 MOST = 100
 
@@ -65,6 +66,9 @@ def _reason(stated: Any) -> tuple[str, str]:
 
 
 async def take(decisions: Decisions, access: Access, every: list[Outcome]) -> None:
+    """Raise NotAllowed for an account that orders nothing."""
+    if access.role not in WRITING_ROLES:
+        raise NotAllowed(f"the role {access.role} decides on no card")
     for each in every:
         with suppress(NotFound):
             if each.accepted:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 MOST = 500_000  # Tasks, and orders, of one period
 PAGE = 500
-COUNTY_ROLES = frozenset({"admin", "it", "reader"})  # without a facility: hospital IT, and the county's bureau
+COUNTY_ROLES = frozenset({"admin", "it", "bureau"})  # without a facility: hospital IT, and the county's bureau
+LEAST = 10  # of what a bureau is told: smaller sums may point at somebody
+REST = "*"
+"""The row of those that are too small to stand by themselves."""
 WITHDRAWN = frozenset({"revoked", "entered-in-error", "draft", "unknown"})
 
 
@@ -50,6 +53,11 @@ class Counts:
     @property
     def prompts(self) -> int:
         return self.recognised + self.refused + self.unanswered
+
+    @property
+    def concerned(self) -> int:
+        """How many events these numbers are about."""
+        return self.prompts + self.lapsed + self.placed
 
     def add_prompt(self, prompt: Prompt) -> None:
         if prompt.decision == "recognised":
@@ -74,25 +82,50 @@ Cell = tuple[str, str, str]  # facility code, item code, month (2026-03)
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """`first` to `last` in the county's zone, both included. `cut`: there is more than was counted."""
+    """`first` to `last` in the county's zone, both included. `cut`: there is more than was counted.
+
+    `least`: the smallest sum that is told; smaller ones stand together, or not at all.
+    """
 
     first: date
     last: date
     cells: dict[Cell, Counts]
     cut: bool = False
+    least: int = 0
 
     def total(self) -> Counts:
-        return _sum(self.cells.values())
+        total = _sum(self.cells.values())
+        return total if total.concerned >= self.least else Counts()
 
     def by(self, part: int) -> dict[str, Counts]:
         """0: by facility, 1: by item, 2: by month; in order of the name."""
+        if not self.total().concerned:
+            return {}
         names = sorted({cell[part] for cell in self.cells})
-        return {name: _sum(counts for cell, counts in self.cells.items() if cell[part] == name) for name in names}
+        rows = {name: _sum(counts for cell, counts in self.cells.items() if cell[part] == name) for name in names}
+        return _together(rows, self.least)
+
+    def reasons(self) -> dict[str, int]:
+        """Refusals by their reason's code; those told too seldom are left out."""
+        return {code: count for code, count in sorted(self.total().reasons.items()) if count >= max(1, self.least)}
 
     def only(self, facility: str = "", item: str = "") -> Counted:
         """Of one facility or item alone; "" for all."""
         wanted = {c: n for c, n in self.cells.items() if facility in ("", c[0]) and item in ("", c[1])}
-        return Counted(self.first, self.last, wanted, self.cut)
+        return replace(self, cells=wanted)
+
+
+def _together(rows: dict[str, Counts], least: int) -> dict[str, Counts]:
+    """Rows that are too small as one, with the next larger if need be: none of them follows from the total."""
+    by_size = sorted(rows, key=lambda name: rows[name].concerned)
+    kept, sums = dict(rows), 0
+    rest: list[str] = []
+    for name in by_size:
+        if rows[name].concerned >= least and (not rest or sums >= least):
+            break
+        rest.append(name)
+        sums += kept.pop(name).concerned
+    return {**kept, REST: _sum(rows[name] for name in rest)} if rest else rows
 
 
 def _sum(every: Iterable[Counts]) -> Counts:
@@ -111,8 +144,17 @@ def facility_seen(access: Access) -> str:
     raise NotAllowed("the measures are for a facility's own staff, and for the county's")
 
 
-def counted(hub: Hub, service: RecognitionService, first: date, last: date) -> Counted:
-    """Everything between two days, by facility, item and month."""
+def told_to(access: Access, first: date, last: date) -> tuple[date, date, int]:
+    """The span and the smallest sum: a bureau is told of whole months, so that two spans do not differ by a day's few."""
+    if access.role != "bureau":
+        return first, last, 0
+    following = last.replace(day=28) + timedelta(days=4)
+    return first.replace(day=1), following - timedelta(days=following.day), LEAST
+
+
+def counted(hub: Hub, service: RecognitionService, access: Access, first: date, last: date) -> Counted:
+    """Everything between two days, by facility, item and month, as `access` may be told of it."""
+    first, last, least = told_to(access, first, last)
     zone, cells = service.zone, dict[Cell, Counts]()
     tasks = _of_period(hub, "Task", "authored-on", first, last, zone, [Criterion("code", "token", (_code(),))])
     for each in tasks:
@@ -124,7 +166,7 @@ def counted(hub: Hub, service: RecognitionService, first: date, last: date) -> C
         counts = cells.setdefault(cell, Counts())
         counts.placed += 1
         counts.repeated += repeated
-    return Counted(first, last, cells, cut=len(tasks) >= MOST)
+    return Counted(first, last, cells, cut=len(tasks) >= MOST, least=least)
 
 
 def _code() -> TokenValue:

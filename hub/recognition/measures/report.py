@@ -59,10 +59,10 @@ def _stratifiers(definition: Definition, counted: Counted) -> list[Resource]:
         strata = [_stratum(definition, value, counts) for value, counts in counted.by(part).items() if value]
         if strata:
             found.append({"code": [{"text": name}], "stratum": strata})
-    if definition.id == "recognition-refusals" and (reasons := counted.total().reasons):
+    if definition.id == "recognition-refusals" and (reasons := counted.reasons()):
         strata = [
             {"value": {"coding": [{"system": REASON_SYSTEM, "code": code}]}, "population": [_population("numerator", count)]}
-            for code, count in sorted(reasons.items())
+            for code, count in reasons.items()
         ]
         found.append({"code": [{"text": "reason"}], "stratum": strata})
     return found

@@ -45,7 +45,7 @@ def workbook(counted: Counted, language: str, name: Callable[[int, str], str]) -
         sheet.append(["Σ", *_figures(counted.total())])
     sheet = book.create_sheet("R01–R12")
     for code, says in reasons(language).items():
-        sheet.append([code, says, counted.total().reasons[code]])
+        sheet.append([code, says, counted.reasons().get(code, 0)])
     sheet = book.create_sheet("定义" if language == "zh" else "Definitions")
     for row in _definitions(counted, language):
         sheet.append(row)

@@ -9,6 +9,7 @@ from hub.web.ops.codes import router as codes
 from hub.web.ops.connector import router as connector
 from hub.web.ops.dead import router as dead
 from hub.web.ops.discards import router as discards
+from hub.web.ops.emergencies import router as emergencies
 from hub.web.ops.identity import router as identity
 from hub.web.ops.mapping import router as mapping
 from hub.web.ops.message import router as message
@@ -21,5 +22,6 @@ from hub.web.ops.replays import router as replays
 router = APIRouter()
 for part in (
     *(overview, connector, messages, message, dead, discards, identity, codes, code_tables, mapping, outbox, quality, replays),
+    emergencies,
 ):
     router.include_router(part)
