@@ -1,16 +1,18 @@
-"""What the demo looks at, as a client over HTTP: one person of three facilities, two recognition answers, an image, an ECG."""
+"""What the demo looks at, as a client over HTTP: one person of three facilities, her summary, tests being ordered, an image."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from io import BytesIO
 from typing import Any
 
 import httpx
 from pydicom import dcmread
 
+from demo import ordering
 from demo.people import FACILITIES, Person
 from demo.sources import Feed
 from demo.story import Visit
@@ -19,6 +21,7 @@ from profiles.names import FACILITY_TAG, GOLDEN, HUB_TAG, ID_CARD, LOINC, STORED
 POTASSIUM = f"{LOINC}|2823-3"
 WHITE_CELLS = f"{LOINC}|6690-2"
 PAGES = 200
+CHINA = timezone(timedelta(hours=8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +35,14 @@ class Client:
     """A FHIR client with one account's token."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        self.http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
 
     def get(self, path: str, **parameters: str) -> httpx.Response:
-        return self._http.get(path, params=parameters)
+        return self.http.get(path, params=parameters)
 
     def find(self, resource_type: str, **parameters: str) -> list[dict[str, Any]]:
         """Every match, page by page; asked by POST, for a name in a URL would end in logs."""
-        answer = self._http.post(f"/fhir/{resource_type}/_search", data=parameters)
+        answer = self.http.post(f"/fhir/{resource_type}/_search", data=parameters)
         return list(self._entries(answer))
 
     def everything(self, patient: str) -> list[dict[str, Any]]:
@@ -53,7 +56,7 @@ class Client:
             following = next((link["url"] for link in bundle.get("link", ()) if link["relation"] == "next"), None)
             if following is None:
                 return
-            answer = self._http.get(following)
+            answer = self.http.get(following)
 
 
 def facility_of(resource: Mapping[str, Any]) -> str:
@@ -72,7 +75,8 @@ def check_county(url: str, tokens: Mapping[str, str], feeds: Sequence[Feed], her
     if golden is None:
         return [*lines, Line("one golden Patient", "there is none", holds=False)]
     record = township.everything(golden["id"])
-    lines += [_record(golden, record), *_recognition(township, golden["id"]), *_objects(township, record)]
+    lines += [_record(golden, record), _summary(township, golden["id"]), *_recognition(township, golden["id"])]
+    lines += [*_ordered(township, admin, golden["id"]), *_objects(township, record)]
     lines += [_hidden(township, admin, visits), _audited(admin, golden["id"])]
     return lines
 
@@ -104,6 +108,35 @@ def _record(golden: Mapping[str, Any], record: Sequence[Mapping[str, Any]]) -> L
     seen = f"{len(golden.get('link', ()))} linked, " + ", ".join(f"{kinds[k]} {k}" for k in wanted)
     holds = len(golden.get("link", ())) == len(FACILITIES) and all(kinds[k] for k in wanted) and facilities == set(FACILITIES)
     return Line("one record of three facilities", seen, holds)
+
+
+def _summary(client: Client, person: str) -> Line:
+    """An International Patient Summary over all her Patients."""
+    answer = client.get(f"/fhir/Patient/{person}/$summary")
+    document = answer.json() if answer.status_code == httpx.codes.OK else {}
+    entries = [entry["resource"] for entry in document.get("entry", ())]
+    sections = [section["title"] for section in entries[0].get("section", ())] if entries else []
+    seen = f"{len(entries)} resources in {len(sections)} sections: {'、'.join(sections[:4])} …"
+    return Line("her summary ($summary, IPS)", seen, holds=document.get("type") == "document" and len(sections) > 2)
+
+
+def _ordered(township: Client, admin: Client, person: str) -> Iterator[Line]:
+    """At order time, by CDS Hooks; then what the measures say of it."""
+    cards = ordering.ordered(township.http, person)
+    asking = [card for card in cards if card.get("suggestions")]
+    seen = asking[0]["summary"] if asking else f"{len(cards)} cards, none to decide on"
+    yield Line("TWP signs three tests (CDS Hooks)", seen, holds=bool(asking))
+    if not asking:
+        return
+    status = ordering.answered(township.http, asking)
+    found = dict(ordering.measured(admin.http, datetime.now(CHINA).date()))
+    rate, refused = found["recognition-rate"], found["recognition-refusals"]["numerator"]
+    saved = found["recognition-saved"]["numerator"] / ordering.FEN
+    seen = (
+        f"{rate['denominator']} prompts: {rate['numerator']} recognised (¥{saved:.2f} saved), {refused} refused, others unanswered"
+    )
+    right = (rate["numerator"], rate["denominator"], refused) == (1, len(asking), min(1, len(asking) - 1))
+    yield Line("her doctor's answers in the measures", seen, holds=status == httpx.codes.OK and right and saved > 0)
 
 
 def _answer(client: Client, person: str, code: str) -> dict[str, Any]:

@@ -145,6 +145,9 @@ def _leave_open(console: Console, url: str, tokens: dict[str, str], name: str) -
     console.print(f"\nOpen {url}/ and log in with a token:", highlight=False)
     for who, key in (("township doctor", "TWP"), ("county doctor", "CTY"), ("administrator", "admin")):
         console.print(f"  {who:<16} {tokens[key]}", highlight=False, markup=False)
-    console.print(f"Try {name}, zxy, or the ID number in her banner. Ctrl-C ends it; nothing is kept.", highlight=False)
+    console.print(f"Try {name}, zxy, or the ID number in her banner. The administrator also finds", highlight=False)
+    console.print("  /measures       what mutual recognition brought    /ops/identity  who is one person")
+    console.print("  /ops/codes      tables of codes and their maps     /ops           what flows in")
+    console.print("Ctrl-C ends it; nothing is kept.")
     while True:
         time.sleep(3600)
