@@ -15,6 +15,7 @@ from hub.api.service import install_fhir
 from hub.bulk.exports import serve_exports
 from hub.bulk.imports import serve_imports
 from hub.clock import utc_ms
+from hub.definitions import Definitions
 from hub.directory.facilities import keep_facilities
 from hub.identity.resettling import keep_matching, serve_resettling
 from hub.jobs import Jobs
@@ -139,7 +140,7 @@ def _hub(
 ) -> Hub:
     terminology = Terminology(store)
     tokens = TokenStore(data, clock=clock, table=TokenShelf(store) if store.shared else None)
-    door = Door(store, county, clock, trail, concepts=terminology, save=save)
+    door = Door(store, county, clock, trail, concepts=terminology, definitions=Definitions(terminology.files), save=save)
     blobs = BlobStore(data / "blobs", tidy=tidy)
     planner = Planner(store, clock, county.subscriptions, holder=tokens.holder, reads=door.reads)
     return Hub(

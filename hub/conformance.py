@@ -25,7 +25,7 @@ def definitions_for(reads: Reads) -> Callable[[str], dict[str, Any] | None]:
         url, _, version = canonical.partition("|")
         query = SearchQuery("StructureDefinition", (Criterion("url", "uri", (UriValue(url),)),), count=CANDIDATES)
         try:
-            stored = [fhir_json.load(found.body) for found in reads.search(query).matches]
+            stored = [fhir_json.load(found.body) for found in reads.stored(query).matches]
         except NotAllowed:
             stored = []
         for definition in sorted(stored, key=lambda each: str(each.get("version", "")), reverse=True):

@@ -171,7 +171,7 @@ class Export:
         conditions = self._asked.conditions(part.type, now, zone)
         if part.patients:
             conditions = (condition_of(reads, part.type, part.patients), *conditions)
-        page = reads.search(SearchQuery(part.type, conditions, count=self._page, after=progress.after))
+        page = reads.stored(SearchQuery(part.type, conditions, count=self._page, after=progress.after))
         self._page = _fitting(page.matches)
         return [self._shape.body(v) for v in self._of_then(reads, page.matches) if self._wanted(v, part)], page.next
 

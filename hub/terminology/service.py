@@ -46,7 +46,7 @@ class Terminology:
     def __init__(self, store: ResourceStore) -> None:
         self._store = store
         self._stored = Stored(store)
-        self._files = Files()
+        self.files = Files()
         self._lock = threading.RLock()
         self._systems: Kept[str, CodeSystem] = Kept(KEPT_BYTES)
         self._maps: Kept[str, CodeMap] = Kept(KEPT_BYTES // 4)
@@ -59,7 +59,7 @@ class Terminology:
 
     def look_beside(self, folder: Path) -> None:
         """Where county.toml lies the county's own tables do: they take the place of those shipped."""
-        self._files = Files(folder)
+        self.files.look_beside(folder)
 
     def under(self, conditions: Conditions) -> Terminology:
         """The same, asked under conditions: what was read is shared, what was found by name is not."""
@@ -138,12 +138,12 @@ class Terminology:
 
     def code_systems(self) -> list[tuple[str, str]]:
         """URL and version of every code system that is loaded."""
-        files = [(found.url, found.version) for found in map(self.read_code_system, self._files.all("CodeSystem"))]
+        files = [(found.url, found.version) for found in map(self.read_code_system, self.files.all("CodeSystem"))]
         return sorted({*standard().listed("CodeSystem"), *files, *self._stored.systems()})
 
     def own(self, type: str) -> list[Found]:
         """The definitions of a type that are not the specification's: shipped, beside county.toml, and in the store."""
-        return [*self._files.all(type), *self._stored.all(type)]
+        return [*self.files.all(type), *self._stored.all(type)]
 
     # -- reading what was found
 
@@ -225,10 +225,16 @@ class Terminology:
         return {"resourceType": "ValueSet", "url": url, "compose": {"include": [include]}}
 
     def _find(self, type: str, canonical: Canonical) -> Found | None:
-        found = standard().find(type, canonical) or self._stored.find(type, canonical) or self._files.find(type, canonical)
+        found = standard().find(type, canonical) or self._county_or_facility(type, canonical)
         if found is not None:
             self._conditions.check(found.updated)
         return found
+
+    def _county_or_facility(self, type: str, canonical: Canonical) -> Found | None:
+        stored = self._stored.find(type, canonical)
+        if stored is not None and not stored.facility:
+            return stored
+        return self.files.find(type, canonical) or stored
 
     def _supplemented(self, found: Found) -> CodeSystem | None:
         loaded = self.read_code_system(found)
@@ -251,7 +257,7 @@ class Terminology:
 
     def _maps_of(self, system: str, reverse: bool) -> list[CodeMap]:
         found = [*standard_maps(), *self._stored.maps("target-system" if reverse else "source-system", system)]
-        found += self._files.all("ConceptMap")
+        found += self.files.all("ConceptMap")
         maps = {made.mark: self.read_concept_map(made) for made in found}
         return [made for made in maps.values() if system in (made.targets if reverse else made.sources)]
 

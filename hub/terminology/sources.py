@@ -1,7 +1,8 @@
 """Where a definition is found by its canonical URL: the standard's own, those shipped or beside county.toml, those in the store.
 
-What the standard defines cannot be replaced by a resource of the same URL and version: nobody changes what `male` means. Of several
-in the store an active one counts, of those the county's before a facility's, of those the newest.
+What the standard defines cannot be replaced by a resource of the same URL and version: nobody changes what `male` means. The
+country's tables only the county replaces, by a file or by a resource of its own, and no facility. Of several in the store an active
+one counts, of those the county's before a facility's, of those the newest.
 """
 
 from __future__ import annotations
@@ -37,6 +38,12 @@ class Found(NamedTuple):
     mark: str
     body: bytes
     updated: int = 0
+    facility: str = ""  # whose it is, of one in the store
+
+    @property
+    def path(self) -> Path:
+        """Of one that is a file."""
+        return Path(self.mark.removeprefix("file/"))
 
     @property
     def shipped(self) -> bool:
@@ -105,16 +112,21 @@ class Files:
     def __init__(self, beside: Path | None = None) -> None:
         self._roots = [root for root in (SHIPPED, beside) if root is not None]
 
+    def look_beside(self, folder: Path) -> None:
+        self._roots = [SHIPPED, folder]
+        self.__dict__.pop("everything", None)
+
     def find(self, type: str, canonical: Canonical) -> Found | None:
-        heads = [(_head(found.body), found) for found in self._all[type].get(canonical.url, ())]
+        heads = [(_head(found.body), found) for found in self.everything[type].get(canonical.url, ())]
         fitting = [(head.status != "retired", head.version, found.mark, found) for head, found in heads]
         return max((each for each in fitting if canonical.version in ("", each[1])), default=(None,))[-1]
 
     def all(self, type: str) -> Iterator[Found]:
-        return (found for editions in self._all[type].values() for found in editions)
+        return (found for editions in self.everything[type].values() for found in editions)
 
     @cached_property
-    def _all(self) -> dict[str, dict[str, list[Found]]]:
+    def everything(self) -> dict[str, dict[str, list[Found]]]:
+        """Type → URL → editions."""
         return {type: self._read(type, folder) for type, folder in FOLDERS.items()}
 
     def _read(self, type: str, folder: str) -> dict[str, list[Found]]:
@@ -179,7 +191,7 @@ class Stored:
 
 
 def found_in(version: Version) -> Found:
-    return Found(f"{version.type}/{version.id}/{version.version}", version.body, version.updated)
+    return Found(f"{version.type}/{version.id}/{version.version}", version.body, version.updated, version.facility)
 
 
 class _Head(msgspec.Struct):

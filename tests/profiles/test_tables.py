@@ -38,7 +38,7 @@ def test_every_definition_is_right_and_named_once(folder):
     for path in sorted((SHIPPED / folder).glob("*.json")):
         resource = json.loads(path.read_text("utf-8"))
         assert [issue.message for issue in validate(resource)] == [], path.name
-        assert resource["id"] == path.stem
+        assert resource["id"] == f"hub-{path.stem}"
         names.add((resource["url"], resource["version"]))
     assert len(names) == len(list((SHIPPED / folder).glob("*.json")))
 
