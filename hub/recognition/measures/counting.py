@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta, tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hub.errors import NotAllowed
 from hub.recognition.prompts import CODE, Prompt
 from hub.recognition.service import RecognitionService
-from hub.recognition.times import Moment, moment_of
+from hub.recognition.times import moment_of
 from hub.records.reader import Found, every, reference_id
 from hub.search.folding import fold_code
 from hub.search.query import Criterion, DateValue, SearchQuery, Sort, TokenValue
@@ -31,12 +31,14 @@ COUNTY_ROLES = frozenset({"admin", "it", "bureau"})  # without a facility: hospi
 LEAST = 10  # of what a bureau is told: smaller sums may point at somebody
 REST = "*"
 """The row of those that are too small to stand by themselves."""
-WITHDRAWN = frozenset({"revoked", "entered-in-error", "draft", "unknown"})
+WITHDRAWN = "revoked"
+UNPLACED = frozenset({"entered-in-error", "draft", "unknown"})
+Ordered = Literal["placed", "repeated", "withdrawn"]
 
 
 @dataclass(slots=True)
 class Counts:
-    """Prompts are recognised, refused or unanswered; `lapsed` ones are none of them. Money in fen."""
+    """Prompts are recognised, refused or unanswered; `lapsed` ones are none of them. Orders are placed or withdrawn. In fen."""
 
     recognised: int = 0
     unanswered: int = 0
@@ -44,6 +46,7 @@ class Counts:
     saved: int = 0
     placed: int = 0
     repeated: int = 0
+    withdrawn: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -57,24 +60,35 @@ class Counts:
     @property
     def concerned(self) -> int:
         """How many events these numbers are about."""
-        return self.prompts + self.lapsed + self.placed
+        return self.prompts + self.lapsed + self.placed + self.withdrawn
 
-    def add_prompt(self, prompt: Prompt) -> None:
+    def add_prompt(self, prompt: Prompt, zone: tzinfo) -> None:
         if prompt.decision == "recognised":
             self.recognised += 1
             self.saved += prompt.saved
         elif prompt.decision == "refused":
             self.reasons[prompt.reason] += 1
-        elif prompt.task.get("businessStatus"):
+        elif _lapsed_that_day(prompt, zone):
             self.lapsed += 1
         else:
             self.unanswered += 1
 
     def __iadd__(self, other: Counts) -> Counts:
-        for name in ("recognised", "unanswered", "lapsed", "saved", "placed", "repeated"):
+        for name in ("recognised", "unanswered", "lapsed", "saved", "placed", "repeated", "withdrawn"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.reasons.update(other.reasons)
         return self
+
+
+def _lapsed_that_day(prompt: Prompt, zone: tzinfo) -> bool:
+    """Before the doctor could answer. What lapses later was unanswered when the visit ended, and no count of a month changes."""
+    days = {_day(str(prompt.task.get(name, "")), zone) for name in ("authoredOn", "lastModified")}
+    return bool(prompt.lapse) and len(days) == 1
+
+
+def _day(stated: str, zone: tzinfo) -> date | None:
+    moment = moment_of(stated, zone)
+    return moment.day if moment else None
 
 
 Cell = tuple[str, str, str]  # facility code, item code, month (2026-03)
@@ -160,12 +174,12 @@ def counted(hub: Hub, service: RecognitionService, access: Access, first: date, 
     for each in tasks:
         prompt = Prompt(each.resource)
         month = _month(str(each.resource.get("authoredOn", "")), zone)
-        cells.setdefault((prompt.orderer, prompt.item, month), Counts()).add_prompt(prompt)
-    orders = _placed(hub, service, first, last)
-    for cell, repeated in orders:
+        cells.setdefault((prompt.orderer, prompt.item, month), Counts()).add_prompt(prompt, zone)
+    for cell, what in _orders(hub, service, first, last):
         counts = cells.setdefault(cell, Counts())
-        counts.placed += 1
-        counts.repeated += repeated
+        counts.withdrawn += what == "withdrawn"
+        counts.placed += what != "withdrawn"
+        counts.repeated += what == "repeated"
     return Counted(first, last, cells, cut=len(tasks) >= MOST, least=least)
 
 
@@ -189,26 +203,31 @@ def _ms(moment: datetime) -> int:
 
 
 def _month(stated: str, zone: tzinfo) -> str:
-    moment = moment_of(stated, zone)
-    return moment.day.isoformat()[:7] if moment else ""
+    day = _day(stated, zone)
+    return day.isoformat()[:7] if day else ""
 
 
-def _placed(hub: Hub, service: RecognitionService, first: date, last: date) -> Iterator[tuple[Cell, bool]]:
-    """Every order of a catalogue item in the period, and whether the same was placed for the person within its window before."""
+def _orders(hub: Hub, service: RecognitionService, first: date, last: date) -> Iterator[tuple[Cell, Ordered]]:
+    """Every order of a catalogue item in the period; repeated: the same was placed for the person within its window before."""
     catalogues = service.facts.look().catalogues
     longest = max((item.validity_days.get("outpatient", 0) for each in catalogues for item in each.items), default=0)
-    before: dict[tuple[str, str], Moment] = {}
+    before: dict[tuple[str, str], date] = {}
     person = _people(hub)
     for order in _of_period(hub, "ServiceRequest", "authored", first - timedelta(days=longest), last, service.zone):
-        item = _item(service, order)
-        moment = moment_of(str(order.resource.get("authoredOn", "")), service.zone)
-        if item is None or moment is None or order.resource.get("status") in WITHDRAWN:
+        day = _day(str(order.resource.get("authoredOn", "")), service.zone)
+        if day is None or day > last or order.resource.get("status") in UNPLACED:
             continue
-        whose = (person(reference_id(order.resource.get("subject"), "Patient")), item.code)
-        former, before[whose] = before.get(whose), moment
-        if moment.day >= first:
-            repeated = former is not None and (moment.day - former.day).days <= item.validity_days.get("outpatient", 0)
-            yield (order.facility, item.code, moment.day.isoformat()[:7]), repeated
+        who = person(reference_id(order.resource.get("subject"), "Patient"))
+        for item in _items(service, order):
+            cell = (order.facility, item.code, day.isoformat()[:7])
+            if order.resource.get("status") == WITHDRAWN:
+                if day >= first:
+                    yield cell, "withdrawn"
+                continue
+            former, before[who, item.code] = before.get((who, item.code)), day
+            if day >= first:
+                again = former is not None and (day - former).days <= item.validity_days.get("outpatient", 0)
+                yield cell, "repeated" if again else "placed"
 
 
 def _people(hub: Hub) -> Callable[[str], str]:
@@ -222,9 +241,9 @@ def _people(hub: Hub) -> Callable[[str], str]:
     return person
 
 
-def _item(service: RecognitionService, order: Found) -> Item | None:
+def _items(service: RecognitionService, order: Found) -> tuple[Item, ...]:
     for coding in (order.resource.get("code") or {}).get("coding") or ():
-        _, item = service.item_of(f"{coding.get('system', '')}|{coding.get('code', '')}", order.facility)
-        if item is not None:
-            return item
-    return None
+        items = service.items_of(f"{coding.get('system', '')}|{coding.get('code', '')}", order.facility)
+        if items:
+            return items
+    return ()

@@ -31,9 +31,11 @@ class Definition:
     denominator: Part | None = None
     denominator_words: Words = ("", "")
     exclusion_words: Words = (
-        "仅供参考与急诊的结果不提示，未对照项目另计；应答前已失效的提示不计入",
-        "results for reference and emergencies are no prompts; unmapped codes are counted apart; prompts that lapsed are left out",
+        "仅供参考与急诊的结果不提示，未对照项目另计；提示当日、应答之前已失效的提示不计入",
+        "results for reference and emergencies are no prompts; unmapped codes are counted apart; "
+        "prompts that lapsed on their own day, before an answer, are left out",
     )
+    excluded: Part = lambda c: c.lapsed
 
     def score(self, counts: Counts) -> float | None:
         """The share; None where there is nothing to divide by, or the measure is no share."""
@@ -45,14 +47,14 @@ class Definition:
 DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         "recognition-prompts",
-        "1",
+        "2",
         ("互认提示数", "Prompts"),
         lambda c: c.prompts,
         ("开单时提示有可互认结果的项目数，每次就诊每项目计一次", "items prompted while ordering, each once within a visit"),
     ),
     Definition(
         "recognition-rate",
-        "1",
+        "2",
         ("互认率", "Recognition rate"),
         lambda c: c.recognised,
         ("医师采用的提示", "prompts that the doctor recognised"),
@@ -61,7 +63,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     ),
     Definition(
         "recognition-refusals",
-        "1",
+        "2",
         ("不予互认率（分理由 R01–R12）", "Refusals, by reason R01–R12"),
         lambda c: c.refused,
         ("医师选择重新检查并说明理由的提示", "prompts that the doctor refused with a reason"),
@@ -80,7 +82,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     ),
     Definition(
         "recognition-repeats",
-        "1",
+        "2",
         ("重复检查率", "Repeat rate"),
         lambda c: c.repeated,
         (
@@ -90,6 +92,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         lambda c: c.placed,
         ("开立的目录项目数", "orders of catalogue items placed"),
         ("未对照到目录的医嘱、已撤销的医嘱", "orders that map to no item, and withdrawn ones"),
+        lambda c: c.withdrawn,
     ),
 )
 BY_ID: Mapping[str, Definition] = {each.id: each for each in DEFINITIONS}

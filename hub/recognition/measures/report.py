@@ -44,7 +44,7 @@ def _populations(definition: Definition, counts: Counts) -> list[Resource]:
     found = [_population("numerator", definition.numerator(counts))]
     if definition.denominator is not None:
         found.append(_population("denominator", definition.denominator(counts)))
-        found.append(_population("denominator-exclusion", counts.lapsed))
+        found.append(_population("denominator-exclusion", definition.excluded(counts)))
     return found
 
 

@@ -58,7 +58,7 @@ def test_the_rate_has_the_unanswered_in_its_denominator(counted_site):
     (group,) = told["group"]
     assert populations(group) == {"numerator": 2, "denominator": 5, "denominator-exclusion": 0}
     assert group["measureScore"]["value"] == 0.4
-    assert (told["contained"][0]["version"], told["period"]) == ("1", {"start": "2026-03-01", "end": CHINA_DAY})
+    assert (told["contained"][0]["version"], told["period"]) == ("2", {"start": "2026-03-01", "end": CHINA_DAY})
     strata = {
         each["code"][0]["text"]: {s["value"]["text"]: populations(s) for s in each["stratum"]} for each in group["stratifier"]
     }
@@ -99,7 +99,7 @@ def test_the_page_and_its_workbook_say_the_same(counted_site):
     assert page.status_code == book.status_code == wrong.status_code == 200
     assert "40.0%" in page.text
     assert "2026-03 Recognised: 2" in page.text
-    assert "recognition-rate v1" in page.text.replace("</span>", "")
+    assert "recognition-rate v2" in page.text.replace("</span>", "")
     assert "last six months" in wrong.text
     sheets = load_workbook(BytesIO(book.content), read_only=True)
     assert sheets.sheetnames == ["Facility", "Item", "Month", "R01–R12", "Definitions"]
