@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "yitong_"
 Labels = dict[str, str]
 Sample = tuple[Labels, float]
+OrderTimeCounts = tuple[int, Mapping[str, int]]  # answers that came too late, and by facility codes without an item
+NOTHING_ASKED: OrderTimeCounts = (0, {})
 Scope = MutableMapping[str, Any]
 
 
@@ -93,8 +95,8 @@ def install_metrics(app: FastAPI, intake: IntakeService) -> None:
         except HubError as error:
             return error_answer(error)
         desk = getattr(app.state, "recognition_desk", None)
-        late = desk.order_time.late if desk is not None else 0
-        text = await run_in_threadpool(metrics_text, intake, hub.store, counts, late)
+        asked = (desk.order_time.late, dict(desk.service.unmapped)) if desk is not None else NOTHING_ASKED
+        text = await run_in_threadpool(metrics_text, intake, hub.store, counts, asked)
         return PlainTextResponse(text, media_type=CONTENT_TYPE)
 
 
@@ -105,10 +107,12 @@ def _scrapes(request: Request, hub: Hub) -> bool:
     return bool(token) and hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
 
 
-def metrics_text(intake: IntakeService, store: ResourceStore, http: HttpCounts | None = None, late: int = 0) -> str:
-    """`late`: answers at order time that came after the limit."""
+def metrics_text(
+    intake: IntakeService, store: ResourceStore, http: HttpCounts | None = None, asked: OrderTimeCounts = NOTHING_ASKED
+) -> str:
+    """`asked`: of this process, at order time."""
     lines: list[str] = []
-    every = (*_intake(intake, store), *_outgoing(store), *_hub(intake), *_http(http), *_recognition(late), *_access(store))
+    every = (*_intake(intake, store), *_outgoing(store), *_hub(intake), *_http(http), *_recognition(*asked), *_access(store))
     for name, kind, says, samples in every:
         lines += [f"# HELP {PREFIX}{name} {says}", f"# TYPE {PREFIX}{name} {kind}"]
         lines += [f"{PREFIX}{name}{_labels(labels)} {_number(value)}" for labels, value in samples]
@@ -174,8 +178,10 @@ def _hub(intake: IntakeService) -> Iterator[Metric]:
     yield "disk_free_bytes", "gauge", "Free where the data folder lies.", [({}, shutil.disk_usage(intake.data).free)]
 
 
-def _recognition(late: int) -> Iterator[Metric]:
+def _recognition(late: int, unmapped: Mapping[str, int]) -> Iterator[Metric]:
     yield "recognition_late_total", "counter", "Orders that went on without an answer in time.", [({}, late)]
+    samples: list[Sample] = [({"facility": facility}, count) for facility, count in sorted(unmapped.items())]
+    yield "recognition_unmapped_total", "counter", "Codes of orders that no item of the catalogue has.", samples
 
 
 def _access(store: ResourceStore) -> Iterator[Metric]:
