@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import signal
@@ -124,6 +125,7 @@ async def _serve(app: ASGIApp, calls: Calls, fronts: Fronts, ready: str) -> None
     up = loop.create_task(fronts.all_up())
     await asyncio.wait((serving, up), return_when=asyncio.FIRST_COMPLETED)
     if up.done():
+        gc.freeze()  # what starting made stays: a long record read at once makes the collector go over all that is not frozen
         sys.stdout.write(ready)
         sys.stdout.flush()
     await serving

@@ -142,12 +142,12 @@ def images_of(study: Mapping[str, Any], blobs: Blobs) -> Literal["reachable", "u
 
 def report_of(study: Found, reports: Sequence[Found]) -> Found | None:
     """The report that names the study, or shares an order or an accession number with it at the same facility."""
-    keys = _order_keys(study.resource)
+    keys = order_keys(study.resource)
     return next((report for report in reports if _names(report, study) or _same_order(report, study, keys)), None)
 
 
 def describes(report: Found, study: Found) -> bool:
-    return _names(report, study) or _same_order(report, study, _order_keys(study.resource))
+    return _names(report, study) or _same_order(report, study, order_keys(study.resource))
 
 
 def _names(report: Found, study: Found) -> bool:
@@ -155,10 +155,11 @@ def _names(report: Found, study: Found) -> bool:
 
 
 def _same_order(report: Found, study: Found, keys: Set[str]) -> bool:
-    return report.facility == study.facility and bool(keys & _order_keys(report.resource))
+    return report.facility == study.facility and bool(keys & order_keys(report.resource))
 
 
-def _order_keys(resource: Mapping[str, Any]) -> set[str]:
+def order_keys(resource: Mapping[str, Any]) -> set[str]:
+    """By what a study and a report answer one order: the orders that they name, and accession numbers."""
     orders = {str(r["reference"]) for r in resource.get("basedOn", ()) if r.get("reference")}
     accession = {
         str(i["value"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hub.records.dates import date_of
+from hub.records.events import Event, medicine_of
 from hub.records.reader import Found, code_text
-from hub.records.timeline import Event, Record, date_of, medicine_of
+from hub.records.timeline import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,13 @@ import nh3
 from markupsafe import Markup, escape
 
 from hub.errors import NotFound
-from hub.recognition.candidates import Blobs, report_of
+from hub.recognition.candidates import Blobs
+from hub.records.dates import date_of
+from hub.records.events import document_keys
 from hub.records.labs import Result, is_laboratory, result_of
 from hub.records.reader import Found, Reader, code_text, reference_id
-from hub.records.studies import Study, studies
-from hub.records.timeline import Record, date_of, document_keys, record_of
+from hub.records.studies import Study, reports_on, studies
+from hub.records.timeline import Record, record_of
 
 TYPES = frozenset({"DiagnosticReport", "Composition", "DocumentReference", "ImagingStudy"})
 
@@ -99,7 +101,7 @@ async def document_of(reader: Reader, type: str, id: str, blobs: Blobs) -> Docum
 def _told_by(asked: Found, record: Record) -> Found:
     """A study is told by the report on it, a file by the Composition that the hub read out of it."""
     if asked.type == "ImagingStudy":
-        return report_of(asked, record.of("DiagnosticReport")) or asked
+        return reports_on([asked], record.of("DiagnosticReport")).get(asked.id, asked)
     if asked.type == "DocumentReference":
         keys = document_keys(asked)
         return next((c for c in record.of("Composition") if keys & document_keys(c)), asked)

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hub.records.dates import date_of, instant
 from hub.records.person import Person
 from hub.records.reader import Found, code_text
-from hub.records.timeline import ENCOUNTER_CLASS, WITHDRAWN, Record, date_of, instant
+from hub.records.timeline import Record, encounter_kind
 from profiles.names import ETHNIC_GROUP, LOINC
 
 CHRONIC: Mapping[str, tuple[str, ...]] = {
@@ -141,13 +142,11 @@ def _contact(contact: Mapping[str, Any]) -> str:
 def _services(record: Record) -> Iterable[Service]:
     """Most frequent kinds of contact first by their order here, not by their number."""
     groups: dict[str, list[Found]] = {}
-    for encounter in record.of("Encounter"):
-        if encounter.resource.get("status") not in WITHDRAWN:
-            kind = ENCOUNTER_CLASS.get(str(encounter.resource.get("class", {}).get("code", "")), "other")
-            groups.setdefault(kind, []).append(encounter)
+    for encounter in record.valid("Encounter"):
+        groups.setdefault(encounter_kind(encounter), []).append(encounter)
     for key, type in (("report", "DiagnosticReport"), ("immunization", "Immunization"), ("procedure", "Procedure")):
-        valid = [found for found in record.of(type) if found.resource.get("status") not in WITHDRAWN]
-        groups.update({key: valid} if valid else {})
+        if valid := record.valid(type):
+            groups[key] = valid
     for key, found in groups.items():
         last = max(found, key=lambda each: instant(date_of(each)))
         yield Service(key, len(found), date_of(last)[:10], last.facility)

@@ -12,8 +12,10 @@ from decimal import Decimal
 from typing import Any
 
 from hub.recognition.candidates import mark_scope, value_text
-from hub.records.reader import Found, code_text
-from hub.records.timeline import date_of, flag_of, instant
+from hub.records.dates import date_of, instant
+from hub.records.events import flag_of, out_of_range
+from hub.records.reader import Found, any_code, code_text
+from hub.search.query import Criterion
 from hub.search.units import converted, dimension
 from profiles.names import LOINC, UCUM
 
@@ -40,6 +42,11 @@ class Result:
     mark: str
     method: str
     status: str
+
+    @property
+    def out(self) -> bool:
+        """By its source's own word."""
+        return out_of_range(self.flag)
 
     @property
     def series(self) -> tuple[str, str]:
@@ -97,12 +104,28 @@ def is_laboratory(observation: Mapping[str, Any]) -> bool:
     return "laboratory" in codes
 
 
+def usable(observations: Iterable[Found]) -> list[Found]:
+    """Results of a laboratory that hold: neither withdrawn nor only asked for."""
+    return [found for found in observations if found.resource.get("status") in USABLE and is_laboratory(found.resource)]
+
+
+def test_of(observations: Iterable[Found], key: str) -> Test | None:
+    """One row of `tests`."""
+    group = [found for found in usable(observations) if key_of(found) == key]
+    return _test(key, group) if group else None
+
+
+def criteria_of(key: str) -> tuple[Criterion, ...]:
+    """What narrows a search to one row, and perhaps lets others pass; nothing for a test without a code system."""
+    system, _, code = key.rpartition("|")
+    return (any_code([(system, code)]),) if ":" in system and code else ()
+
+
 def tests(observations: Iterable[Found], order: Sequence[str]) -> tuple[Test, ...]:
     """Rows as `order` lists their LOINC codes, the others after them by name."""
     groups: dict[str, list[Found]] = {}
-    for found in observations:
-        if is_laboratory(found.resource) and found.resource.get("status") in USABLE:
-            groups.setdefault(key_of(found), []).append(found)
+    for found in usable(observations):
+        groups.setdefault(key_of(found), []).append(found)
     rank = {code: place for place, code in enumerate(order)}
     made = [_test(key, group) for key, group in groups.items()]
     return tuple(sorted(made, key=lambda t: (rank.get(t.loinc, len(rank)), t.name)))
@@ -181,14 +204,15 @@ def _range(resource: Mapping[str, Any]) -> tuple[Decimal | None, Decimal | None,
     return (None if low is None else Decimal(low)), (None if high is None else Decimal(high)), text
 
 
-def grid(all_tests: Iterable[Test], columns: int = COLUMNS) -> Grid:
-    """The newest `columns` collections; a test without a result in them is left out."""
-    rows = tuple(all_tests)
-    seen = {Column(result.at, result.facility) for test in rows for result in test.results}
-    ordered = sorted(seen, key=lambda c: (instant(c.at), c.facility), reverse=True)
+def grid(observations: Iterable[Found], order: Sequence[str], columns: int = COLUMNS) -> Grid:
+    """The newest `columns` collections; a test without a result in them is left out. Rows are in the order of `tests`."""
+    collections: dict[Column, list[Found]] = {}
+    for found in usable(observations):
+        collections.setdefault(Column(date_of(found), found.facility), []).append(found)
+    ordered = sorted(collections, key=lambda c: (instant(c.at), c.facility), reverse=True)
     shown = tuple(ordered[:columns])
-    cells = [(test, tuple(_cell(test, column) for column in shown)) for test in rows]
-    return Grid(shown, tuple((test, row) for test, row in cells if any(row)), len(ordered) > columns)
+    rows = tests((found for column in shown for found in collections[column]), order)
+    return Grid(shown, tuple((row, tuple(_cell(row, column) for column in shown)) for row in rows), len(ordered) > columns)
 
 
 def _cell(test: Test, column: Column) -> Result | None:

@@ -17,7 +17,7 @@ from profiles.names import FACILITY_TAG
 
 T = TypeVar("T")
 
-PAGE = 200
+PAGE = 1000
 MOST = 4_000  # resources of one type read for one page
 
 DATE_PARAMETER: Mapping[str, str] = {
@@ -158,18 +158,18 @@ def any_code(codes: Iterable[tuple[str, str]], parameter: str = "code") -> Crite
 
 def reference_id(reference: object, type: str) -> str:
     """`Type/id` of a Reference element → id; "" for anything else."""
-    text = reference.get("reference", "") if isinstance(reference, Mapping) else ""
+    text = reference.get("reference", "") if isinstance(reference, dict) else ""
     kind, _, id = str(text).partition("/")
     return id.partition("/")[0] if kind == type else ""
 
 
 def code_text(concept: object) -> str:
     """What a CodeableConcept says to a person."""
-    if not isinstance(concept, Mapping):
+    if not isinstance(concept, dict):
         return ""
+    if text := concept.get("text"):
+        return str(text)
     codings = concept.get("coding", ())
     return str(
-        concept.get("text")
-        or next((c["display"] for c in codings if c.get("display")), "")
-        or next((c["code"] for c in codings if c.get("code")), "")
+        next((c["display"] for c in codings if c.get("display")), "") or next((c["code"] for c in codings if c.get("code")), "")
     )

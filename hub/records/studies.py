@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hub.recognition.candidates import Blobs, images_of, mark_scope, modalities, report_of, stored_objects, study_title
-from hub.records.reader import Found
+from hub.recognition.candidates import Blobs, images_of, mark_scope, modalities, order_keys, stored_objects, study_title
+from hub.records.reader import Found, reference_id
 from profiles.names import MACHINE_STATEMENT
 
 NOT_PICTURES = frozenset({"SR", "PR", "KO", "SEG", "RTSTRUCT", "DOC"})
@@ -33,8 +33,25 @@ class Study:
 def studies(images: Iterable[Found], reports: Sequence[Found], blobs: Blobs) -> tuple[Study, ...]:
     """Newest first. Looks at the disk once a study."""
     available = [study for study in images if study.resource.get("status") not in ("entered-in-error", "cancelled")]
-    made = [_study(found, report_of(found, reports), blobs) for found in available]
+    said = reports_on(available, reports)
+    made = [_study(found, said.get(found.id), blobs) for found in available]
     return tuple(sorted(made, key=lambda study: study.at, reverse=True))
+
+
+def reports_on(images: Sequence[Found], reports: Sequence[Found]) -> dict[str, Found]:
+    """Study's id → the first report that names it or answers its order at the same facility; one look at each report."""
+    places: dict[tuple[str, str], int] = {}
+    for place, report in enumerate(reports if images else ()):
+        named = [("", reference_id(each, "ImagingStudy")) for each in report.resource.get("imagingStudy", ())]
+        for key in (*named, *((report.facility, order) for order in order_keys(report.resource))):
+            places.setdefault(key, place)
+    found: dict[str, Found] = {}
+    for study in images:
+        keys = (("", study.id), *((study.facility, order) for order in order_keys(study.resource)))
+        first = min((places[key] for key in keys if key in places), default=None)
+        if first is not None:
+            found[study.id] = reports[first]
+    return found
 
 
 def _study(found: Found, report: Found | None, blobs: Blobs) -> Study:

@@ -12,8 +12,9 @@ from decimal import Decimal
 
 from markupsafe import Markup, escape
 
+from hub.records.dates import instant
+from hub.records.events import out_of_range
 from hub.records.labs import Result, Series
-from hub.records.timeline import instant
 
 WIDTH, HEIGHT = 640, 240
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 34
@@ -130,7 +131,7 @@ def _line(results: Sequence[Result], x: Scale, y: Scale) -> str:
 
 def _point(result: Result, x: Scale, y: Scale, shape: str, facility_name: Callable[[str], str]) -> str:
     label = f"{result.at[:10]} {result.value} {result.unit} {facility_name(result.facility)}"
-    out = " out" if result.flag not in ("", "N") else ""
+    out = " out" if out_of_range(result.flag) else ""
     place = _shape(shape, x(instant(result.at)), y(float(result.number or 0)))
     return f'<g class="point{out}"><title>{escape(label)}</title>{place}</g>'
 

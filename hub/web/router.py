@@ -25,6 +25,7 @@ from hub.recognition.service import Question
 from hub.records import labs
 from hub.records.current import medicines, problems
 from hub.records.documents import document_of
+from hub.records.events import KIND_ORDER
 from hub.records.find import SHORTEST, Hits, find_people
 from hub.records.front import front_of
 from hub.records.person import Allergies, Person, allergies_of, person_of
@@ -33,7 +34,7 @@ from hub.records.studies import studies
 from hub.records.summary.gather import gather
 from hub.records.summary.printed import pdf
 from hub.records.summary.words import Language
-from hub.records.timeline import ENCOUNTER_CLASS, KIND_ORDER, filtered, latest, record_of
+from hub.records.timeline import ENCOUNTER_CLASS, latest, record_of, story
 from hub.records.trend import facilities_of, shape_svg, trend_svg
 from hub.security.audit import REFUSED
 from hub.web.access import router as access_router
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from hub.imaging.ecg_svg import Layout
 
 VISITS = 12
-MANY_VISITS = 1000  # where they are filtered: those that are asked for may lie far back
 ENCOUNTER_KINDS = tuple(dict.fromkeys(ENCOUNTER_CLASS.values()))
 MOST_RESULTS = 200  # of one test on one page
 IMAGE_WIDTH = 640
@@ -113,25 +113,31 @@ async def person_page(request: Request, id: str) -> Response:
     view, reader, person, allergies = await _opened(request, id)
     count = count_in(request.query_params.get("visits", ""), VISITS)
     kind, site = request.query_params.get("kind", ""), request.query_params.get("site", "")
-    record, every = await latest(reader, MANY_VISITS if kind or site else count)
-    every = filtered(every, kind, site)
-    tests = labs.tests(record.of("Observation"), view.item_order)
-    shown = await asyncio.to_thread(studies, record.of("ImagingStudy"), record.of("DiagnosticReport"), view.hub.blobs)
+    record = await latest(reader, count, kind, site)
+    patients = await reader.patients()
+
+    def told() -> dict[str, Any]:
+        """Beside the event loop: of a long record it takes as long as many short requests."""
+        shown = story(record, count, kind, site)
+        return {
+            "problems": problems(record),
+            "medicines": medicines(record),
+            "grid": labs.grid(record.of("Observation"), view.item_order),
+            "studies": studies(record.of("ImagingStudy"), record.of("DiagnosticReport"), view.hub.blobs),
+            "front": front_of(person, patients, record),
+            "visits": shown.visits,
+            "earlier": count + VISITS if shown.more else 0,
+        }
+
     values = {
         **_banner(person, allergies),
         **_recognition_choices(request, view, "", "outpatient", reader.access.facility),
+        **await asyncio.to_thread(told),
         "withheld": record.withheld,
-        "problems": problems(record),
-        "medicines": medicines(record),
-        "grid": labs.grid(tests),
-        "studies": shown,
-        "front": front_of(person, await reader.patients(), record),
         "chosen_kind": kind,
         "chosen_site": site,
         "kinds": (*ENCOUNTER_KINDS, *KIND_ORDER),
         "emergency_hours": view.hub.county.policy.break_glass_hours,
-        "visits": every[:count],
-        "earlier": count + VISITS if len(every) > count else 0,
     }
     return view.page("person.html", values)
 
@@ -154,8 +160,7 @@ async def summary_pdf(request: Request, id: str) -> Response:
 @router.get("/p/{id}/labs")
 async def trend(request: Request, id: str, code: str = "") -> Response:
     view, reader, person, allergies = await _opened(request, id)
-    record = await record_of(reader, ("Observation",))
-    test = next((test for test in labs.tests(record.of("Observation"), view.item_order) if test.key == code), None)
+    test = labs.test_of(await reader.search("Observation", labs.criteria_of(code)), code)
     shown = replace(test, results=test.results[:MOST_RESULTS]) if test else None
     name = view.item(shown)[0] if shown else ""
     drawings = [(series, _drawing(view, name, series), _legend(series)) for series in labs.series_of(shown)] if shown else []

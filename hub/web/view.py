@@ -19,8 +19,8 @@ from hub.recognition import messages
 from hub.recognition.facts import recognition_of
 from hub.recognition.model import Answer, Step
 from hub.recognition.times import moment_of, zone_of
+from hub.records.events import ARROW
 from hub.records.labs import Result, Test
-from hub.records.timeline import ARROW
 from hub.web import i18n
 from hub.web.session import Session
 from profiles.names import LOINC

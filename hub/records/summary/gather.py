@@ -5,17 +5,50 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypedDict
+
+from msgspec.json import Decoder
 
 from hub.errors import NotAllowed
+from hub.records.dates import instant
 from hub.records.reader import Found, found
 from hub.records.summary.sections import MOST, SECTIONS, YEARS, Section, Source, right, when
-from hub.records.timeline import instant
 from hub.search.parse import parse_search
 from hub.security.reads import Reads
-from hub.store.port import Key
+from hub.store.port import Key, Version
 
-PAGE = 200
 LOOKED_AT = 1_000  # of one type and section: beyond that the newest stand for all
+
+
+class Head(TypedDict, total=False):
+    """What says whether a record belongs to a section and which others repeat it; the rest is read of those that stand there."""
+
+    resourceType: Any
+    id: Any
+    meta: Any
+    status: Any
+    verificationStatus: Any
+    clinicalStatus: Any
+    code: Any
+    method: Any
+    valueQuantity: Any
+    medicationCodeableConcept: Any
+    medicationReference: Any
+    dosageInstruction: Any
+    conclusion: Any
+    result: Any
+
+
+_heads: Decoder[Head] = Decoder(Head, float_hook=Decimal)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A record looked at, and whole in `version`."""
+
+    head: Found
+    version: Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +88,17 @@ def all_records(sections: Iterable[Filled]) -> list[Found]:
     return list({record.reference: record for filled in sections for record in filled.records}.values())
 
 
-Known = dict[tuple[object, ...], list[Found]]
+Known = dict[tuple[object, ...], list[Looked]]
 
 
-def _once(known: Known, reads: Reads, source: Source, patient: str, now: int, zone: str) -> list[Found]:
+def _once(known: Known, reads: Reads, source: Source, patient: str, now: int, zone: str) -> list[Looked]:
     asked = (source.type, source.search, source.since)
     if asked not in known:
         known[asked] = _read(reads, source, patient, now, zone)
     return known[asked]
 
 
-def _fill(section: Section, read: Callable[[Source], list[Found]]) -> Filled:
+def _fill(section: Section, read: Callable[[Source], list[Looked]]) -> Filled:
     records: list[Found] = []
     withheld, cut = 0, False
     for source in section.sources:
@@ -80,31 +113,25 @@ def _fill(section: Section, read: Callable[[Source], list[Found]]) -> Filled:
     return Filled(section, tuple(records), withheld == len(section.sources), cut)
 
 
-def _read(reads: Reads, source: Source, patient: str, now: int, zone: str) -> list[Found]:
+def _read(reads: Reads, source: Source, patient: str, now: int, zone: str) -> list[Looked]:
     pairs = [("patient", f"Patient/{patient}"), *source.search]
     if source.since:
         then = datetime.fromtimestamp(now / 1000, UTC)
         pairs.append((source.since, f"ge{then.year - YEARS}-{then.month:02d}"))
     if source.sort:
         pairs.append(("_sort", source.sort))
-    query = replace(parse_search(source.type, pairs, now=now, zone=zone).query, count=PAGE)
-    records: list[Found] = []
-    while True:
-        page = reads.search(query)
-        records += [found(version) for version in page.matches]
-        if page.next is None or len(records) >= LOOKED_AT:
-            return records
-        query = replace(query, after=page.next)
+    query = replace(parse_search(source.type, pairs, now=now, zone=zone).query, count=LOOKED_AT)
+    return [Looked(Found(dict(_heads.decode(version.body)), version.facility), version) for version in reads.search(query).matches]
 
 
-def _distinct(records: Sequence[Found], source: Source) -> tuple[list[Found], bool]:
+def _distinct(records: Sequence[Looked], source: Source) -> tuple[list[Found], bool]:
     """Those that belong, the newest of each fact; at most MOST, and whether there are more."""
-    kept: dict[object, Found] = {}
+    kept: dict[object, Version] = {}
     for record in records:
-        if right(record) and source.belongs(record):
-            kept.setdefault(source.same(record), record)
+        if right(record.head) and source.belongs(record.head):
+            kept.setdefault(source.same(record.head), record.version)
     several = list(kept.values())
-    return several[:MOST], len(several) > MOST or len(records) >= LOOKED_AT
+    return [found(version) for version in several[:MOST]], len(several) > MOST or len(records) >= LOOKED_AT
 
 
 def _beside(reads: Reads, records: Iterable[Found]) -> tuple[Found, ...]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hub.recognition.candidates import value_text
+from hub.records.dates import date_of
+from hub.records.events import ARROW, dosage_text
 from hub.records.labs import result_of, series_key
 from hub.records.reader import Found, code_text
 from hub.records.summary.words import Language, word
-from hub.records.timeline import ARROW, date_of, dosage_text
 
 Standing = Literal["required", "recommended", "optional"]
 """A required or recommended section says that nothing is known; an optional one is left out then."""

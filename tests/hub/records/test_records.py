@@ -13,7 +13,7 @@ from hub.records.documents import narrative, sections_of
 from hub.records.find import criteria, number_forms
 from hub.records.person import age_at, allergies_from, mask, name_of, person_from
 from hub.records.reader import Found
-from hub.records.timeline import Record, visits
+from hub.records.timeline import Record, story
 from hub.records.trend import trend_svg
 from profiles.names import GOLDEN, HUB_TAG, ID_CARD, LOINC, UCUM
 
@@ -123,7 +123,7 @@ def test_one_test_under_two_local_codes_is_one_row_and_an_unmapped_one_its_own()
 def test_the_grid_holds_the_newest_collections_of_each_source():
     results = [observation(str(n), "4", f"2026-01-{n:02d}T08:00:00+08:00") for n in range(1, 10)]
     same_time = observation("other", "5", "2026-01-09T08:00:00+08:00", facility="TCM")
-    grid = labs.grid(labs.tests([*results, same_time], ()))
+    grid = labs.grid([*results, same_time], ())
     assert len(grid.columns) == 6
     assert grid.more
     ((_, cells),) = grid.rows
@@ -224,7 +224,7 @@ def test_visits_hold_what_names_them_and_nothing_is_guessed_into_one():
         },
         (),
     )
-    stay, loose = visits(record)
+    stay, loose = story(record, 2).visits
     assert (stay.id, stay.kind, stay.reason) == ("e", "inpatient", "低钾血症")
     assert {(event.kind, event.id) for event in stay.events} == {("report", "r"), ("image", "x"), ("diagnosis", "c")}
     report = next(event for event in stay.events if event.id == "r")
@@ -247,7 +247,7 @@ def test_a_document_and_the_file_it_came_from_are_one_event():
         },
         (),
     )
-    assert {event.id for visit in visits(record) for event in visit.events} == {"c", "f"}
+    assert {event.id for visit in story(record, 9).visits for event in visit.events} == {"c", "f"}
 
 
 def test_problems_and_medicines_are_what_still_holds():
