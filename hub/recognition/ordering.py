@@ -19,8 +19,10 @@ from hub.recognition.prompts import Prompt, Resource, prompt_task, prompt_uuid, 
 from hub.recognition.service import CATALOGUE_SYSTEM, Question, RecognitionService
 from hub.records.reader import Reader, reference_id
 from hub.search.query import Criterion, ReferenceValue
+from hub.security.labels import security_of
 from hub.security.policy import WRITING_ROLES
 from hub.security.writes import Writes
+from hub.store.compartments import labels_of_compartment
 from hub.store.port import Key
 
 if TYPE_CHECKING:
@@ -175,9 +177,19 @@ class OrderTime:
         def work(writes: Writes) -> None:
             for task in tasks.values():
                 if writes.current(Key("Task", task["id"])) is None:
-                    writes.save(task, id=task["id"])
+                    writes.save(_closed_as_its_result(task, writes), id=task["id"])
 
         await self._hub.door.writing(ordering.reader.access, work, "create")
+
+
+def _closed_as_its_result(task: Resource, writes: Writes) -> Resource:
+    """A prompt names the item of its result: where a label closes the one, the same closes the other."""
+    kind, _, id = Prompt(task).result.partition("/")
+    result = writes.current(Key(kind, id))
+    labels = labels_of_compartment(result.patient) if result is not None else ""
+    if not labels:
+        return task
+    return {**task, "meta": {**task["meta"], "security": [security_of(label) for label in labels.split("+")]}}
 
 
 def _known(each: Answered, task: Resource | None) -> Answered:

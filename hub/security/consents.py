@@ -2,7 +2,8 @@
 
 https://hl7.org/fhir/R4/consent.html. A permission counts once somebody verified it (by code, face or message, as
 `verification.verified` says) and only where all that narrows it is understood; a denial counts as it is and as a whole, whatever
-would narrow it. What a label closes is opened by a permission that names the label, to the facility that it names.
+would narrow it. A clinician records no permission for the own facility: who verified it does (role system). What a label closes is
+opened by a permission that names the label, to the facility that it names.
 """
 
 from __future__ import annotations
@@ -39,6 +40,14 @@ def said_by(consent: Mapping[str, Any], patient: str, now: int) -> Iterator[tupl
             yield from [] if _actors(provision) or facilities else [(ALL_DENIED, patient, end)]
         elif kind == "permit" and verified and not any(provision.get(name) for name in NOT_UNDERSTOOD):
             yield from ((permitted(each), place, end) for each in facilities for place in _places(provision, patient))
+
+
+def permits(consent: Mapping[str, Any], facility: str) -> bool:
+    """Whether it is meant to open a record to this facility, whatever its period: what a facility may not say for itself."""
+    root = _dict(consent.get("provision"))
+    verified = any(each.get("verified") is True for each in _dicts(consent.get("verification")))
+    stated = (root, *_dicts(root.get("provision")))
+    return verified and any(each.get("type") != "deny" and facility in (_facilities(each) or _facilities(root)) for each in stated)
 
 
 def _within(root: Mapping[str, Any], provision: Mapping[str, Any]) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from hub.reindexing import drop_parameter
 from hub.search.query import SearchQuery
 from hub.security.access import Access
 from hub.security.audit import Action, audit_event
+from hub.security.consents import permits
 from hub.security.emergencies import REASONS, emergency
 from hub.security.policy import check_identity, check_publish, check_write, county_wide, is_golden, made_by_hub
 from hub.security.precondition import ALWAYS, Precondition
@@ -346,6 +347,8 @@ class Writes:
         if is_facts(resource) or (current is not None and _about_recognition(current)):
             raise NotAllowed("recognition catalogues and evidence are published at /ops/recognition alone")
         check_write(self._access, key.type, None, hubs=made_by_hub(resource))
+        if key.type == "Consent" and self._access.role == "clinician" and permits(resource, self._access.facility):
+            raise NotAllowed("a permission for the own facility is recorded by who verified it (role system), not by a clinician")
         if key.type in CLAIMING:
             check_claims(resource, key.id, "" if county_wide(self._access) else self._access.facility, self._county)
         self._check_shipped(key, current)

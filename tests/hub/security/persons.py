@@ -174,3 +174,14 @@ async def filled(hub: Hub, app: ASGIApp) -> Site:
     broken = await site.clients["emergency"].post(parameters(**WHY), "/fhir/Patient/c-p/$break-glass")
     assert broken.status_code == 200, broken.text
     return site
+
+
+async def signed_in(served: Served, token: str) -> tuple[httpx.AsyncClient, str]:
+    """A browser with a session, and the session's form token."""
+    http = httpx.AsyncClient(transport=served.transport, base_url="http://hub")
+    form = re.search(r'name="csrf" value="([^"]+)"', (await http.get("/login")).text)
+    assert form is not None
+    await http.post("/login", data={"token": token, "csrf": form[1]})
+    session = re.search(r'name="csrf" value="([^"]+)"', (await http.get("/p")).text)
+    assert session is not None
+    return http, session[1]

@@ -21,7 +21,7 @@ from hub.ingest.run import IntakeService
 from hub.ingest.status import install_status
 from tests.hub.api.county import FHIR
 from tests.hub.bulk.exports import manifest
-from tests.hub.security.persons import ACCOUNTS, CLOSED, COUNTY, NAME, NUMBER, PLAIN, Site, filled, parameters, told
+from tests.hub.security.persons import ACCOUNTS, CLOSED, COUNTY, NAME, NUMBER, PLAIN, Site, filled, parameters, signed_in, told
 from tests.hub.security.probes import ELSEWHERE, PROBES, SIGN, Probe, addresses, hook
 from tests.hub.web.county import NOW
 
@@ -95,7 +95,7 @@ class Asked:
         started = await self.site.clients["admin"].post(parameters(type="Basic"), "/fhir/$reindex")
         self.known["job"] = started.headers["content-location"].rpartition("/")[2]
         for who, token in self.site.tokens.items():
-            self.browsers[who] = await _browser(self.site, token)
+            self.browsers[who] = await signed_in(self.site.served, token)
 
     async def ask(self, who: str, method: str, address: str, probe: Probe) -> httpx.Response:
         http, csrf = self.browsers[who] if probe.page else (self.site.clients[who].http, "")
@@ -112,17 +112,6 @@ class Asked:
         headers = {**FHIR, **probe.headers} if body is not None else probe.headers
         content = {} if body is None else {"content": body if isinstance(body, str) else json.dumps(body)}
         return await http.request(method, path, headers=headers, **content)
-
-
-async def _browser(site: Site, token: str) -> tuple[httpx.AsyncClient, str]:
-    """Signed in, and the form token of its session."""
-    http = httpx.AsyncClient(transport=site.served.transport, base_url="http://hub")
-    form = re.search(r'name="csrf" value="([^"]+)"', (await http.get("/login")).text)
-    assert form is not None
-    await http.post("/login", data={"token": token, "csrf": form[1]})
-    session = re.search(r'name="csrf" value="([^"]+)"', (await http.get("/p")).text)
-    assert session is not None
-    return http, session[1]
 
 
 def _filled(value: Any, known: dict[str, str]) -> Any:

@@ -21,6 +21,8 @@ from hub.store.port import Key
 from profiles.names import FACILITY_TAG, ID_CARD
 from tests.hub.api.county import COUNTY, FHIR, Client, Served, bundle, encounter, entry, observation, patient, served
 from tests.hub.bulk.exports import exported
+from tests.hub.security.persons import parameters, signed_in
+from tests.hub.security.probes import hook
 from tests.hub.subscriptions.receiver import becomes
 from tests.mongod import Server
 
@@ -113,7 +115,9 @@ Encounter/{visit}/$everything  Observation/{gone}  Observation/{gone}/_history  
 Observation/{gone}/_history/2  Binary/{binary}  Binary/{binary}/_history/1  Subscription/{waits}  Subscription/{waits}/$status
 Subscription/{waits}/$events  Group/{group}  Task/{task}  Provenance/{origin}  Observation?subject=Patient/{her}&_total=accurate
 Observation?subject:Patient=her&_total=accurate  Observation?encounter={visit}  Patient?_id={her},TWN-his&_total=accurate
-Patient?_list={list}  Observation/$lastn?patient={her}  Group/{group}/$everything
+Patient?_list={list}  Observation/$lastn?patient={her}  Group/{group}/$everything  Patient/{her}/$summary
+Patient/{her}/$access-log  Patient/{her}/$recognizable-results?code=2823-3  Patient/$doubts?patient={her}
+Task?code=break-glass-review
 """.split()  # noqa: SIM905
 SEARCHES = """
 Patient?_total=accurate  Patient?_summary=count  Patient?name=王小芳  Patient?name:exact=王小芳  Patient?phone=13911112222
@@ -138,7 +142,10 @@ List?_include=List:item  Location?near=30|120|5|km  Binary?_total=accurate  Prov
 Subscription?_total=accurate  _history?_count=100  Patient/_history  Observation/_history?_since=2020-01-01  Condition/_history
 Patient/_history?_at=2030  $meta  Patient/$meta  Subscription/$status  AuditEvent  SearchParameter?_total=accurate  metadata
 Patient/TWN-his/$everything  Patient/TWN-his/*  Patient/TWN-his/List  Observation/TWN-other/$validate  Group/TWN-group/$validate
-Observation/$lastn?patient=TWN-his&max=3  Patient/TWN-his/$recognizable-results?code=1  ConceptMap/$translate?system=x&code=y
+Observation/$lastn?patient=TWN-his&max=3  Patient/TWN-his/$recognizable-results?code=1
+Patient/$summary?identifier={number}  Patient/TWN-his/$summary
+Measure/recognition-prompts/$evaluate-measure?periodStart=2026-01-01&periodEnd=2026-12-31
+ConceptMap/$translate?system=x&code=y
 ValueSet/$expand?url=urn:none  CodeSystem/$lookup?system=x&code=y  $job/20240101000000-{nonce}  $export/20240101000000-{nonce}
 """.replace("\n", "  ").split("  ")
 QUERIES = (
@@ -211,6 +218,26 @@ def writes(id: str, criteria: str) -> list[Asked]:
     ]
 
 
+def at_order_time(id: str) -> list[Asked]:
+    """Of her by an id, by her number in what is prefetched, and as an old station asks."""
+    described = {"resourceType": "Patient", "id": id, "identifier": NUMBER, **HER}
+    match = {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": described}]}
+    certain = {"name": "onlyCertainMatches", "valueBoolean": True}
+    service, uuid = "/cds-services/mutual-recognition-order-sign", "00000000-0000-5000-8000-000000000007"
+    ask = {"patient": id, "id_number": NUMBER[0]["value"], "items": ["2345-7", "2823-3"]}
+    return [
+        Asked("POST", "Patient/$match", match),
+        Asked("POST", "Patient/$match", {**match, "parameter": [*match["parameter"], certain]}),
+        Asked("POST", service, hook("order-sign", "2345-7", patient=id)),
+        Asked("POST", service, hook("order-sign", patient="0012345") | {"prefetch": {"patient": described}}),
+        Asked("POST", f"{service}/feedback", {"feedback": [{"card": uuid, "outcome": "accepted"}]}),
+        Asked("POST", "/recognition/ask", ask),
+        Asked("POST", "/recognition/decide", {"prompt": uuid, "decision": "recognise"}),
+        Asked("GET", f"/recognition/prompt/{uuid}"),
+        Asked("POST", f"Patient/{id}/$break-glass", parameters(reason="curious", text="who is this")),
+    ]
+
+
 def requests() -> list[Asked]:
     gone = {name: f"CTY-{name}" for name in ("her", "visit", "gone", "binary", "waits", "group", "task", "origin", "list")}
     number = f"{ID_CARD}|{NUMBER[0]['value']}"
@@ -218,6 +245,7 @@ def requests() -> list[Asked]:
         *(Asked("GET", path.format(**gone)) for path in READS),
         *(Asked("GET", path.format(number=number, nonce="0" * 24)) for path in SEARCHES if path),
         *(Asked("POST", "$graphql", {"query": query}, {"content-type": "application/json"}) for query in QUERIES),
+        *at_order_time("CTY-her"),
         *writes("CTY-her", f"identifier={number}"),
         Asked("PUT", "Patient/TWN-same", UNDER_HER_NUMBER),  # registered, not treated
         Asked("PUT", "Patient/TWN-twin", TWIN),
@@ -233,6 +261,7 @@ def requests() -> list[Asked]:
                 "Patient/TWN-same/$everything",
             )
         ),
+        *at_order_time("TWN-same"),
         *(Asked("GET", path.format(number=number, nonce="0" * 24)) for path in SEARCHES if path),
         *(Asked("GET", f"Subscription/{each['id']}/{operation}") for each in WAITING for operation in ("$status", "$events")),
         Asked("POST", "Subscription/$get-ws-binding-token?id=CTY-waits"),
@@ -243,7 +272,7 @@ def requests() -> list[Asked]:
 
 async def told(client: Client, asked: Asked) -> tuple[Any, ...]:
     body = {} if asked.body is None else {"json": asked.body}
-    path = f"/fhir/{asked.path}" if asked.path[:1] != "?" else f"/fhir{asked.path}"
+    path = asked.path if asked.path[:1] == "/" else f"/fhir/{asked.path}" if asked.path[:1] != "?" else f"/fhir{asked.path}"
     answer = await client.http.request(asked.method, path.rstrip("/"), headers={**FHIR, **asked.headers}, **body)
     assert answer.status_code < 500, (asked, answer.text)
     shown = {name: answer.headers[name] for name in ("etag", "location", "last-modified", "content-type") if name in answer.headers}
@@ -285,9 +314,27 @@ async def test_every_answer_is_the_same_with_and_without_a_foreign_record(counti
     assert differ == []
 
 
-async def test_an_export_is_the_same_with_and_without_a_foreign_record(counties: list[Served]) -> None:
+PAGES = """
+/p/TWN-his  /p/CTY-her  /p/TWN-same  /p/TWN-same/labs?code=http://loinc.org|2345-7  /p/TWN-same/recognition?item=L0101
+/p/CTY-her/summary.pdf  /measures
+""".split()  # noqa: SIM905
+"""The front page with its timeline, and what hangs on it."""
+OF_A_SESSION = re.compile(r'name="csrf" value="[^"]+"|\d\d:\d\d')
+
+
+async def test_exports_and_pages_are_the_same_with_and_without_a_foreign_record(counties: list[Served]) -> None:
     one, other = (hub.client("clinician", "TWN", "same") for hub in counties)
     for level in ("$export", "Patient/$export", "Group/TWN-group/$export"):
         a, b = [await exported(client, f"/fhir/{level}?_type=Patient,Observation,Condition,Group,List") for client in (one, other)]
         assert sorted(a) == sorted(b), level
         assert not any("/CTY-" in key for key in a)
+    shown = []
+    for county in counties:
+        clinic = county.client("clinician", "TWN", "same")
+        assert (await clinic.put(UNDER_HER_NUMBER)).status_code == 201
+        browser, csrf = await signed_in(county, county.hub.tokens.create("same", "clinician", "TWN"))
+        pages = [await browser.get(page) for page in PAGES]
+        pages += [await browser.post("/p", data={"csrf": csrf, "q": q}) for q in ("王小芳", "13911112222", NUMBER[0]["value"])]
+        shown.append([(page.status_code, OF_A_SESSION.sub("…", BY_CHANCE.sub("…", page.text))) for page in pages])
+    assert shown[0] == shown[1]
+    assert "2345-7" not in shown[0][1][1]
