@@ -12,7 +12,8 @@ from itertools import combinations
 from typing import NamedTuple
 
 from benchmarks.population import Held
-from hub.identity.blocks import MOST, blocks_of
+from hub.identity.blocks import FULL, MOST, blocks_of
+from hub.identity.households import Households, Place, places_of, reading_of, too_many
 from hub.identity.joining import join
 from hub.identity.matching import STANDARD, Matching
 from hub.identity.pairs import Pair, in_order
@@ -48,12 +49,16 @@ class Compared(NamedTuple):
     facts: dict[str, Facts]
     residents: dict[str, int]
     verdicts: dict[Pair, Verdict]  # of all pairs that share a block; "no" is left out unless it keeps them apart
-    given_up: Counter[str]  # blocks that too many share, by kind
+    given_up: Counter[str]  # blocks, telephones and addresses that too many share, by kind
     matching: Matching
+    looked_at: int  # pairs compared
 
 
 def compared(held: Sequence[Held], matching: Matching = STANDARD) -> Compared:
-    facts = {str(each.patient["id"]): facts_of(each.patient, each.facility) for each in held}
+    stated = {str(each.patient["id"]): facts_of(each.patient, each.facility) for each in held}
+    crowded = _Crowded(stated.values())
+    households = Households(crowded)
+    facts = {id: households.telling(each) for id, each in stated.items()}
     residents = {str(each.patient["id"]): each.resident for each in held}
     blocks: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for id, each in facts.items():
@@ -67,8 +72,24 @@ def compared(held: Sequence[Held], matching: Matching = STANDARD) -> Compared:
                 if pair not in verdicts:
                     verdicts[pair] = compare(facts[one], facts[other], matching)
     said = {pair: verdict for pair, verdict in verdicts.items() if verdict.answer != "no" or verdict.apart}
-    given_up = Counter(kind for (kind, _), members in blocks.items() if len(members) > MOST)
-    return Compared(facts, residents, said, given_up, matching)
+    given_up = Counter(kind for (kind, _), members in blocks.items() if len(members) > MOST) + crowded.kinds
+    return Compared(facts, residents, said, given_up, matching, len(verdicts))
+
+
+class _Crowded:
+    """What the store knows of telephones and addresses once all Patients are in it."""
+
+    def __init__(self, every: Iterable[Facts]) -> None:
+        readings: defaultdict[Place, list[str]] = defaultdict(list)
+        for facts in every:
+            for place in places_of(facts):
+                readings[place].append(reading_of(facts))
+        full = [place for place, named in readings.items() if too_many(named, len(named))]
+        self._full = {place.key for place in full}
+        self.kinds = Counter(place.kind for place in full)
+
+    def item(self, shelf: str, key: str) -> bytes | None:  # noqa: ARG002 - it stands for a store
+        return FULL if key in self._full else None
 
 
 def quality(found: Compared, rules: str) -> Quality:
@@ -87,6 +108,20 @@ def quality(found: Compared, rules: str) -> Quality:
     doubts = [pair for pair in found.verdicts if _asked(found.verdicts[pair], reasons) and person[pair[0]] != person[pair[1]]]
     right = sum(found.residents[one] == found.residents[other] for one, other in doubts)
     return Quality(rules, true, wrong, total - true, len(doubts), right)
+
+
+def missed(found: Compared) -> dict[str, int]:
+    """Why pairs of one resident are not linked: the reason of the doubt, "nothing" where nobody is asked."""
+    reasons = frozenset().union(*TIERS)
+    links = [pair for pair, verdict in found.verdicts.items() if verdict.answer == "link"]
+    person = persons_of(found, links, reasons)
+    why: Counter[str] = Counter()
+    for members in _grouped({id: str(resident) for id, resident in found.residents.items()}).values():
+        for pair in combinations(sorted(members), 2):
+            if person[pair[0]] != person[pair[1]]:
+                verdict = found.verdicts.get(pair)
+                why[verdict.reason if verdict and verdict.answer != "no" else "nothing"] += 1
+    return dict(why.most_common())
 
 
 def _asked(verdict: Verdict, reasons: frozenset[str]) -> bool:

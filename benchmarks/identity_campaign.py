@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import resource
 import shutil
 import sys
@@ -16,17 +17,22 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import combinations, islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks.identity import RULE_SETS, Compared, compared, persons_of, quality
+from benchmarks.identity import RULE_SETS, Compared, compared, missed, persons_of, quality
 from benchmarks.measures import cores
 from benchmarks.population import Held, county
 from hub.identity.blocks import given_up
+from hub.identity.facts import facts_of
+from hub.identity.matching import STANDARD
 from hub.identity.rules import TIERS
+from hub.identity.training import counted, trained
+from hub.identity.weights import Weights, load_weights
 from hub.keep import keep
 from hub.search.query import Criterion, SearchQuery, TokenValue
 from hub.settings import Policy
@@ -35,8 +41,9 @@ from hub.store.sqlite.store import SqliteStore
 from profiles.names import HUB_TAG
 
 RESULTS = Path(__file__).parent / "results"
+TRAINED_ON, TRAINING_SEED = 10_000, 1_000_003  # people
 AT_ONCE = 50  # Patients of one transaction
-STRETCH = 5_000  # Patients over which a rate is taken
+STRETCH = 12_500  # Patients over which a rate is taken
 STORES = ("sqlite", "mongodb")
 
 
@@ -55,13 +62,13 @@ def opened(kind: str, folder: Path) -> Iterator[ResourceStore]:
             yield store
 
 
-def fill(store: ResourceStore, held: list[Held]) -> dict[str, Any]:
-    """Seconds of wall and processor, and the rates of the first and the last stretch."""
+def fill(store: ResourceStore, held: list[Held], most_seconds: float) -> dict[str, Any]:
+    """Seconds of wall and processor, and the rates of each stretch; no further than it comes in `most_seconds`."""
     started, spent = time.perf_counter(), time.process_time()
     marks = [(0, started, spent)]
     waiting = iter(held)
     done = 0
-    while some := list(islice(waiting, AT_ONCE)):
+    while time.perf_counter() - started < most_seconds and (some := list(islice(waiting, AT_ONCE))):
         store.write(partial(_keep_all, some)).result()
         done += len(some)
         if done - marks[-1][0] >= STRETCH:
@@ -73,8 +80,9 @@ def fill(store: ResourceStore, held: list[Held]) -> dict[str, Any]:
         "seconds": round(wall, 1),
         "patients_per_second": round(done / wall, 1),
         "processor_ms_per_patient": round(1000 * processor / done, 2),
-        "processor_ms_first_stretch": round(1000 * stretches[0][2] / stretches[0][0], 2),
-        "processor_ms_last_stretch": round(1000 * stretches[-1][2] / stretches[-1][0], 2),
+        "processor_ms_of_each_stretch": [round(1000 * spent / count, 2) for count, _, spent in stretches],
+        "patients_per_second_of_each_stretch": [round(count / seconds, 1) for count, seconds, _ in stretches],
+        "patients_of_a_stretch": STRETCH,
     }
 
 
@@ -107,34 +115,57 @@ def open_doubts(store: ResourceStore) -> int:
     return store.search(SearchQuery("Task", (doubt, opened_), count=0, total="accurate"), EVERYTHING).total or 0
 
 
-def measured(people: int, seed: int, kind: str, only_rules: bool) -> dict[str, Any]:
+def measured(people: int, seed: int, kind: str, most_seconds: float) -> dict[str, Any]:
+    """`kind`: one of STORES; "" for the rules alone. Of the Patients that came into the store in `most_seconds`."""
     held = county(people, seed)
-    started = time.process_time()
-    found = compared(held)
     figures: dict[str, Any] = {"people": people, "seed": seed, "patients": len(held)}
-    figures["rules"] = [
-        {
-            **q._asdict(),
-            "precision": round(q.precision, 6),
-            "recall": round(q.recall, 4),
-            "recall_with_doubts": round(q.recall_with_doubts, 4),
-        }
-        for q in (quality(found, rules) for rules in RULE_SETS)
-    ]
-    figures["processor_seconds_of_one_look"] = round(time.process_time() - started, 1)
-    if only_rules:
-        return figures
+    if not kind:
+        return figures | of_rules(held)[1]
     folder = Path(tempfile.mkdtemp(prefix="yitong-identity-"))
     try:
         with opened(kind, folder) as store:
-            figures["store"] = {"kind": kind, **fill(store, held), **as_one_look(store, found)}
+            filled = fill(store, held, most_seconds)
+            sys.stderr.write(json.dumps(filled) + "\n")
+            found, rules = of_rules(held[: filled["patients"]])
+            figures |= rules | {"store": {"kind": kind, **filled, **as_one_look(store, found)}}
             figures["store"]["open_doubts"] = open_doubts(store)
-            figures["store"]["blocks_given_up"] = dict(given_up(store))
+            figures["store"]["given_up"] = dict(given_up(store))
             if kind == "sqlite":
                 figures["store"]["bytes"] = sum(each.stat().st_size for each in folder.iterdir())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return figures
+
+
+def of_rules(held: list[Held]) -> tuple[Compared, dict[str, Any]]:
+    """How right each set of rules is, the last with weights that were learnt from another county's Patients too."""
+    started = time.process_time()
+    found = compared(held)
+    qualities = [quality(found, rules) for rules in RULE_SETS]
+    seconds = time.process_time() - started
+    learnt = replace(STANDARD, weights=trained_weights())
+    qualities.append(quality(compared(held, learnt), RULE_SETS[-1])._replace(rules="numbers and trained weights"))
+    return found, {
+        "rules": [
+            {
+                **each._asdict(),
+                "precision": round(each.precision, 6),
+                "recall": round(each.recall, 4),
+                "recall_with_doubts": round(each.recall_with_doubts, 4),
+            }
+            for each in qualities
+        ],
+        "missed_because": missed(found),
+        "looked_at_per_patient": round(found.looked_at / len(held), 2),
+        "given_up": dict(found.given_up),
+        "processor_seconds_of_one_look": round(seconds, 1),
+    }
+
+
+def trained_weights() -> Weights:
+    """Learnt from Patients of whom none is measured."""
+    patients = [facts_of(each.patient, each.facility) for each in county(TRAINED_ON, seed=TRAINING_SEED)]
+    return Weights(trained(counted(patients, random.Random(TRAINING_SEED)), load_weights()))
 
 
 def main() -> None:
@@ -143,10 +174,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--store", choices=STORES, default="sqlite")
     parser.add_argument("--only-rules", action="store_true", help="no store: how right the rules are, in seconds")
+    parser.add_argument(
+        "--most-seconds", type=float, default=float("inf"), help="stop filling the store then, and look at what is in it"
+    )
     arguments = parser.parse_args()
     every = []
     for people in arguments.people:
-        every.append(measured(people, arguments.seed, arguments.store, arguments.only_rules))
+        kind = "" if arguments.only_rules else arguments.store
+        every.append(measured(people, arguments.seed, kind, arguments.most_seconds))
         sys.stdout.write(json.dumps(every[-1], ensure_ascii=False) + "\n")
         sys.stdout.flush()
     now = datetime.now(UTC)

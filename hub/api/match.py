@@ -19,6 +19,7 @@ from hub.api.responses import json_answer
 from hub.errors import Invalid, NotAllowed, operation_outcome
 from hub.identity.blocks import blocks_of, members
 from hub.identity.facts import ANY, Facts, facts_of
+from hub.identity.households import Households
 from hub.identity.matching import Matching, matching_in
 from hub.identity.rules import TIERS, Verdict, compare
 from hub.search.dates import interval
@@ -125,6 +126,8 @@ def _found(reads: Reads, store: ResourceStore, facts: Facts, asked: Asked) -> tu
     """The likeliest first, and advice for whoever asks."""
     if reads.scope.types is not None and "Patient" not in reads.scope.types:
         raise NotAllowed("this role may not read Patient")
+    households = Households(store)
+    facts = households.telling(facts)
     blocks = blocks_of(facts)
     by_block = {block: members(store, block) for block in blocks}
     common = sorted({block.kind for block, inside in by_block.items() if inside is None})
@@ -137,7 +140,8 @@ def _found(reads: Reads, store: ResourceStore, facts: Facts, asked: Asked) -> tu
     if common:
         ids |= dict.fromkeys(_by_name_and_birth(store, reads, facts))
     matching = matching_in(store)
-    graded = (_graded(version, facts, identifiers, matching) for version in reads.seen([Key("Patient", id) for id in ids][:MOST]))
+    seen = reads.seen([Key("Patient", id) for id in ids][:MOST])
+    graded = (_graded(version, facts, identifiers, matching, households) for version in seen)
     matches = sorted((each for each in graded if each), key=lambda each: (-each.score, -each.bits, each.version.id))
     if asked.only_certain:
         matches = _certain(store, reads, matches)
@@ -168,11 +172,13 @@ def _by_name_and_birth(store: ResourceStore, reads: Reads, facts: Facts) -> list
     return [version.id for version in store.search(SearchQuery("Patient", (born, named), count=BY_INDEX), reads.scope).matches]
 
 
-def _graded(version: Version, facts: Facts, identifiers: set[tuple[str, str]], matching: Matching) -> Match | None:
+def _graded(
+    version: Version, facts: Facts, identifiers: set[tuple[str, str]], matching: Matching, households: Households
+) -> Match | None:
     patient = fhir_json.load(version.body)
     if is_golden(patient):
         return None
-    verdict = compare(facts, facts_of(patient, version.facility), matching)
+    verdict = compare(facts, households.telling(facts_of(patient, version.facility)), matching)
     if verdict.answer == "no" and not verdict.apart and identifiers & _identifiers(patient):
         verdict = verdict._replace(answer="doubt", reason="same-local-number")  # asked for by its identifier
     if verdict.answer == "no":

@@ -23,11 +23,18 @@ log = logging.getLogger(__name__)
 SHELF, GIVEN_UP = "identity-block", "identity-block-given-up"
 MOST = 50  # Patients of one set
 FULL = b"*"
-_KINDS = (("number", "numbers"), ("number", "strange"), ("card", "cards"), ("record", "records"), ("local", "locals"))
+_KINDS = (
+    ("number", "numbers"),
+    ("number", "strange"),
+    ("card", "cards"),
+    ("record", "records"),
+    ("document", "documents"),
+    ("local", "locals"),
+)
 
 
 class Block(NamedTuple):
-    kind: str  # number, card, record, local, merge, name-birth, name-phone, name-address, phone-birth, address-birth
+    kind: str  # number, card, record, document, local, merge, name-birth, name-phone, name-address, phone-birth, address-birth
     key: str  # a digest: nothing of a person stands in the store's keys
 
 
@@ -45,12 +52,12 @@ class Listed(Protocol):
 
 def blocks_of(facts: Facts) -> list[Block]:
     """The surest first."""
-    return [Block(kind, _key(kind, *values)) for kind, *values in dict.fromkeys(_shared(facts))]
+    return [Block(kind, digest(kind, *values)) for kind, *values in dict.fromkeys(_shared(facts))]
 
 
 def merged_into(id: str) -> Block:
     """Where those stand whom a facility replaced by Patient `id`, so that it finds them whichever came first."""
-    return Block("merge", _key("merge", id))
+    return Block("merge", digest("merge", id))
 
 
 def _shared(facts: Facts) -> Iterator[tuple[str, ...]]:
@@ -69,9 +76,10 @@ def _shared(facts: Facts) -> Iterator[tuple[str, ...]]:
             yield kind, *values
 
 
-def _key(*values: str) -> str:
-    digest = hashlib.blake2b("\x1f".join(values).encode(), digest_size=10).digest()
-    return base64.b32encode(digest).decode().lower()
+def digest(*values: str) -> str:
+    """Of values that name a person."""
+    hashed = hashlib.blake2b("\x1f".join(values).encode(), digest_size=10).digest()
+    return base64.b32encode(hashed).decode().lower()
 
 
 def members(shelves: Shelves, block: Block) -> list[str] | None:

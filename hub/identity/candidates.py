@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from hub.fhir_json import load
+from hub.identity import households
 from hub.identity.blocks import Block, blocks_of, enter, members, merged_into
+from hub.identity.households import Households, Place
 from hub.identity.matching import matching_in
 from hub.identity.pairs import Pair, in_order
 from hub.identity.rules import TIERS, Facts, Verdict, compare, facts_of
@@ -36,6 +38,7 @@ class Neighbourhood:
         """`others` are looked at whatever binds them: a person is about to say so."""
         self._transaction = transaction
         self.matching = matching_in(transaction)
+        self._households = Households(transaction)
         self._members: dict[str, list[str]] = {}
         self._bounds: dict[str, list[str]] = {}
         self._seen: dict[str, Looked | None] = {}
@@ -155,7 +158,19 @@ class Neighbourhood:
         if version is None or version.deleted:
             return None
         patient = load(version.body)
-        return None if is_golden(patient) else Looked(patient, facts_of(patient, version.facility), version.facility)
+        if is_golden(patient):
+            return None
+        return Looked(patient, self._households.telling(facts_of(patient, version.facility)), version.facility)
+
+
+def enter_households(transaction: Transaction, patient: Resource) -> list[str]:
+    """Before its neighbours are looked at: see hub.identity.households.enter."""
+
+    def states(id: str, place: Place) -> bool:
+        version = transaction.current(Key("Patient", id))
+        return version is not None and not version.deleted and place in households.places_of(facts_of(load(version.body)))
+
+    return households.enter(transaction, facts_of(patient), states)
 
 
 def _links(patient: Resource) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from hub.identity import normalise
 from hub.identity.facts import facts_of
+from hub.identity.households import KINDS, Households
 from hub.identity.matching import Matching
 from hub.identity.rules import compare
 from hub.identity.weights import Part
@@ -57,13 +58,17 @@ class Comparison:
     bits: float
     link: float  # from how many bits on they are one person
     doubt: float
+    crowded: tuple[str, ...]  # phone, address: what too many share, so that it weighs nothing
 
 
 Stated = tuple[Resource, str, int]  # a Patient, its facility, how many others are one person with it
 
 
-def comparison(one: Stated, other: Stated, *, matching: Matching, masked: bool) -> Comparison:
-    facts = [facts_of(patient, facility) for patient, facility, _ in (one, other)]
+def comparison(one: Stated, other: Stated, *, matching: Matching, households: Households, masked: bool) -> Comparison:
+    every = [facts_of(patient, facility) for patient, facility, _ in (one, other)]
+    facts = [households.telling(each) for each in every]
+    reduced = list(zip(every, facts, strict=True))
+    crowded = tuple(kind for kind, field in KINDS if any(getattr(a, field) != getattr(b, field) for a, b in reduced))
     verdict = compare(facts[0], facts[1], matching)
     return Comparison(
         side_of(*one),
@@ -75,6 +80,7 @@ def comparison(one: Stated, other: Stated, *, matching: Matching, masked: bool) 
         verdict.bits,
         matching.link,
         matching.doubt,
+        crowded,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from hub.identity.asking import asked_once
-from hub.identity.candidates import Neighbourhood
+from hub.identity.candidates import Neighbourhood, enter_households
 from hub.identity.clusters import persons
 from hub.identity.decisions import UNDECIDED, decided
 from hub.identity.doubts import close_doubts, raise_doubts
@@ -29,10 +29,11 @@ def link_patient(
     become one. False: too many hang together to be one person, and nothing was changed.
     """
     first = str(patient["id"])
+    displaced = enter_households(transaction, patient)
     near = Neighbourhood(transaction, patient, *others)
-    displaced = near.enter(first) if first in near.facts else []
+    displaced += near.enter(first) if first in near.facts else []
     done = _settled(transaction, near, now, survivor, new=first if created else "")
-    for id in displaced:
+    for id in dict.fromkeys(displaced):
         _settled(transaction, Neighbourhood(transaction, {"id": id}), now, "")
     return done
 

@@ -16,7 +16,7 @@ from hub.identity.weights import Weights, load_weights
 from hub.settings import IdentitySettings
 
 SHELF, KEY = "identity", "matching"
-RULES = 1  # to be counted up when hub.identity.rules, facts or blocks answer otherwise
+RULES = 2  # to be counted up when hub.identity.rules, facts or blocks answer otherwise
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,23 @@ from functools import lru_cache
 
 from mappers.datatypes import id_birth_date, id_check, valid_id_number
 
-__all__ = ["address", "birth_date", "id_check", "id_number", "name", "names_group", "names_house", "phone", "plain_number", "sex"]
+__all__ = [
+    "address",
+    "birth_date",
+    "id_check",
+    "id_number",
+    "local_number",
+    "name",
+    "names_group",
+    "names_house",
+    "phone",
+    "plain_number",
+    "resident_number",
+    "sex",
+]
 
-_NAME_SIGNS = re.compile(r"[\s·•・.．]+")
+# Space, dots between the parts of a name, brackets, and what cannot be seen
+_NAME_SIGNS = re.compile(r"[\s·•・.．‧∙⋅●'’‘`^,，()\[\]【】\-‐‑–\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]+")
 _NUMBER_SIGNS = re.compile(r"[\s\-—_/.]+")
 _ADDRESS_SIGNS = re.compile(r"[\s,.;:、，。；：()（）_/]+")
 _DASHES = re.compile(r"[—–―－~#]|之(?=\d)")
@@ -37,9 +51,21 @@ def name(text: str) -> str:
 
 @lru_cache(maxsize=16_384)
 def id_number(text: str) -> str:
-    """The 18-digit number, "" if it is none: wrong shape, area, check digit or date. An old number of fifteen digits is of 19xx."""
+    """The 18-digit number, "" if it is none: wrong shape, area, check digit or date. An old number of fifteen digits is of 19xx.
+
+    Also "" of fillers that hold: 111111111111111, and 1 January 1900, of which nobody lives.
+    """
     number = valid_id_number(text) or ""
-    return "" if len(set(number[:6] + number[8:17])) == 1 else number
+    return "" if len(set(number[:6] + number[8:17])) == 1 or number[6:14] == "19000101" else number
+
+
+@lru_cache(maxsize=16_384)
+def resident_number(text: str) -> str:
+    """A foreigner's permanent resident number of 2023: 9, built and checked as an ID card number otherwise; "" if it is none."""
+    number = unicodedata.normalize("NFKC", text).strip().upper()
+    as_card = f"11{number[2:17]}"
+    shaped = re.fullmatch(r"9\d{16}[\dX]", number, re.ASCII) is not None
+    return number if shaped and id_check(number[:17]) == number[17] and valid_id_number(as_card + id_check(as_card)) else ""
 
 
 def birth_date(number: str) -> date:
@@ -53,9 +79,17 @@ def sex(number: str) -> str:
 
 @lru_cache(maxsize=16_384)
 def plain_number(text: str) -> str:
-    """A card's or an insurer's number; "" for what is too short or a filler: 000000, 123456."""
+    """A card's, a passport's or an insurer's number; "" for what is too short, a word or a filler: 000000, 123456."""
     digits = _NUMBER_SIGNS.sub("", unicodedata.normalize("NFKC", text)).casefold()
-    return "" if len(digits) < 5 or len(set(digits)) < 3 or digits in "01234567890123456789" else digits
+    worded = sum(character.isdigit() for character in digits) < 4  # 城乡居民医保
+    return "" if len(digits) < 5 or worded or len(set(digits)) < 3 or digits in "01234567890123456789" else digits
+
+
+def local_number(text: str) -> str:
+    """A facility's own number, of any shape; "" for a filler: 0, 000000, 无, 9999."""
+    number = unicodedata.normalize("NFKC", text).strip().casefold()
+    one_sign = len(number) > 3 and len(set(number)) == 1
+    return number if re.search(r"[1-9a-z]", number, re.ASCII) and not one_sign else ""
 
 
 @lru_cache(maxsize=16_384)

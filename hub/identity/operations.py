@@ -15,7 +15,16 @@ from typing import Any, Literal
 from hub.clock import instant
 from hub.errors import HubError, Invalid, Kind, NotFound
 from hub.fhir_json import load
-from hub.identity.decisions import DECISION, Decision, contradiction, decided, decision_of, with_decision, without_decision
+from hub.identity.decisions import (
+    DECISION,
+    Decision,
+    contradiction,
+    decided,
+    deciding_operation,
+    decision_of,
+    with_decision,
+    without_decision,
+)
 from hub.identity.doubts import doubt_task, owner_of, pair_task
 from hub.identity.linking import link_patient
 from hub.identity.pairs import OPERATION, OWNER, Pair, in_order, is_task, pair_id, pair_of, task_code
@@ -58,6 +67,7 @@ class Wish:
     patients: tuple[str, ...]
     reason: str
     stays: str = ""  # of split: a Patient of the person that the others leave; "": any
+    seen: str | None = None  # of two: the operation whose decision they saw who wish it, "" for none; None: whatever holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,8 @@ def carry_out(transaction: Transaction, wish: Wish, who: Who, now: int, id: str)
     who.may(every.facilities(named if wish.act != "merge" else every.members))
     if wish.stays and not any(wish.stays in members for members in every.of.values()):
         raise Contradicts("those that leave are not of the person of the one that stays")
+    if wish.seen is not None and len(named) == 2:
+        _check_seen(transaction, in_order(named[0], named[1]), wish.seen)
     effects = _EFFECTS[wish.act](transaction, every, named)
     operation = _operation(transaction, wish.act, named, reason, who, now, id)
     for pair, decision in effects.items():
@@ -233,6 +245,12 @@ _EFFECTS: dict[Act, Callable[[Transaction, _Patients, Sequence[str]], Effects]] 
 def _apart_between(transaction: Transaction, some: Collection[str], others: Collection[str]) -> set[Pair]:
     pairs = {in_order(one, other) for one, other in product(some, others)}
     return pairs & decided(transaction, {*some, *others}).apart
+
+
+def _check_seen(transaction: Transaction, pair: Pair, seen: str) -> None:
+    """Of two people who look at one doubt, the second is told of the first one's decision, and does not overrule it unawares."""
+    if deciding_operation(pair_task(transaction, pair) or {}) != seen:
+        raise Contradicts("were decided about by somebody else since they were opened: look at that first", pair)
 
 
 # -- what follows

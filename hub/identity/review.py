@@ -6,15 +6,18 @@ opened with a reason: whoever only counts doubts learns nothing of anybody.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hub.errors import Invalid, NotFound
 from hub.fhir_json import load
+from hub.identity.blocks import given_up
 from hub.identity.compared import Comparison, Side, comparison, side_of, stated
 from hub.identity.decisions import OPEN, STATUS, Decision, deciding_operation, decision_of
 from hub.identity.doubts import REASON, reason_of
+from hub.identity.households import Households
 from hub.identity.matching import matching_in
 from hub.identity.operations import PATIENT, act_of, checked_reason
 from hub.identity.pairs import AT, CODE, OPERATION, OWNER, PAIR, Pair, in_order, is_task, pair_id, pair_of
@@ -38,6 +41,7 @@ STATES: Mapping[str, tuple[str, ...]] = {
     "all": (),
 }
 PAGE, MOST = 25, 200
+MOST_COUNTED = 1000  # values that too many share
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,12 @@ class Review:
         page = await self._read(lambda reads: reads.search(query), action="E", interaction="search-type", type="Task")
         return tuple(_operation(load(version.body)) for version in page.matches)
 
+    async def given_up(self) -> dict[str, int]:
+        """How many values of each kind too many share; none for a facility, which has no say about the county's."""
+        if self._access.facility:
+            return {}
+        return dict((await asyncio.to_thread(given_up, self._store, MOST_COUNTED)).most_common())
+
     async def open(self, id: str, *, reason: str = "") -> Opened:
         """A doubt by its Task's id; with a `reason` unmasked, which the audit has before it is shown. Raise NotFound, Invalid."""
         return await self._opened(lambda reads: _pair_task(reads, id), reason)
@@ -195,7 +205,8 @@ class Review:
             doubt = find(reads)
             versions = [self._patient(reads, id) for id in doubt.pair]
             matching = matching_in(self._store)
-            compared = comparison(*(_beside(self._store, version) for version in versions), matching=matching, masked=not why)
+            sides = (_beside(self._store, version) for version in versions)
+            compared = comparison(*sides, matching=matching, households=Households(self._store), masked=not why)
             keys = [Key("Task", id) for id in dict.fromkeys([doubt.operation]) if id]
             done = [load(version.body) for version in reads.read_many(keys)]
             return Opened(doubt, compared, tuple(map(_operation, done)), bool(why))

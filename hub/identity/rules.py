@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from hub.identity.facts import Facts, facts_of
 from hub.identity.matching import STANDARD, Matching
-from hub.identity.weights import Levels, compared
+from hub.identity.weights import Levels, compared, readable
 
 __all__ = ["REASONS", "TIERS", "Facts", "Verdict", "compare", "facts_of"]
 
@@ -37,13 +37,17 @@ REASONS = {
     "same-health-card-other-name": "the same health card, but the names or the birth dates differ: a family's card?",
     "same-health-record": "the same health record number, and name, birth date and sex do not speak against it",
     "same-health-record-other-name": "the same health record number, but the names or the birth dates differ",
+    "same-document": "the same passport or permit, and name, birth date and sex do not speak against it",
+    "same-document-other-name": "the same passport or permit, but the names or the birth dates differ",
     "same-local-number": "the same number of one facility, and name, birth date and sex do not speak against it",
     "same-local-number-other-name": "the same number of one facility, but the names or the birth dates differ",
-    "same-insurance": "the same insurance number, name, birth date and sex",
+    "same-insurance": "the same insurance number, name and birth date, and the sex does not speak against it",
     "other-number": "two different valid ID card numbers",
     "weighed": "no number to compare; name, birth date, sex, telephone and address, weighed, are enough",
     "weighed-too-little": "no number to compare; name, birth date, sex, telephone and address, weighed, are not enough",
     "weighed-other-name": "no number to compare; much agrees, but the names are not the same in characters",
+    "weighed-other-birth-date": "no number to compare; much agrees, but a digit of the birth date differs or one states none",
+    "weighed-other-card": "no ID card number to compare; much agrees, but each has a health card or record number of its own",
     "weighed-other-sex": "no number to compare; much agrees, but the sex does not",
     "weighed-strange-number": "much agrees, but one of them carries an ID card number that cannot be the Patient's own",
     "same-name-birth-sex": "no number to compare; only name, birth date and sex are the same",
@@ -56,12 +60,18 @@ REASONS = {
 # Reasons to link, the surest first: what one tier joined stands when the next one is looked at.
 TIERS: tuple[frozenset[str], ...] = (
     frozenset({"same-number"}),
-    frozenset({"same-health-card", "same-health-record", "same-local-number", "same-insurance", "same-newborn"}),
+    frozenset({"same-health-card", "same-health-record", "same-document", "same-local-number", "same-insurance", "same-newborn"}),
     frozenset({"weighed"}),
 )
 # Numbers of one person each, and the reasons that they give.
-_PERSONAL = (("cards", "same-health-card"), ("records", "same-health-record"), ("locals", "same-local-number"))
+_PERSONAL = (
+    ("cards", "same-health-card"),
+    ("records", "same-health-record"),
+    ("documents", "same-document"),
+    ("locals", "same-local-number"),
+)
 _SAME_DAY = frozenset({"exact", "new-year"})
+_ANOTHER_BIRTH = frozenset({"digit", "missing"})  # brothers and cousins of one house may be called the same
 _BEYOND = frozenset({"phone-and-house", "phone-and-group", "phone", "house"})  # evidence beside name, birth date and sex
 
 
@@ -96,7 +106,8 @@ def _by_number(one: Facts, other: Facts, levels: Levels) -> Verdict | None:
     if not shared <= one.numbers & other.numbers:
         return Verdict("doubt", "same-number-other-birth-date")
     agreed = _agree(levels) if one.birth_date and other.birth_date else levels.name == "exact"
-    unnamed = levels.name == "missing" and bool(one.birth_date) and one.birth_date == other.birth_date and levels.sex == "exact"
+    born_alike = bool(one.birth_date) and one.birth_date == other.birth_date and levels.birth == "exact"
+    unnamed = levels.name == "missing" and born_alike and levels.sex == "exact"
     return Verdict("link", "same-number") if agreed or unnamed else Verdict("doubt", "same-number-other-name")
 
 
@@ -121,7 +132,7 @@ def _by_personal(one: Facts, other: Facts, levels: Levels) -> Verdict | None:
         if getattr(one, kind) & getattr(other, kind):
             agreed = _agree(levels) and not one.strange and not other.strange
             return Verdict("link", reason) if agreed else Verdict("doubt", f"{reason}-other-name")
-    if levels.number == "account" and levels.name == "exact" and levels.birth in _SAME_DAY and levels.sex == "exact":
+    if levels.number == "account" and levels.name == "exact" and levels.birth in _SAME_DAY and levels.sex != "different":
         return Verdict("link", "same-insurance") if not one.strange and not other.strange else None
     return None
 
@@ -150,10 +161,20 @@ def _weighed(one: Facts, other: Facts, levels: Levels, matching: Matching) -> Ve
         ("newborns-of-one-mother", newborn),
         ("weighed-strange-number", one.strange or other.strange),
         ("weighed-other-sex", levels.sex == "different"),
-        ("weighed-other-name", levels.name != "exact"),
+        ("weighed-other-name", levels.name != "exact" or not readable(one.name)),
+        ("weighed-other-birth-date", levels.birth in _ANOTHER_BIRTH),
+        ("weighed-other-card", _other_card(one, other)),
         ("same-name-birth-sex", levels.household not in _BEYOND),
         ("weighed-too-little", bits < matching.link),
     ):
         if holds:
             return Verdict("doubt", reason)
     return Verdict("link", "weighed")
+
+
+def _other_card(one: Facts, other: Facts) -> bool:
+    """Both have one, and none in common. A printed card's number and an electronic one's (64 characters) are not compared."""
+    return any(
+        {len(number) for number in mine} & {len(number) for number in theirs} and not mine & theirs
+        for mine, theirs in ((one.cards, other.cards), (one.records, other.records))
+    )

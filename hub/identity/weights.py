@@ -6,6 +6,7 @@ The weights are data: weights.toml, or a county's own file of the same shape.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -28,7 +29,7 @@ ELEMENTS: dict[str, tuple[str, ...]] = {
 }
 BEST_BIRTH = {level: place for place, level in enumerate(ELEMENTS["birth"])}
 RARITY: dict[str, tuple[str, ...]] = {"surname": ("default",), "given": ("one", "two")}
-UNREADABLE = frozenset("?*□○〓�")
+_UNREADABLE = re.compile("[?*□○〓\ufffd\ue000-\uf8ff\U000f0000-\U0010fffd]")  # what a system could not show or type
 
 
 class Levels(NamedTuple):
@@ -128,12 +129,17 @@ def name_level(one: Facts, other: Facts) -> str:
     return "near" if all(in_characters) and _one_differs(one.name, other.name) else "different"
 
 
+def readable(name: str) -> bool:
+    """Whether two equal names are the same: 王? may be two."""
+    return _UNREADABLE.search(name) is None
+
+
 def _one_differs(one: str, other: str) -> bool:
     """One of three or more; any that a system could not show."""
     if len(one) != len(other):
         return False
     differing = [(a, b) for a, b in zip(one, other, strict=True) if a != b]
-    unread = sum(bool(UNREADABLE & {a, b}) for a, b in differing)
+    unread = sum(not readable(a + b) for a, b in differing)
     return len(differing) - unread <= (1 if len(one) >= 3 else 0) and unread < len(one) - 1
 
 

@@ -46,6 +46,7 @@ async def doubts(request: Request, after: str = "", done: str = "") -> Response:
         "older": f"{LIST}?{urlencode({**kept, 'after': listed.next})}" if listed.next else "",
         "filter": urlencode(kept),
         "operations": await review.operations(),
+        "given_up": await review.given_up(),
         "done": done if done in (*ACTS, "undo") else "",
         "at": lambda ms: view.moment(datetime.fromtimestamp(ms / 1000, UTC)),
     }
@@ -74,11 +75,12 @@ async def see_pair(
     act: Annotated[str, Form()] = "",
     reason: Annotated[str, Form()] = "",
     filter: Annotated[str, Form()] = "",
+    seen: Annotated[str, Form()] = "",
 ) -> Response:
-    """`act` show opens the values; another one decides. Both take a reason."""
+    """`act` show opens the values; another one decides, if what the page had `seen` still holds. Both take a reason."""
     view, session, review = _asked(request, csrf)
     if act != "show":
-        problem = await _decide(view, session, act, (one, other), reason)
+        problem = await _decide(view, session, act, (one, other), reason, seen)
         if not problem:
             return _back(filter, act)
         return _compared(view, await review.compare(one, other), problem=problem, why=reason, filter=filter, status=409)
@@ -122,7 +124,7 @@ async def take_back(
     return _back(filter, "undo")
 
 
-async def _decide(view: View, session: Session, act: str, patients: tuple[str, ...], reason: str) -> str:
+async def _decide(view: View, session: Session, act: str, patients: tuple[str, ...], reason: str, seen: str | None = None) -> str:
     """Why it could not be done, in words; "" if it was."""
     if act not in ACTS:
         return view.t("identity.choose")
@@ -130,7 +132,7 @@ async def _decide(view: View, session: Session, act: str, patients: tuple[str, .
         return view.t("identity.none.chosen")
     known: Act = next(each for each in ACTS if each == act)
     try:
-        wish = Wish(known, patients, checked_reason(reason))
+        wish = Wish(known, patients, checked_reason(reason), seen=seen)
     except Invalid:
         return view.t("identity.why.needed")
     try:
@@ -148,6 +150,7 @@ def _said(view: View, error: HubError) -> str:
 
 _PHRASES = {
     "were set apart by a person": "identity.contradicts.apart",
+    "by somebody else since": "identity.contradicts.seen",
     "would be linked and set apart": "identity.contradicts.both",
     "decided about once more": "identity.contradicts.later",
     "taken back already": "identity.contradicts.undone",

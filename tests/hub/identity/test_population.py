@@ -13,6 +13,7 @@ from benchmarks.population import Held, county
 from hub.fhir_json import dump, load
 from hub.identity.blocks import MOST, blocks_of, given_up
 from hub.identity.facts import facts_of
+from hub.identity.households import MOST_NAMES
 from hub.identity.matching import STANDARD
 from hub.identity.rules import TIERS, compare
 from hub.identity.training import as_toml, counted, read, trained
@@ -102,6 +103,30 @@ def test_what_too_many_share_finds_nobody_and_is_counted(tmp_path: Path, caplog:
     put(store, *(patient(id, name="张三丰", born="1970-03-07", phone="13812345678") for id in "yz"))
     assert person(store, "y") == {"y", "z"}
     store.close()
+
+
+def test_a_telephone_that_too_many_have_is_no_evidence(tmp_path: Path) -> None:
+    """A village doctor's: two namesakes of one birthday who gave it are a question, whichever of all came last."""
+    clinic = "13812345678"
+    namesakes = [patient(f"p{n}", name="王秀英", born="1955-03-08", phone=clinic, address=f"柳树村3组{n}号") for n in (7, 9)]
+    others = [
+        patient(f"q{n}", name=f"{surname}建国", born=f"19{50 + n}-05-06", sex="male", phone=clinic)
+        for n, surname in enumerate("赵钱孙李周吴郑冯陈褚卫蒋沈韩杨朱")
+    ]
+    assert len(others) == MOST_NAMES + 1
+    seen = []
+    for order in (namesakes + others, others + namesakes, others[:5] + namesakes + others[5:]):
+        store = SqliteStore(tmp_path / str(len(seen)))
+        put(store, *order[:-1])
+        put(store, order[-1])
+        assert given_up(store) == {"phone": 1}
+        assert person(store, "p7") == {"p7"}
+        seen.append(questions(store))
+        put(store, *(patient(f"{id}-again", name="王秀英", born="1955-03-08", address="柳树村3组7号") for id in ("p7", "x")))
+        assert person(store, "p7") == {"p7", "p7-again", "x-again"}
+        store.close()
+    assert list(seen[0].values()) == ["same-name-birth-sex"]
+    assert seen[0] == seen[1] == seen[2]
 
 
 def test_weights_can_be_learnt_from_a_countys_own_patients(held: list[Held], tmp_path: Path) -> None:

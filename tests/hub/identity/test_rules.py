@@ -44,6 +44,13 @@ def verdict_of(one: dict[str, Any], other: dict[str, Any]) -> Verdict:
     return there
 
 
+FILLER = number("19000101", "100", "110101")
+PASSPORT = {
+    "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "PPN"}]},
+    "system": "http://hl7.org/fhir/sid/passport-GBR",
+    "value": "GB 1234567",
+}
+RESIDENT = number("19700301", "123", "911840")
 HOME = "示范县青山镇柳树村3组12号"
 MOTHER = number("19950607", "126")
 FAMILY = "JM33990012345"
@@ -115,6 +122,73 @@ CASES = {
         "doubt",
         "weighed-strange-number",
     ),
+    "a number that is typed where none is known": (
+        patient(card=FILLER, name="", born="1900-01-01"),
+        patient(card=FILLER, name="", born="1900-01-01"),
+        "no",
+        "nothing",
+    ),
+    "two without a name on 1 January": (
+        patient(card=number("19700101", "122"), name="无名女1", born="1970-01-01"),
+        patient(card=number("19700101", "122"), name="无名女2", born="1970-01-01"),
+        "doubt",
+        "same-number-other-name",
+    ),
+    "a grown man whose name is a newborn's": (
+        patient(card=number(serial="121"), name="王宝宝", sex="male"),
+        patient(card=number(serial="121"), name="王宝宝", sex="male"),
+        "link",
+        "same-number",
+    ),
+    "a nickname and the name": (
+        patient(card=HERS) | {"name": [{"use": "nickname", "text": "毛丫头"}, {"use": "official", "text": "王小芳"}]},
+        patient(card=HERS),
+        "link",
+        "same-number",
+    ),
+    "a married name": (patient(card=HERS, name="陈王小芳"), patient(card=HERS), "doubt", "same-number-other-name"),
+    "the dot of a name in three shapes": (
+        patient(card=HERS, name="古丽‧买买提"),
+        patient(card=HERS, name="古丽·买买提\u200b"),
+        "link",
+        "same-number",
+    ),
+    "another spelling of a name from Uyghur": (
+        patient(card=HERS, name="阿不都拉·买买提"),
+        patient(card=HERS, name="阿卜杜拉·买买提"),
+        "link",
+        "same-number",
+    ),
+    "a character that no system could show": (
+        patient(name="王?芳", **HOUSE),
+        patient(name="王?芳", **HOUSE),
+        "doubt",
+        "weighed-other-name",
+    ),
+    "residence permits of Hong Kong people": (
+        patient(card=number(area="810000", serial="122")),
+        patient(card=number(area="810000", serial="122")),
+        "link",
+        "same-number",
+    ),
+    "a foreigner's permanent resident number": (
+        patient(card=RESIDENT, name="SMITH JOHN", sex="male"),
+        patient(card=RESIDENT.lower(), name="Smith, John", sex="male"),
+        "link",
+        "same-document",
+    ),
+    "a passport": (
+        patient(name="SMITH JOHN", identifier=[PASSPORT]),
+        patient(name="Smith John", identifier=[{**PASSPORT, "type": {}, "system": "urn:hub:CTY:ppn"}]),
+        "link",
+        "same-document",
+    ),
+    "somebody else's passport": (
+        patient(name="SMITH JOHN", identifier=[PASSPORT]),
+        patient(name="SMITH MARY", born="1975-05-05", identifier=[PASSPORT]),
+        "doubt",
+        "same-document-other-name",
+    ),
     # cards, accounts, a facility's numbers
     "the same health card": (patient(health="A12345678"), patient(health="A1234 5678"), "link", "same-health-card"),
     "a father's health card": (
@@ -125,6 +199,30 @@ CASES = {
     ),
     "a filler for a health card": (patient(health="000000000"), patient(health="000000000"), "doubt", "same-name-birth-sex"),
     "the same insurance number and person": (patient(insurance=FAMILY), patient(insurance=FAMILY), "link", "same-insurance"),
+    "the same insurance number, the sex not stated": (
+        patient(insurance=FAMILY),
+        patient(insurance=FAMILY, sex=""),
+        "link",
+        "same-insurance",
+    ),
+    "a word for an insurance number": (
+        patient(insurance="城乡居民医保"),
+        patient(insurance="城乡居民医保"),
+        "doubt",
+        "same-name-birth-sex",
+    ),
+    "a filler for a facility's number": (
+        patient(own="0", facility="CTY", born=""),
+        patient(own="0", facility="CTY"),
+        "no",
+        "nothing",
+    ),
+    "two health cards": (
+        patient(health="A12345678", **HOUSE),
+        patient(health="A87654321", **HOUSE),
+        "doubt",
+        "weighed-other-card",
+    ),
     "a family's insurance account": (
         patient(insurance=FAMILY, **HOUSE),
         patient(insurance=FAMILY, **HOUSE, **CHILD),
@@ -175,6 +273,12 @@ CASES = {
         "link",
         "same-newborn",
     ),
+    "a child with its own number and no name yet": (
+        patient(name="王小芳之女", born="2026-05-01", card=number("20260501", "122")),
+        patient(name="李欣怡", born="2026-05-01", card=number("20260501", "122")),
+        "doubt",
+        "same-number-other-name",
+    ),
     "newborn twins": (patient(**BABY, multipleBirthInteger=1), patient(**BABY, multipleBirthInteger=2), "no", "nothing"),
     "her next child": (patient(**BABY), patient(**{**BABY, "born": "2028-02-01"}), "no", "nothing"),
     "a newborn that has its name now": (
@@ -207,6 +311,18 @@ CASES = {
         "doubt",
         "weighed-too-little",
     ),
+    "a digit of the birth date": (
+        patient(name="诸葛梓涵", born="2026-04-29", **HOUSE),
+        patient(name="诸葛梓涵", born="2026-07-29", **HOUSE),
+        "doubt",
+        "weighed-other-birth-date",
+    ),
+    "no birth date": (
+        patient(name="诸葛梓涵", born="2026-04-29", **HOUSE),
+        patient(name="诸葛梓涵", born="", **HOUSE),
+        "doubt",
+        "weighed-other-birth-date",
+    ),
     "another birth date": (patient(**HOUSE), patient(born="1985-07-19", **HOUSE), "doubt", "weighed-too-little"),
     "only the year known": (patient(born="1970", phone="13812345678"), patient(phone="13812345678"), "doubt", "weighed-too-little"),
     "a homophone": (patient(**HOUSE), patient(name="王晓芳", **HOUSE), "doubt", "weighed-other-name"),
@@ -226,6 +342,10 @@ CASES = {
         "nothing",
     ),
     "nobody": (patient(name="无名氏", phone="13812345678"), patient(name="无名氏", phone="13812345678"), "no", "nothing"),
+    **{
+        f"nobody: {name}": (patient(name=name, **HOUSE), patient(name=name, **HOUSE), "no", "nothing")
+        for name in ("测试患者01", "张测试", "李某某", "无名氏A", "王XX", "不详", "Unknown 3", "TEST PATIENT", "***")
+    },
     "a filler for a telephone": (patient(phone="00000000000"), patient(phone="00000000000"), "doubt", "same-name-birth-sex"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -27,6 +28,10 @@ PEOPLE = (
     ("CTY", patient("cty-wang-again", phone="13900000002")),
     ("TWP", patient("twp-wang", card=HERS, phone="13900000003")),
     ("TWP", patient("twp-wang-copy", card=HERS)),
+    *(
+        ("TWP", patient(f"village-{n}", name=f"{surname}建国", born=f"19{50 + n}-05-06", sex="male", phone="13900000001"))
+        for n, surname in enumerate("赵钱孙李周吴郑冯陈褚卫蒋沈韩杨朱")  # one telephone: the village doctor's
+    ),
 )
 CARD = HERS[-6:]
 
@@ -91,6 +96,37 @@ async def test_values_are_masked_until_they_are_opened_with_a_reason(county):
     assert (await office.http.post("/ops/identity/pair", data={**ids, "act": "link", "reason": "no form token"})).status_code == 403
     members = await office.post("/ops/identity/person/twp-wang", act="show", reason="a doubt of the lab")
     assert CARD in members.text
+
+
+@in_loop
+async def test_what_too_many_share_is_said_to_be_no_evidence(county):
+    office, own = await visit(county, "it"), await visit(county, "it-CTY")
+    everything = (await office.get("/ops/identity")).text
+    assert i18n.catalogue("zh-CN")["identity.givenup"] in everything
+    assert re.search(r"电话: <b>1</b>", everything)
+    assert i18n.catalogue("zh-CN")["identity.givenup"] not in (await own.get("/ops/identity")).text
+    assert "太多人共用,不作为证据:电话。" in (await office.get("/ops/identity/pair?one=cty-wang&other=twp-wang")).text
+    assert "太多人共用" not in (await office.get("/ops/identity/pair?one=cty-wang-again&other=twp-wang")).text
+
+
+@in_loop
+async def test_of_two_who_decide_at_once_the_second_is_told(county):
+    first, second = await visit(county, "admin"), await visit(county, "it")
+    ids = {"one": "cty-wang", "other": "twp-wang", "reason": "the register says so"}
+    for each in (first, second):
+        assert 'value="link"' in (await each.post("/ops/identity/pair", act="show", **ids)).text
+    answers = await asyncio.gather(
+        first.post("/ops/identity/pair", act="apart", **ids), second.post("/ops/identity/pair", act="link", **ids)
+    )
+    assert sorted(answer.status_code for answer in answers) == [303, 409]
+    refused = next(answer for answer in answers if answer.status_code == 409)
+    assert 'role="alert">没有改动' in refused.text
+    assert "先撤回" in refused.text
+    operation = re.search(r'name="operation" value="([^"]+)"', (await first.get("/ops/identity")).text)[1]
+    for who, status in ((first, 303), (second, 409)):
+        undone = await who.post("/ops/identity", operation=operation, reason="it was a mistake")
+        assert undone.status_code == status
+    assert county.hub.store.person_of("cty-wang") == "cty-wang"
 
 
 @in_loop
