@@ -11,6 +11,7 @@ from hub.api.break_glass import broken
 from hub.errors import HubError, Invalid, NotAllowed, NotFound
 from hub.records.looks import by_organization, events_about, gathered, look_of
 from hub.security.emergencies import REASONS, SHORTEST_TEXT
+from hub.store.compartments import patient_in
 from hub.web.pages import PageRoute, check_form, session_of
 from hub.web.view import View
 from profiles.names import ID_CARD
@@ -50,7 +51,7 @@ async def emergency(
         return _form(view, problem=view.t("emergency.nobody"), status=404, **stated)
     except Invalid:
         return _form(view, problem=view.t("emergency.why", n=SHORTEST_TEXT), status=400, **stated)
-    return RedirectResponse(f"/p/{task.patient}", 303)
+    return RedirectResponse(f"/p/{patient_in(task.patient)}", 303)
 
 
 def _form(view: View, *, problem: str = "", status: int = 200, **stated: str) -> Response:
