@@ -13,15 +13,42 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 
+from hub.errors import NotFound
 from hub.fhir_json import load
 from hub.recognition.places import areas_of, level_of
-from hub.recognition.publishing.library import Entry, Facts, entries_of, facts_in, json_of, shelved
+from hub.recognition.publishing.library import (
+    MODELS,
+    Entry,
+    Facts,
+    Kind,
+    Publication,
+    entries_of,
+    facts_in,
+    head_of,
+    json_of,
+    rows_of,
+    shelved,
+)
 from hub.recognition.times import zone_of
 from hub.settings import County
 from hub.store.port import Key, ResourceStore
 from profiles.catalogue import Catalogue, Evidence
 
 WIDEST = 99  # of a catalogue without a region
+FILE = "file"  # in place of a Library's id
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """One catalogue, or the evidence, that holds. `library`: id of its Library, or FILE."""
+
+    kind: Kind
+    library: str
+    region: str
+    name: str
+    version: str
+    published: date
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -33,6 +60,7 @@ class Held:
     evidence: Evidence
     evidence_stamp: str  # differs if the evidence does
     county: County
+    holds: tuple[Holds, ...] = ()
 
     def catalogue_of(self, orderer: str) -> Catalogue:
         """By which a facility orders."""
@@ -64,7 +92,8 @@ class FactsOfCounty:
         self._file_stamp = hashlib.sha256(json_of(evidence)).hexdigest()
         self._seen: tuple[object, ...] = ()
         self._parsed: dict[str, Facts] = {}
-        self.held = Held(self.today, (catalogue,), evidence, self._file_stamp, county)
+        holds = (_holds(FILE, catalogue), _holds(FILE, evidence))
+        self.held = Held(self.today, (catalogue,), evidence, self._file_stamp, county, holds)
 
     @property
     def waits(self) -> bool:
@@ -87,29 +116,37 @@ class FactsOfCounty:
         """Of an earlier `Held.evidence_stamp`; None for a file that is not there any more."""
         if stamp == self._file_stamp:
             return self._files[1]
-        if stamp not in dict(shelved(self._store)):
+        try:
+            found = self.version("evidence", stamp)
+        except NotFound:
             return None
-        found = self._read([stamp])[stamp]
         return found if isinstance(found, Evidence) else None
+
+    def version(self, kind: str, library: str) -> Facts:
+        """Of a Library, or of a file. Raise NotFound."""
+        if library == FILE and kind in MODELS:
+            return self._files[kind == "evidence"]
+        if library not in dict(shelved(self._store)):
+            raise NotFound("no such catalogue or evidence is published")
+        return self._read([library])[library]
 
     def _holding(self, seen: tuple[tuple[str, bytes], ...], day: date) -> Held:
         entries = {id: entry for id, entry in entries_of(seen) if entry.published <= day}
         in_order = sorted(entries, key=lambda id: (entries[id].published, entries[id].at, id))
         newest = {_place(entries[id]): id for id in in_order}
-        facts = self._read(newest.values())
-        catalogue, evidence = self._files
-        ids = sorted((id for (kind, _), id in newest.items() if kind == "catalogue"), key=lambda id: width(entries[id].region))
-        catalogues = [each for id in ids if isinstance(each := facts[id], Catalogue)]
+        self._parsed = facts = self._read(newest.values())
+        files = [_holds(FILE, each) for each in self._files if (Publication(each).kind, "") not in newest]
+        holds = sorted((*(_holds(id, each) for id, each in facts.items()), *files), key=lambda each: width(each.region))
+        catalogues = [facts.get(each.library, self._files[0]) for each in holds if each.kind == "catalogue"]
         stamp = newest.get(("evidence", ""), "")
-        found = facts.get(stamp, evidence)
-        everybodys = [] if ("catalogue", "") in newest else [catalogue]
-        self._parsed = facts
+        evidence = facts.get(stamp, self._files[1])
         return Held(
             day,
-            (*catalogues, *everybodys),
-            found if isinstance(found, Evidence) else evidence,
+            tuple(each for each in catalogues if isinstance(each, Catalogue)),
+            evidence if isinstance(evidence, Evidence) else self._files[1],
             stamp or self._file_stamp,
             self._county,
+            tuple(sorted(holds, key=lambda each: each.kind)),
         )
 
     def _read(self, ids: Iterable[str]) -> dict[str, Facts]:
@@ -123,6 +160,12 @@ class FactsOfCounty:
 def _place(entry: Entry) -> tuple[str, str]:
     """What it takes the place of: of one area's catalogues one holds, of the evidence one."""
     return entry.kind, entry.region if entry.kind == "catalogue" else ""
+
+
+def _holds(library: str, facts: Facts) -> Holds:
+    head = head_of(facts)
+    region = getattr(head, "region", "") if library != FILE else ""
+    return Holds(Publication(facts).kind, library, region, head.id, head.version, head.published, rows_of(facts))
 
 
 def width(region: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -72,6 +72,13 @@ def head_of(facts: Facts) -> Any:
 
 def rows_of(facts: Facts) -> int:
     return len(facts.items if isinstance(facts, Catalogue) else facts.rows)
+
+
+def in_place_of(facts: Facts, catalogues: Iterable[Catalogue], evidence: Evidence) -> Facts | None:
+    """Which of those that hold `facts` would take the place of; None if its area has none."""
+    if isinstance(facts, Evidence):
+        return evidence
+    return next((each for each in catalogues if each.catalogue.region == facts.catalogue.region), None)
 
 
 def is_facts(resource: Mapping[str, Any]) -> bool:

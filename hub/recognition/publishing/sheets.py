@@ -88,11 +88,32 @@ PROBLEMS: Mapping[str, tuple[str, str]] = {
     "same_method needs the accepted methods": ("须同方法时要写明可接受方法", "“same method” needs the accepted methods"),
     "valid_to lies before valid_from": ("有效期至早于有效期自", "ends before it begins"),
 }
+FILES: Mapping[str, tuple[str, str]] = {
+    "large": (f"文件超过 {LARGEST >> 20} MB", f"the file is larger than {LARGEST >> 20} MB"),
+    "old": ("这是旧版 Excel 文件（.xls）：请另存为 .xlsx", "this is an old Excel file (.xls): save it as .xlsx"),
+    "other": ("这不是 Excel 工作簿（.xlsx）", "this is no Excel workbook (.xlsx)"),
+    "broken": ("工作簿无法读取：{value}", "the workbook cannot be read: {value}"),
+    "foreign": (
+        "没有工作表含目录或质评证据的列：请先在此下载表格再填写",
+        "no sheet has the columns of a catalogue or of evidence: export one here and fill it in",
+    ),
+}
 PLACES = {  # what the model says of a row as a whole → the column that it is about
     "an imaging or ECG item states its modality": "modality",
     "same_method needs the accepted methods": "methods",
     "valid_to lies before valid_from": "valid_to",
 }
+
+
+class NoWorkbook(Invalid):
+    """`problem` is a key of FILES."""
+
+    def __init__(self, problem: str, value: str = "") -> None:
+        super().__init__(FILES[problem][1].format(value=value))
+        self._problem, self._value = problem, value
+
+    def says(self, language: str) -> str:
+        return FILES[self._problem][1 if language.startswith("en") else 0].format(value=self._value)
 
 
 @dataclass(slots=True)
@@ -116,7 +137,7 @@ class Sheet:
 
 
 def read_workbook(content: bytes, stated: Mapping[str, str] = {}) -> Read:
-    """`stated`: fields of the head that go before those of the file. Raise Invalid for what is no such workbook."""
+    """`stated`: fields of the head that go before those of the file. Raise NoWorkbook."""
     sheets = _sheets(content)
     kind, sheet, begin = _table(sheets)
     read = Read(kind)
@@ -133,18 +154,17 @@ def read_workbook(content: bytes, stated: Mapping[str, str] = {}) -> Read:
 
 def _sheets(content: bytes) -> list[Sheet]:
     if len(content) > LARGEST:
-        raise Invalid(f"the file is larger than {LARGEST >> 20} MB")
+        raise NoWorkbook("large")
     if (kind := kind_of(content)) != "workbook":
-        old = "this is an old Excel file (.xls): save it as .xlsx"
-        raise Invalid(old if kind == "old-office" else "this is no Excel workbook (.xlsx)")
+        raise NoWorkbook("old" if kind == "old-office" else "other")
     try:
         return [Sheet(name, tuple(rows)) for name, rows in grids(content, allowance=UNPACKED, max_rows=MOST_ROWS)]
     except Refused as error:
-        raise Invalid(f"the workbook cannot be read: {error}") from None
+        raise NoWorkbook("broken", str(error)) from None
 
 
 def _table(sheets: Iterable[Sheet]) -> tuple[Kind, Sheet, int]:
-    """The sheet of rows, and where its header stands: the row that has most of a kind's needed columns. Raise Invalid."""
+    """The sheet of rows, and where its header stands: the row that has most of a kind's needed columns. Raise NoWorkbook."""
     best: tuple[int, Kind, Sheet, int] | None = None
     needed: Mapping[Kind, tuple[Column, ...]] = {"catalogue": (*BEFORE_DAYS, *AFTER_DAYS), "evidence": ROWS_OF_EVIDENCE}
     for sheet in sheets:
@@ -155,7 +175,7 @@ def _table(sheets: Iterable[Sheet]) -> tuple[Kind, Sheet, int]:
                 if score >= 3 and (best is None or score > best[0]):
                     best = (score, kind, sheet, place)
     if best is None:
-        raise Invalid("no sheet has the columns of a catalogue or of evidence: export one here and fill it in")
+        raise NoWorkbook("foreign")
     return best[1:]
 
 

@@ -17,11 +17,12 @@ from hub.web.ops.messages import router as messages
 from hub.web.ops.outbox import router as outbox
 from hub.web.ops.overview import router as overview
 from hub.web.ops.quality import router as quality
+from hub.web.ops.recognition import router as recognition
 from hub.web.ops.replays import router as replays
 
 router = APIRouter()
 for part in (
     *(overview, connector, messages, message, dead, discards, identity, codes, code_tables, mapping, outbox, quality, replays),
-    emergencies,
+    *(emergencies, recognition),
 ):
     router.include_router(part)
