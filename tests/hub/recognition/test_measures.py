@@ -106,3 +106,46 @@ def test_the_page_and_its_workbook_say_the_same(counted_site):
     rows = list(sheets["Facility"].values)
     assert rows[0][:4] == ("Facility", "Prompts", "Recognised", "Refused")
     assert rows[-1][:8] == ("Σ", 5, 2, 1, 2, 0, 0.4, 6)
+
+
+def test_a_bureau_is_told_of_whole_months_and_of_nothing_small(counted_site):
+    """Five prompts are too few to be told; with four orders of each of three items more, what is small stands together."""
+    site = counted_site
+    site.tokens["bureau"] = site.hub.tokens.create("bureau", "bureau")
+    query = "periodStart=2026-03-09&periodEnd=2026-03-09"
+    few = report(site, "recognition-prompts", who="bureau", query=query).json()
+    assert few["period"] == {"start": "2026-03-01", "end": "2026-03-31"}
+    assert populations(few["group"][0]) == {"numerator": 0}
+    assert "stratifier" not in few["group"][0] or few["group"][0]["stratifier"] == []
+    placed = [f"more-{item}-{number}" for item, many in (("钾", 12), ("肌酐", 12), ("葡萄糖", 2)) for number in range(many)]
+    for id in placed:
+        _, item, _ = id.split("-")
+        order = {
+            "resourceType": "ServiceRequest",
+            "id": f"more-{placed.index(id)}",
+            "status": "active",
+            "intent": "order",
+            "code": {"coding": [{"system": "urn:hub:TWP:item", "code": item}]},
+            "subject": {"reference": f"Patient/{site.person}"},
+            "authoredOn": day(1),
+        }
+        assert call(site, "PUT", f"/fhir/ServiceRequest/{order['id']}", order).status_code == 201
+    told = report(site, "recognition-repeats", who="bureau", query=query).json()["group"][0]
+    every = report(site, "recognition-repeats", query="periodStart=2026-03-01&periodEnd=2026-03-31").json()["group"][0]
+    assert populations(told) == populations(every)
+    rows = {each["code"][0]["text"]: {s["value"]["text"]: populations(s) for s in each["stratum"]} for each in told["stratifier"]}
+    assert "CTY" not in rows["facility"], "one prompt alone"
+    assert "*" in rows["facility"]
+    assert sum(row["denominator"] for row in rows["item"].values()) == populations(told)["denominator"]
+
+    async def run():
+        visitor = Visitor(site)
+        await visitor.get("/login")
+        return (await visitor.post("/login", token=site.tokens["bureau"], next="")).headers["location"], await visitor.get(
+            "/measures"
+        )
+
+    where, page = asyncio.run(run())
+    assert where == "/measures"
+    assert "其余合计（各不足 10）" in page.text
+    assert "按整月统计" in page.text
