@@ -89,6 +89,7 @@ async def draft_page(request: Request, id: str) -> Response:
     view, session = _looking(request)
     draft = await asyncio.to_thread(draft_in, view.hub.store, id)
     if view.fragment:
+        check_publish(session.access)  # it counts every facility's orders
         return view.page("ops/_what_if.html", _what_if(view, draft))
     return await _draft(view, session, draft)
 

@@ -306,6 +306,11 @@ _OFFICE: dict[str, tuple[Probe, ...]] = {
     "GET /ops/messages/{seq:int}": _pages(NONE, "/ops/messages/1"),
     "POST /ops/messages/{seq:int}": _form("/ops/messages/1"),
     "POST /ops/codes.csv": _form(),
+    "GET /ops/recognition": _pages(NONE, ""),
+    "GET /ops/recognition.xlsx": _pages(NONE, "/ops/recognition.xlsx?kind=evidence&library=file"),
+    "GET /ops/recognition/draft/{id}": _pages(NONE, "/ops/recognition/draft/none"),
+    "POST /ops/recognition": _form(),
+    "POST /ops/recognition/draft/{id}": _form("/ops/recognition/draft/none", act="publish"),
     **{
         f"GET /ops{page}": _pages(NONE, "")
         for page in ("", "/messages", "/dead", "/discard", "/codes", "/codes.csv", "/codes/tables", "/codes/table", "/mappings",

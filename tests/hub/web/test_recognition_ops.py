@@ -109,6 +109,10 @@ async def test_a_draft_is_compared_tried_and_published(county):
     assert (await admin.post(address, act="try", **{"from": "2026-03-01", "to": "2026-03-10"})).status_code == 303
     told = await done(admin, address)
     assert "互认时限" in told
+    bureau = await visit(county, "bureau")
+    assert "新增 0，修改 1，删除 1" in (await bureau.get(address)).text
+    for seen in (await bureau.get(address), await bureau.get(address, **{"hx-request": "true"})):
+        assert "互认时限" not in seen.text
     assert re.search(r"−1</b>\s*不再可互认", told)
     assert (await admin.post(address, act="publish", version="2", published="someday")).status_code == 400
     answer = await admin.post(address, act="publish", version="2026-3", published="2026-03-10")
