@@ -20,7 +20,7 @@ from hub.web.pages import PageRoute, session_of
 from hub.web.view import View
 
 DAYS = 180  # shown if nothing else is asked
-WIDTH, HEIGHT, GAP, WIDEST = 720, 220, 14, 80.0
+HEIGHT, BAR, GAP, LINE = 220, 46, 12, 16  # of the chart
 SEGMENTS = ("recognised", "refused", "unanswered")
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -90,21 +90,23 @@ def _called(view: View, part: int, value: str) -> str:
 
 
 def bars(months: dict[str, Counts], words: dict[str, str], title: str) -> Markup:
-    """Stacked bars, one a month; each part says its number, and is told apart by its pattern's class and by its place."""
+    """Stacked bars, one a month, with its prompts above and its rate below; each part says its number. As wide as it has to be."""
     most = max((counts.prompts for counts in months.values()), default=0) or 1
-    width = min(WIDEST, max(1.0, (WIDTH - GAP) / max(1, len(months)) - GAP))
     parts = []
     for place, (month, counts) in enumerate(months.items()):
-        left, bottom = GAP + place * (width + GAP), float(HEIGHT)
+        left, bottom = GAP + place * (BAR + GAP), float(HEIGHT)
         for segment in SEGMENTS:
             number = getattr(counts, segment)
             tall = number / most * (HEIGHT - 2 * GAP)
             bottom -= tall
             told = escape(f"{month} {words[segment]}: {number}")
-            shape = f'<rect class="{segment}" x="{left:.1f}" y="{bottom:.1f}" width="{width:.1f}" height="{tall:.1f}">'
+            shape = f'<rect class="{segment}" x="{left}" y="{bottom:.1f}" width="{BAR}" height="{tall:.1f}">'
             parts.append(f"{shape}<title>{told}</title></rect>")
-        middle = left + width / 2
-        parts.append(f'<text x="{middle:.1f}" y="{HEIGHT + 18}" text-anchor="middle">{escape(month)}</text>')
-        parts.append(f'<text x="{middle:.1f}" y="{bottom - 4:.1f}" text-anchor="middle">{counts.prompts}</text>')
-    head = f'<svg class="bars" viewBox="0 0 {WIDTH} {HEIGHT + 24}" role="img" aria-label="{escape(title)}">'
+        rate = f"{100 * counts.recognised / counts.prompts:.0f}%" if counts.prompts else "—"
+        labels = ((bottom - 4, counts.prompts), (HEIGHT + LINE, month), (HEIGHT + 2 * LINE, rate))
+        middle = left + BAR / 2
+        parts += [f'<text x="{middle}" y="{y:.1f}" text-anchor="middle">{escape(str(label))}</text>' for y, label in labels]
+    width, height = GAP + len(months) * (BAR + GAP), HEIGHT + 2 * LINE + GAP
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    head = f'<svg class="bars" {size} role="img" aria-label="{escape(title)}">'
     return Markup(f"{head}{''.join(parts)}</svg>")  # noqa: S704  numbers of ours, and text escaped where it enters
