@@ -137,9 +137,9 @@ register_url_convertor("compartment", CompartmentTypes())
 Served = tuple[str, str, Interaction, bool]
 
 
-def _either_way(address: str, run: Interaction) -> tuple[Served, Served]:
+def _either_way(address: str, run: Interaction, *, any_format: bool = False) -> tuple[Served, Served]:
     """An operation that changes nothing is asked by GET or by POST. https://hl7.org/fhir/R4/operations.html#request"""
-    return ("GET", address, run, False), ("POST", address, run, False)
+    return ("GET", address, run, any_format), ("POST", address, run, any_format)
 
 
 ROUTES: tuple[Served, ...] = (
@@ -160,8 +160,8 @@ ROUTES: tuple[Served, ...] = (
     ("POST", "/fhir/Patient/{id}/$break-glass", break_glass_of_patient, False),
     ("POST", "/fhir/Task/{id}/$review", review, False),
     ("GET", "/fhir/Patient/{id}/$access-log", access_log, False),
-    *_either_way("/fhir/Patient/$summary", summary_by_identifier),
-    *_either_way("/fhir/Patient/{id}/$summary", summary_of_patient),
+    *_either_way("/fhir/Patient/$summary", summary_by_identifier, any_format=True),
+    *_either_way("/fhir/Patient/{id}/$summary", summary_of_patient, any_format=True),
     *_either_way("/fhir/Observation/$lastn", lastn.lastn),
     ("POST", "/fhir/Patient/$match", match.match, False),
     *_either_way("/fhir/$meta", meta.of_system),

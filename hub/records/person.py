@@ -13,7 +13,14 @@ from typing import Any, Literal
 from hub.records.reader import Found, Reader, Withheld, code_text
 from profiles.names import GOLDEN, HUB_TAG, ID_CARD
 
-NO_KNOWN_ALLERGY = frozenset({"716186003", "409137002", "428607008", "no-known", "no-known-allergy", "nkda"})
+DENIALS: Mapping[str, Literal["all", "drug", "other", "nothing"]] = {
+    **dict.fromkeys(("716186003", "no-known", "no-known-allergy", "no-known-allergies"), "all"),
+    **dict.fromkeys(("409137002", "no-known-drug-allergies", "nkda"), "drug"),
+    **dict.fromkeys(("429625007", "428607008", "no-known-food-allergies", "no-known-environmental-allergies"), "other"),
+    "no-allergy-info": "nothing",
+}
+"""Codes that name no substance → what is denied; `nothing`: that nobody knows. SNOMED CT's, and those of IPS
+(http://hl7.org/fhir/uv/ips/CodeSystem/absent-unknown-uv-ips)."""
 INACTIVE = frozenset({"entered-in-error", "refuted"})
 
 
@@ -26,9 +33,10 @@ class Allergy:
 
 @dataclass(frozen=True, slots=True)
 class Allergies:
-    """`none-known` was stated by somebody; `not-recorded` means that nobody said anything; `withheld` that the role may not see."""
+    """`none-known` was stated by somebody, `no-drug` of drugs alone; `not-recorded`: nobody said anything that helps whoever
+    prescribes; `withheld`: the role may not see."""
 
-    state: Literal["listed", "none-known", "not-recorded", "withheld"]
+    state: Literal["listed", "none-known", "no-drug", "not-recorded", "withheld"]
     listed: tuple[Allergy, ...] = ()
 
 
@@ -138,11 +146,12 @@ def allergies_from(stated: Iterable[Found]) -> Allergies:
     valid = [a for a in stated if not _codes(a.resource.get("verificationStatus")) & INACTIVE]
     active = [a for a in valid if not _codes(a.resource.get("clinicalStatus")) & {"inactive", "resolved"}]
     named: dict[str, list[Allergy]] = {}
-    for allergy in (_allergy(a) for a in active if not _none_known(a.resource)):
+    for allergy in (_allergy(a) for a in active if not denied(a.resource)):
         named.setdefault(allergy.text.casefold(), []).append(allergy)
     if named:
         return Allergies("listed", tuple(sorted(map(_as_one, named.values()), key=lambda a: not a.high)))
-    return Allergies("none-known" if any(_none_known(a.resource) for a in active) else "not-recorded")
+    said = {denial for a in active for denial in denied(a.resource)}
+    return Allergies("none-known" if "all" in said else "no-drug" if "drug" in said else "not-recorded")
 
 
 def _allergy(found: Found) -> Allergy:
@@ -156,8 +165,9 @@ def _as_one(said: list[Allergy]) -> Allergy:
     return Allergy(said[0].text, any(a.high for a in said), "、".join(dict.fromkeys(a.reaction for a in said if a.reaction)))
 
 
-def _none_known(resource: Mapping[str, Any]) -> bool:
-    return bool(_codes(resource.get("code")) & NO_KNOWN_ALLERGY)
+def denied(resource: Mapping[str, Any]) -> set[str]:
+    """What an AllergyIntolerance denies instead of naming a substance; empty for one that names it."""
+    return {DENIALS[code] for code in _codes(resource.get("code")) if code in DENIALS}
 
 
 def _codes(concept: object) -> set[str]:

@@ -3,12 +3,12 @@
 https://hl7.org/fhir/uv/ips/StructureDefinition-Bundle-uv-ips.html, https://hl7.org/fhir/R4/documents.html
 The records are copies under names of the document's own (urn:uuid): all of them are about its one Patient, whichever facility's
 Patient each was recorded for. `id` and the tag of a copy say where it came from; a reference to what is not in the document is
-an address on this server.
+a logical one, by that record's address on this server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -151,14 +151,11 @@ def _authors(making: Making) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _copy(part: Found, names: Mapping[str, str], making: Making) -> dict[str, Any]:
-    def renamed(reference: str) -> str:
-        known = names.get(reference)
-        relative = reference.partition("/")[0].isalpha() and reference[:1].isupper() and "/" in reference
-        return known or (f"{making.base}/{reference}" if relative else reference)
-
-    copy: dict[str, Any] = _renamed(part.resource, renamed)
+    copy: dict[str, Any] = _renamed(part.resource, names, making.base)
     if part.type == "Patient":
         copy.pop("link", None)  # they are all this one here
+        if not copy.get("name"):
+            copy["name"] = [{"_text": {"extension": [_unknown()]}}]
     for begins, primitive in STATED.get(part.type, ()):
         if not any(name.lstrip("_").startswith(begins) for name in copy):
             copy[f"_{primitive}"] = {"extension": [_unknown()]}
@@ -171,14 +168,37 @@ def _unknown() -> dict[str, Any]:
     return {"url": ABSENT, "valueCode": "unknown"}
 
 
-def _renamed(value: Any, renamed: Callable[[str], str]) -> Any:
+_OF_A_REFERENCE = frozenset({"reference", "type", "identifier", "display", "id", "extension", "_reference", "_display"})
+
+
+def _renamed(value: Any, names: Mapping[str, str], base: str) -> Any:
     """References, and addresses of attachments, as the document names them."""
-    if isinstance(value, dict):
-        return {
-            name: renamed(content) if name in ("reference", "url") and isinstance(content, str) else _renamed(content, renamed)
-            for name, content in value.items()
-        }
-    return [_renamed(each, renamed) for each in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_renamed(each, names, base) for each in value]
+    if not isinstance(value, dict):
+        return value
+    made = {name: _renamed(content, names, base) for name, content in value.items()}
+    reference, address = value.get("reference"), value.get("url")
+    if isinstance(reference, str) and value.keys() <= _OF_A_REFERENCE:
+        return _reference(made, reference, names, base)
+    if isinstance(address, str) and _relative(address):
+        made["url"] = names.get(address) or f"{base}/{address}"
+    return made
+
+
+def _reference(made: dict[str, Any], reference: str, names: Mapping[str, str], base: str) -> dict[str, Any]:
+    """https://hl7.org/fhir/R4/references.html#logical for what is not in the document: every literal one leads to an entry."""
+    if known := names.get(reference):
+        return {**made, "reference": known}
+    if not _relative(reference):
+        return made
+    kind, _, _ = reference.partition("/")
+    address = {"system": "urn:ietf:rfc:3986", "value": f"{base}/{reference}"}
+    return {"type": kind, "identifier": address, **{name: content for name, content in made.items() if name != "reference"}}
+
+
+def _relative(reference: str) -> bool:
+    return reference.partition("/")[0].isalpha() and reference[:1].isupper() and "/" in reference
 
 
 def _confidentiality(parts: Iterable[Found]) -> str:

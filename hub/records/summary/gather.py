@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 from msgspec.json import Decoder
 
 from hub.errors import NotAllowed
-from hub.records.dates import instant
+from hub.records.dates import date_of, instant
 from hub.records.reader import Found, found
 from hub.records.summary.sections import MOST, SECTIONS, YEARS, Section, Source, right, when
 from hub.search.parse import parse_search
@@ -33,6 +33,10 @@ class Head(TypedDict, total=False):
     code: Any
     method: Any
     valueQuantity: Any
+    effectiveDateTime: Any
+    effectivePeriod: Any
+    effectiveInstant: Any
+    issued: Any
     medicationCodeableConcept: Any
     medicationReference: Any
     dosageInstruction: Any
@@ -92,7 +96,7 @@ Known = dict[tuple[object, ...], list[Looked]]
 
 
 def _once(known: Known, reads: Reads, source: Source, patient: str, now: int, zone: str) -> list[Looked]:
-    asked = (source.type, source.search, source.since)
+    asked = (source.type, source.search, source.recent)
     if asked not in known:
         known[asked] = _read(reads, source, patient, now, zone)
     return known[asked]
@@ -109,19 +113,20 @@ def _fill(section: Section, read: Callable[[Source], list[Looked]]) -> Filled:
             continue
         records += kept
         cut = cut or more
+    records = section.settled(records)
     records.sort(key=lambda record: instant(when(record)), reverse=True)
     return Filled(section, tuple(records), withheld == len(section.sources), cut)
 
 
 def _read(reads: Reads, source: Source, patient: str, now: int, zone: str) -> list[Looked]:
     pairs = [("patient", f"Patient/{patient}"), *source.search]
-    if source.since:
-        then = datetime.fromtimestamp(now / 1000, UTC)
-        pairs.append((source.since, f"ge{then.year - YEARS}-{then.month:02d}"))
     if source.sort:
         pairs.append(("_sort", source.sort))
     query = replace(parse_search(source.type, pairs, now=now, zone=zone).query, count=LOOKED_AT)
-    return [Looked(Found(dict(_heads.decode(version.body)), version.facility), version) for version in reads.search(query).matches]
+    then = datetime.fromtimestamp(now / 1000, UTC)
+    begins = f"{then.year - YEARS}-{then.month:02d}" if source.recent else ""
+    looked = (Looked(Found(dict(_heads.decode(each.body)), each.facility), each) for each in reads.search(query).matches)
+    return [each for each in looked if not begins or not (at := date_of(each.head)) or at >= begins]
 
 
 def _distinct(records: Sequence[Looked], source: Source) -> tuple[list[Found], bool]:

@@ -62,7 +62,10 @@ def document_text(subject: Mapping[str, Any], made: str, sources: Sequence[str],
 def person_lines(subject: Mapping[str, Any], language: Language) -> list[tuple[str, str]]:
     gender = str(subject.get("gender", "unknown"))
     said = {"name": name_of(subject), "gender": word(gender, language), "birthDate": str(subject.get("birthDate", ""))}
-    return [(word(name, language), text or word("unknown", language)) for name, text in said.items()]
+    lines = [(word(name, language), text or word("unknown", language)) for name, text in said.items()]
+    if dead := subject.get("deceasedDateTime") or subject.get("deceasedBoolean"):
+        lines.append((word("deceased", language), word("yes", language) if dead is True else str(dead)[:10]))
+    return lines
 
 
 def _table(headings: Iterable[str], lines: Sequence[Row]) -> str:

@@ -13,6 +13,7 @@ from hub.recognition.candidates import value_text
 from hub.records.dates import date_of
 from hub.records.events import ARROW, dosage_text
 from hub.records.labs import result_of, series_key
+from hub.records.person import denied
 from hub.records.reader import Found, code_text
 from hub.records.summary.words import Language, word
 
@@ -29,11 +30,12 @@ WRONG = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Records of one type that a section may hold. `search`: criteria beside the person; `since`: the parameter of its window."""
+    """Records of one type that a section may hold. `search`: criteria beside the person; `recent`: those of the last YEARS,
+    and those that do not say when."""
 
     type: str
     search: Pairs = ()
-    since: str = ""
+    recent: bool = False
     sort: str = ""
     belongs: Callable[[Found], bool] = lambda _: True
     same: Callable[[Found], object] = lambda found: found.reference  # of those that are one fact, the newest stands for all
@@ -47,6 +49,7 @@ class Section:
     standing: Standing
     sources: tuple[Source, ...]
     columns: tuple[str, ...]  # headings, by key in words.py
+    settled: Callable[[list[Found]], list[Found]] = list  # where one record takes what it says from another
 
 
 def codes_in(concept: object) -> set[str]:
@@ -65,6 +68,11 @@ def _same_medicine(found: Found) -> object:
 
 def _still(found: Found) -> bool:
     return not codes_in(found.resource.get("clinicalStatus")) & OVER
+
+
+def _named_first(allergies: list[Found]) -> list[Found]:
+    """A named substance outranks any "none known": one facility's not knowing disproves nothing."""
+    return [each for each in allergies if not denied(each.resource)] or allergies
 
 
 def _active(found: Found) -> bool:
@@ -93,12 +101,12 @@ _SAID = ("what", "detail", "when", "where")
 
 def _observations(category: str) -> Source:
     search = (("category", category),)
-    return Source("Observation", search, since="date", sort="-date", same=series_key)
+    return Source("Observation", search, recent=True, sort="-date", same=series_key)
 
 
 SECTIONS: tuple[Section, ...] = (
     Section("allergies", "48765-2", "Allergies and adverse reactions Document", "required",
-            (Source("AllergyIntolerance", belongs=_still),), _SAID),
+            (Source("AllergyIntolerance", belongs=_still),), _SAID, _named_first),
     Section("problems", "11450-4", "Problem list - Reported", "required",
             (Source("Condition", sort="-recorded-date", belongs=_still, same=_same_code),), _SAID),
     Section("medications", "10160-0", "History of Medication use Narrative", "required",
@@ -108,7 +116,7 @@ SECTIONS: tuple[Section, ...] = (
             (Source("Immunization", (("status", "completed"),), sort="-date"),), _SAID),
     Section("results", "30954-2", "Relevant diagnostic tests/laboratory data Narrative", "recommended",
             (_observations("laboratory"),
-             Source("DiagnosticReport", (("status", "final,amended,corrected,appended"),), since="date", sort="-date",
+             Source("DiagnosticReport", (("status", "final,amended,corrected,appended"),), recent=True, sort="-date",
                     belongs=_tells_by_itself)), _OBSERVED),
     Section("procedures", "47519-4", "History of Procedures Document", "recommended",
             (Source("Procedure", (("status", "completed,in-progress"),), sort="-date"),), _SAID),

@@ -46,6 +46,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "name": ("姓名", "Name"),
     "gender": ("性别", "Sex"),
     "birthDate": ("出生日期", "Born"),
+    "deceased": ("已故", "Deceased"),
+    "yes": ("是", "yes"),
     "page": ("第 {n} / {of} 页", "page {n} of {of}"),
     "printed": ("打印人", "Printed by"),
 }

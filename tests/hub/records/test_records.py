@@ -91,6 +91,8 @@ def test_allergies_nobody_recorded_none_known_and_listed_are_three_things():
     assert allergies_from([]).state == "not-recorded"
     assert allergies_from([resolved, error]).state == "not-recorded"
     assert allergies_from([none_known]).state == "none-known"
+    assert allergies_from([allergy("409137002")]).state == "no-drug"
+    assert allergies_from([allergy("429625007"), allergy("no-allergy-info")]).state == "not-recorded"
     listed = allergies_from([none_known, allergy("花粉"), active, resolved, error])
     assert (listed.state, [a.text for a in listed.listed]) == ("listed", ["青霉素", "花粉"])
 

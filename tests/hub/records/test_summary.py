@@ -96,7 +96,7 @@ def check(document: dict[str, Any]) -> None:
     whose = set(re.findall(r'"(?:subject|patient)": {"reference": "([^"]+)"', __import__("json").dumps(document)))
     assert whose == {made["subject"]["reference"]}
     for reference in re.findall(r"'reference': '([^']+)'", str(document)):
-        assert reference in named or reference.startswith("http://hub/fhir/"), reference
+        assert reference in named, reference
 
 
 async def test_a_document_of_one_person_over_all_facilities(hub: Served) -> None:
@@ -109,7 +109,8 @@ async def test_a_document_of_one_person_over_all_facilities(hub: Served) -> None
     assert {"ta", "cc", "tp", "to", "co", "ci"} <= set(by_id)
     assert not {"tc", "co2", "old", "c1", "t1"} & set(by_id), "the newest of a fact stands for it; one Patient for the person"
     assert by_id["to"]["valueQuantity"]["value"] == 4.1
-    assert by_id["cc"]["encounter"]["reference"] == "http://hub/fhir/Encounter/ce"
+    address = {"system": "urn:ietf:rfc:3986", "value": "http://hub/fhir/Encounter/ce"}
+    assert by_id["cc"]["encounter"] == {"type": "Encounter", "identifier": address}
     allergies = section(document, "48765-2")["text"]["div"]
     assert all(said in allergies for said in ("青霉素", "高危", "青石镇卫生院", 'lang="zh-CN"'))
     assert "曾&lt;晓&gt;燕" in composition(document)["text"]["div"]
@@ -165,4 +166,40 @@ async def test_how_it_is_asked_and_what_it_does_not_take(hub: Served, admin: Cli
     assert (await county.post(bundle("batch", entry("GET", "Patient/c1")), "/fhir")).is_success
 
 
+async def test_what_is_denied_closed_missing_or_over(hub: Served, admin: Client) -> None:
+    county = hub.client("clinician", "CTY")
+    denial = {"coding": [{"system": "http://snomed.info/sct", "code": "716186003", "display": "No known allergy"}]}
+    closed = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}]}
+    records = (
+        {"resourceType": "Patient", "id": "d1", "deceasedDateTime": "2026-01-02T03:04:05+08:00"},
+        encounter("de", "d1"),
+        about("AllergyIntolerance", "no", "d1", code=denial, clinicalStatus=ALLERGIC),
+        about("Condition", "hiv", "d1", code={"text": "不可示人"}, clinicalStatus=ACTIVE, meta=closed),
+        about("DiagnosticReport", "dr", "d1", status="final", code={"text": "胸部CT"}, conclusion="未见异常",
+              result=[{"reference": "Observation/gone"}], basedOn=[{"reference": "ServiceRequest/s", "display": "申请单"}]),
+        {**about("Procedure", "pr", "d1", status="completed", code={"text": "阑尾切除术"}), "performedString": "1998年"},
+    )  # fmt: skip
+    for resource in records:
+        assert (await county.put(resource)).is_success
+    document = (await county.get("/fhir/Patient/d1/$summary")).json()
+    check(document)
+    by_id = {each["resource"]["id"]: each["resource"] for each in document["entry"]}
+    assert "2026-01-02" in composition(document)["text"]["div"], "deceased"
+    assert by_id["d1"]["name"] == [{"_text": {"extension": [UNKNOWN]}}], "ips-pat-1"
+    assert section(document, "48765-2")["entry"], "a denial is an entry of its own"
+    assert by_id["dr"]["basedOn"][0]["display"] == "申请单"
+    reader = (await hub.client("reader", "CTY").get("/fhir/Patient/d1/$summary")).text
+    assert "不可示人" not in reader, "nothing of a closed record to who is not cleared, nor that there is one"
+    assert '"R"' not in reader
+    await county.put(about("AllergyIntolerance", "yes", "d1", code={"text": "头孢"}, clinicalStatus=ALLERGIC))
+    named = (await county.get("/fhir/Patient/d1/$summary")).json()
+    assert [section(named, "48765-2")["text"]["div"].count(said) for said in ("头孢", "No known allergy")] == [1, 0]
+    for path, accept in (("d1/$summary", "application/pdf"), ("d1/$summary?_format=application/pdf", "*/*")):
+        paper = await county.get(f"/fhir/Patient/{path}", accept=accept)
+        assert (paper.status_code, paper.headers["content-type"], paper.content[:5]) == (200, "application/pdf", b"%PDF-")
+    assert (await county.get("/fhir/Patient/none/$summary", accept="application/pdf")).status_code == 404
+    assert (await county.get("/fhir/Patient/d1/$summary", accept="image/png")).status_code == 406
+
+
+UNKNOWN = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
 PROFILE = "http://hl7.org/fhir/uv/ips/StructureDefinition/Composition-uv-ips|2.0.0"
