@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hub.errors import NotAllowed
 from hub.recognition.candidates import (
     Blobs,
     body_parts,
@@ -24,6 +25,7 @@ from hub.recognition.candidates import (
 from hub.recognition.doubts import doubted_patients
 from hub.recognition.model import Candidate
 from hub.records.reader import MOST, Found, Reader, any_code, every, found, reference_id
+from hub.search.query import Criterion, ReferenceValue
 from hub.security.reads import Reads
 from hub.store.port import Key
 from profiles.catalogue import Item
@@ -33,6 +35,7 @@ Items = Sequence[tuple[Item, Codes]]  # each with every code that a stored resul
 
 NEVER = frozenset({"entered-in-error", "cancelled", "unknown"})
 """Withdrawn: never a candidate. What is not final yet is one, and is told to be so."""
+SHOWN = 3  # of one item: the report of one of these is looked for with them
 MOST_CANDIDATES = 100  # of one item, the newest; what is older lies outside every window
 
 
@@ -68,7 +71,38 @@ class Gathered:
 async def gather(reader: Reader, items: Items, blobs: Blobs) -> dict[str, list[Candidate]]:
     """Code of each item → candidates; those of a Patient who may be the same person are in doubt."""
 
-    return await reader.reading(lambda reads: gathered(reads, reader, items, blobs), "Observation,ImagingStudy")
+    def work(reads: Reads) -> dict[str, list[Candidate]]:
+        return _with_reports(reads, reader, gathered(reads, reader, items, blobs))
+
+    return await reader.reading(work, "Observation,ImagingStudy,DiagnosticReport")
+
+
+def _with_reports(reads: Reads, reader: Reader, found: Mapping[str, list[Candidate]]) -> dict[str, list[Candidate]]:
+    """One of the newest is what will be shown, as a rule: their reports are looked for in the same interaction."""
+    newest = {code: each[:SHOWN] for code, each in found.items()}
+    pages = report_pages(reads, reader, [each.reference for every in newest.values() for each in every if not each.report])
+
+    def known(each: Candidate) -> Candidate:
+        return replace(each, report=each.report or pages.get(each.reference, ""), report_sought=True)
+
+    return {code: [*map(known, newest[code]), *each[SHOWN:]] for code, each in found.items()}
+
+
+def report_pages(reads: Reads, reader: Reader, references: Iterable[str]) -> dict[str, str]:
+    """Observation/id → Type/id of the newest laboratory report that holds it and stands."""
+    lab = [ReferenceValue("Observation", each.partition("/")[2]) for each in references if each.startswith("Observation/")]
+    if not lab:
+        return {}
+    query = reader.query("DiagnosticReport", [Criterion("result", "reference", tuple(lab))], MOST_CANDIDATES)
+    try:
+        reports = _standing(every(reads, query, MOST_CANDIDATES))
+    except NotAllowed:  # a role that sees no reports sees results without one
+        return {}
+    return {f"Observation/{id}": report.reference for report in reversed(reports) for id in _results(report)}
+
+
+def _results(report: Found) -> list[str]:
+    return [reference_id(result, "Observation") for result in report.resource.get("result", ())]
 
 
 def gathered(reads: Reads, reader: Reader, items: Items, blobs: Blobs) -> dict[str, list[Candidate]]:
@@ -84,8 +118,7 @@ def gathered(reads: Reads, reader: Reader, items: Items, blobs: Blobs) -> dict[s
 
 
 def _read(reads: Reads, reader: Reader, items: Items) -> Gathered:
-    lab = [code for item, codes in items if item.category == "lab" for code in codes]
-    observations = _observations(reads, reader, lab, len(items)) if lab else ()
+    observations = _observations(reads, reader, [codes for item, codes in items if item.category == "lab"])
     keys = [Key("Specimen", id) for id in dict.fromkeys(_specimen(each) for each in observations) if id]
     specimens = {version.id: found(version) for version in reads.read_many(keys)} if keys else {}
     imaging = [item for item, _ in items if item.category != "lab"]
@@ -94,9 +127,16 @@ def _read(reads: Reads, reader: Reader, items: Items) -> Gathered:
     return Gathered(observations, specimens, studies, reports)
 
 
-def _observations(reads: Reads, reader: Reader, codes: Iterable[tuple[str, str]], items: int) -> tuple[Found, ...]:
-    most = MOST_CANDIDATES * items
-    return _standing(every(reads, reader.query("Observation", [any_code(codes)], most), most))
+def _observations(reads: Reads, reader: Reader, items: Sequence[Codes]) -> tuple[Found, ...]:
+    """Of all items in one search; where that finds too many, item by item: a glucose curve hides no HbA1c."""
+    if not items:
+        return ()
+    most = MOST_CANDIDATES * len(items)
+    codes = [code for each in items for code in each]
+    results = every(reads, reader.query("Observation", [any_code(codes)], most), most)
+    if len(results) >= most and len(items) > 1:
+        results = tuple(each for one in items for each in _observations(reads, reader, [one]))
+    return _standing(results)
 
 
 def _standing(results: Iterable[Found]) -> tuple[Found, ...]:

@@ -33,6 +33,7 @@ class Candidate:
     link_certain: bool = True  # the result's patient is certainly this person
     times: Mapping[str, str] = field(default_factory=dict)  # collected, performed, issued
     report: str = ""  # Type/id of the report that holds it, where one is known
+    report_sought: bool = False  # then "" means that there is none
     display: str = ""  # the value or the study's title, for a person
     conclusion: str = ""  # of the report; shown apart, never part of what is recognised
     has_value: bool = True

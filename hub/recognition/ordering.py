@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hub.errors import Invalid, NotAllowed
 from hub.fhir_json import load
+from hub.recognition.gather import report_pages
 from hub.recognition.model import Answer, Candidate, Judged
 from hub.recognition.prompts import Prompt, Resource, prompt_task, prompt_uuid, task_id
 from hub.recognition.service import CATALOGUE_SYSTEM, Question, RecognitionService
-from hub.records.reader import Reader, reference_id
-from hub.search.query import Criterion, ReferenceValue
+from hub.records.reader import Reader
 from hub.security.labels import security_of
 from hub.security.policy import WRITING_ROLES
 from hub.security.writes import Writes
@@ -127,17 +127,12 @@ class OrderTime:
         return next((code for code in draft.codes if self._service.item_of(code, orderer)[1]), draft.codes[0])
 
     async def _with_reports(self, reader: Reader, found: list[Answered]) -> list[Answered]:
-        """The laboratory reports of the results that will be shown: one search for all of them."""
+        """The laboratory reports of the results that will be shown, where they were not among the newest: one search."""
         shown = [each.answer.best for each in found]
-        wanted = {one.candidate.reference for one in shown if one is not None and not one.candidate.report}
-        lab = [reference.partition("/")[2] for reference in wanted if reference.startswith("Observation/")]
-        if not lab:
+        wanted = sorted({one.candidate.reference for one in shown if one is not None and not one.candidate.report_sought})
+        if not any(reference.startswith("Observation/") for reference in wanted):
             return found
-        results = Criterion("result", "reference", tuple(ReferenceValue("Observation", id) for id in sorted(lab)))
-        pages: dict[str, str] = {}
-        for report in await reader.search("DiagnosticReport", [results], most=MOST_ORDERS):
-            for result in report.resource.get("result", ()):
-                pages.setdefault(f"Observation/{reference_id(result, 'Observation')}", report.reference)
+        pages = await reader.reading(lambda reads: report_pages(reads, reader, wanted), "DiagnosticReport")
         return [_replaced(each, pages) for each in found]
 
     async def _prompted(self, ordering: Ordering, found: list[Answered]) -> tuple[Answered, ...]:

@@ -21,7 +21,7 @@ from hub.settings import County
 
 Card = dict[str, Any]
 
-LONGEST_SUMMARY = 140
+LONGEST_SUMMARY = 139  # "<140-character"
 TOPIC_SYSTEM = "urn:hub:cds-topic"
 MOST_WHY_NOT = 5  # results for reference whose failures a card tells
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~])")

@@ -56,7 +56,7 @@ def bench(request, tmp_path_factory):
         bench.token = bench.hub.tokens.create("office", "admin", "")
         images = bench.hub.blobs.put(b"DICOM")
         records = [record for number, case in enumerate(CASES) for record in records_of(number, case, images)]
-        bench.hub.store.write(lambda transaction: save(transaction, records, bench.hub)).result()
+        bench.hub.store.write(lambda transaction: save(transaction, [*records, *crowd()], bench.hub)).result()
         yield bench
 
 
@@ -198,7 +198,7 @@ def lone_report(id, code, result, owner, _):
     yield from report_on(id, code, owner, "final", effectiveDateTime=result["at"])
 
 
-def asked(bench, number, case):
+def asked(bench, number, case, answers=1):
     async def run():
         query = {
             "code": case.get("ask", "L0101"),
@@ -213,8 +213,24 @@ def asked(bench, number, case):
     bench.now = case.get("now", TABLE["now"])
     answer = asyncio.run(run())
     assert answer.status_code == 200, answer.text
-    (result,) = [part["part"] for part in answer.json()["parameter"]]
-    return result
+    results = [part["part"] for part in answer.json()["parameter"]]
+    assert len(results) == answers
+    return results[0] if answers == 1 else results
+
+
+def crowd():
+    """One person with more results of one item than are looked at, all newer than the one of another."""
+    yield "CTY", {"resourceType": "Patient", "id": "case-crowd"}
+    for item, count in (("L0101", 1), ("L0501", 205)):
+        for number in range(count):
+            for resource in observation(f"crowd-{item}-{number}", CODES[item], TABLE["like"][item], "case-crowd", None):
+                yield "CTY", resource
+
+
+def test_many_results_of_one_item_hide_none_of_another(bench):
+    potassium, cells = asked(bench, "crowd", {"ask": "L0101,L0501"}, 2)
+    assert [value(each, "verdict") for each in (potassium, cells)] == ["recognisable", "recognisable"]
+    assert [len(groups(each, "candidate")) for each in (potassium, cells)] == [1, 100]
 
 
 def value(parts, name, default=""):
