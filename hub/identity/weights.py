@@ -123,10 +123,13 @@ def name_level(one: Facts, other: Facts) -> str:
         return "missing"
     if one.name == other.name:
         return "exact"
-    in_characters = has_han(one.name), has_han(other.name)
-    if set(one.latin) & set(other.latin):
-        return "homophone" if all(in_characters) and len(one.name) == len(other.name) else "pinyin"
-    return "near" if all(in_characters) and _one_differs(one.name, other.name) else "different"
+    in_characters = has_han(one.name) and has_han(other.name)
+    alike = readable(one.name + other.name) and set(one.latin) & set(other.latin)
+    if alike and not in_characters:
+        return "pinyin"
+    if alike and len(one.name) == len(other.name):  # 王芳 and 王𠮷芳 read alike where a character has no reading
+        return "homophone"
+    return "near" if in_characters and _one_differs(one.name, other.name) else "different"
 
 
 def readable(name: str) -> bool:

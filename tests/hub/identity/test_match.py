@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.hub.api.county import Client, Served, served
+from hub.app import create_app, open_hub
+from tests.hub.api.county import COUNTY, Client, Served
 from tests.hub.identity.test_rules import HERS, HOME, OTHERS, patient
 
 pytestmark = pytest.mark.anyio
@@ -15,13 +18,21 @@ PHONE = "13812345678"
 GRADE = "http://hl7.org/fhir/StructureDefinition/match-grade"
 
 
-@pytest.fixture
-async def hub(tmp_path: Any) -> AsyncIterator[Served]:
-    async with served(tmp_path) as made:
-        for client, facility in ((made.client("system", "CTY"), "CTY"), (made.client("system", "TWN"), "TWN")):
-            for resource in STORED[facility]:
-                assert (await client.put(resource)).status_code == 201
-        yield made
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Asked and never written."""
+    opened = open_hub(tmp_path_factory.mktemp("match"), COUNTY)
+    made = Served(opened, httpx.ASGITransport(create_app(opened)))
+    asyncio.run(_fill(made))
+    yield made
+    opened.close()
+
+
+async def _fill(made: Served) -> None:
+    for facility, resources in STORED.items():
+        client = made.client("system", facility)
+        for resource in resources:
+            assert (await client.put(resource)).status_code == 201
 
 
 STORED = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -90,9 +91,10 @@ def test_no_order_changes_who_is_one_person_or_what_is_asked(held: list[Held], t
 def test_what_too_many_share_finds_nobody_and_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The last one closes the questions about those before it: the order makes no difference."""
     store = SqliteStore(tmp_path)
-    namesakes = [patient(f"p{number}", name="张三丰", born="1970-03-07", address=f"柳树村{number}组") for number in range(MOST)]
-    put(store, *namesakes)
-    assert questions(store)
+    spelt = ["".join(each) for each in product("张章彰", "三叁", "丰峰风锋枫疯封蜂")]  # read alike; only the first is asked about
+    names = ["张三丰"] * (MOST - len(spelt)) + spelt
+    put(store, *(patient(f"p{n}", name=name, born="1970-03-07", address=f"柳树村{n}组") for n, name in enumerate(names)))
+    assert len(questions(store)) == 3
     put(store, patient("one-more", name="张三丰", born="1970-03-07", address="柳树村99组"))
     assert questions(store) == {}
     assert given_up(store) == {"name-birth": 1}
@@ -131,7 +133,7 @@ def test_a_telephone_that_too_many_have_is_no_evidence(tmp_path: Path) -> None:
 
 def test_weights_can_be_learnt_from_a_countys_own_patients(held: list[Held], tmp_path: Path) -> None:
     lines = [dump(each.patient) for each in held]
-    found = counted(list(read(lines)), random.Random(1), strangers=20_000)
+    found = counted(list(read(lines)), random.Random(1), strangers=5_000)
     path = tmp_path / "weights.toml"
     path.write_text(as_toml(trained(found, load_weights())), "utf-8")
     weights = load_weights(str(path))

@@ -165,6 +165,18 @@ CASES = {
         "doubt",
         "weighed-other-name",
     ),
+    "a character that one system could not show": (
+        patient(card=HERS, name="王𠮷芳"),
+        patient(card=HERS, name="王?芳"),
+        "doubt",
+        "same-number-other-name",
+    ),
+    "a character without a reading, left out": (
+        patient(card=HERS, name="王𠮷芳"),
+        patient(card=HERS, name="王芳"),
+        "doubt",
+        "same-number-other-name",
+    ),
     "residence permits of Hong Kong people": (
         patient(card=number(area="810000", serial="122")),
         patient(card=number(area="810000", serial="122")),
