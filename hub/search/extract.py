@@ -8,6 +8,7 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,6 +23,10 @@ from hub.search.quantities import part_matches
 from hub.search.query import CompositeValue
 
 PROVENANCE_PATIENT = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Provenance.patient"  # R5's element, in R4
+
+MOST_VALUES = 50_000
+"""Of one parameter, that a resource is found by: a CodeSystem of 200,000 drugs is found by its URL, not by each of its codes, which
+the terminology operations know. MongoDB takes 100,000 index keys of a document."""
 
 Resource = dict[str, Any]
 Found = dict[Entry, None]  # an ordered set
@@ -77,7 +82,7 @@ class Extractor:
         for code, path, convert in plan.computed:
             for value, _, system in select((path,), resource, resource):
                 found.update((Entry(code, each), None) for each in convert(value, system))
-        return list(found)
+        return list(found) if len(found) <= MOST_VALUES else _bounded(found)
 
 
 @cache
@@ -114,6 +119,12 @@ def _add(plan: Plan, parameter: SearchParameter, path: Path) -> None:
         node.want(convert, path.system, parameter.code)
     for suffix, beside in derived(parameter.type, path.type):
         node.want(beside, "", f"{parameter.code}:{suffix}")
+
+
+def _bounded(found: Found) -> list[Entry]:
+    """Without the parameters that have too many values: all of them or none, so that nobody takes a part for the whole."""
+    values = Counter(entry.parameter for entry in found)
+    return [entry for entry in found if values[entry.parameter] <= MOST_VALUES]
 
 
 def _below(node: Node, element: dict[str, Any], found: Found) -> None:

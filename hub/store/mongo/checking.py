@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from hub.fhir_json import load
 from hub.store.indexer import Indexer
 from hub.store.mongo.database import BESIDE, HISTORY, PREFIX, HubDatabase
-from hub.store.mongo.documents import INDEX_FIELDS, INDEXES, Document, history_id, index_fields
+from hub.store.mongo.documents import INDEX_FIELDS, INDEXES, Document, body_of, history_id, index_fields
 from hub.store.mongo.reading import troubles
 from hub.store.port import Key
 
@@ -66,7 +66,7 @@ def _wrong(database: HubDatabase, indexer: Indexer, kind: str, document: Documen
     key, version = Key(kind, document["_id"]), int(document["v"])
     index: Document = {}
     if document["m"] != "DELETE":
-        resource = load(document["body"])
+        resource = load(body_of(document))
         index = index_fields(kind, indexer.extract(resource))
         if resource["meta"].get("versionId") != str(version):
             yield "its content is of another version"

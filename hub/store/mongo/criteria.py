@@ -27,7 +27,7 @@ from hub.search.query import (
 )
 from hub.store.indexer import Indexer
 from hub.store.mongo.alternatives import EVERYTHING, NOTHING, all_query, alternatives, any_query, not_query, updated
-from hub.store.mongo.documents import Document, main_date, paired, plain
+from hub.store.mongo.documents import Document, body_of, main_date, paired, plain
 from hub.store.mongo.reading import Reading, of_type
 from hub.store.mongo.values import STARTS
 from hub.store.mongo.visibility import Visibility
@@ -69,7 +69,7 @@ class Filter:
         return found
 
     def _passes(self, document: Document) -> bool:
-        indexer, body = self.compiler.indexer, document.get("body", b"")
+        indexer, body = self.compiler.indexer, body_of(document)
         if not all(indexer.may_fulfil(body, criterion) for criterion in self.bodies):
             return False
         resource = load(body) if self.bodies else {}

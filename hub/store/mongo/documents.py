@@ -1,6 +1,6 @@
 """A resource version → its document: the JSON as it is, and its index entries as a few typed arrays.
 
-    _id id · v version · lu updated · m method · f facility · p patient · body
+    _id id · v version · lu updated · m method · f facility · p patient · body (packed where it is large)
     o   place in the order of creation; only while it is not deleted (`was` afterwards)
     t   "code=718-7", "subject=p1", "url=http://…"   tokens, references and URIs by what they are mostly asked for; indexed
     u   "code=http://loinc.org␟718-7", "code=http://loinc.org", "subject=Patient␟p1"   the same with system or type
@@ -15,6 +15,7 @@ No index spans two arrays, and none but that of `_id` is unique: a collection ma
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ from hub.store.port import Key, Version
 Document = dict[str, Any]
 
 DAY = 86_400_000
+LARGE = 2 * 1024 * 1024  # bytes of JSON: a document holds sixteen, and a table of 200,000 drugs takes more until it is packed
 SEPARATOR = "\x1f"
 LONG = "~"
 INDEX_FIELDS = ("t", "u", "s", "e", "d", "n", "k", "sd", "sm")
@@ -156,13 +158,31 @@ def _main_date(resource_type: str, dates: Iterable[Document]) -> Document:
 def document_of(version: Version, place: int, index: Document) -> Document:
     """The current version, a deletion without entries."""
     order = {"was": place} if version.deleted else {"o": place}
-    return {"_id": version.id, **_head(version), **order, **index, "body": version.body}
+    return {"_id": version.id, **_head(version), **order, **index, "body": _packed(version.body)}
 
 
 def former_of(version: Version, place: int, until: int) -> Document:
     """A version in the history: no entries, and when it was succeeded."""
     name = history_id(Key(version.type, version.id), version.version)
-    return {"_id": name, "T": version.type, "i": version.id, **_head(version), "o": place, "end": until, "body": version.body}
+    return {
+        "_id": name,
+        "T": version.type,
+        "i": version.id,
+        **_head(version),
+        "o": place,
+        "end": until,
+        "body": _packed(version.body),
+    }
+
+
+def _packed(body: bytes) -> bytes:
+    return zlib.compress(body, 1) if len(body) >= LARGE else body
+
+
+def body_of(document: Document) -> bytes:
+    """JSON, which begins with a brace, or nothing; else it is packed."""
+    body: bytes = document.get("body", b"")
+    return body if body[:1] in (b"{", b"") else zlib.decompress(body)
 
 
 def _head(version: Version) -> Document:
@@ -186,7 +206,7 @@ def version_of(resource_type: str, document: Document) -> Version:
         version=document["v"],
         updated=int(document["lu"]),  # BSON's own kind of integer would go further
         deleted=document["m"] == "DELETE",
-        body=document["body"],
+        body=body_of(document),
         method=document["m"],
         facility=document["f"],
         patient=document["p"],

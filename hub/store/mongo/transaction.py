@@ -16,7 +16,7 @@ from hub.store.content import Draft, check_match, deletion, drafted, made_ready,
 from hub.store.indexer import Indexer
 from hub.store.mongo import outcomes, people, shelves
 from hub.store.mongo.database import HISTORY
-from hub.store.mongo.documents import INDEX_FIELDS, Document, document_of, former_of, index_fields, place_of, version_of
+from hub.store.mongo.documents import INDEX_FIELDS, Document, body_of, document_of, former_of, index_fields, place_of, version_of
 from hub.store.mongo.places import Places
 from hub.store.mongo.reading import Reading, of_type
 from hub.store.mongo.versions import WHOLE
@@ -174,7 +174,7 @@ class MongoTransaction:
                 of_type(type), {"o": {"$gt": int(after or 0)}}, fields=("o", "body"), sort=[("o", 1)], limit=limit + 1
             )
         )
-        if changes := [UpdateOne({"_id": row["_id"]}, self._entries_anew(row["body"])) for row in rows[:limit]]:
+        if changes := [UpdateOne({"_id": row["_id"]}, self._entries_anew(body_of(row))) for row in rows[:limit]]:
             collection.bulk_write(changes, ordered=False, session=session)
         more = len(rows) > limit
         return Reindexed(str(rows[limit - 1]["o"]) if more else None, len(rows[:limit]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,8 @@ def named(table: Table, *, checksum: str, file: str, system: str = "", edition: 
 
 
 def code_system(table: Table, naming: Naming) -> dict[str, Any]:
-    """Without a time: the same file again makes the same resource."""
+    """Without a time: the same file again makes the same resource. Concepts that say the same share it: none is changed."""
+    stated = {said: {"code": said[0], "valueString": said[1]} for said in table.said}
     properties = sorted({role for concept in table.concepts.values() for role, _ in properties_of(concept)})
     nested = any(concept.parent for concept in table.concepts.values())
     declared = [{"code": role, "type": "string", "description": table.columns.get(role, role)} for role in properties]
@@ -68,7 +69,7 @@ def code_system(table: Table, naming: Naming) -> dict[str, Any]:
         "content": "complete",
         "count": len(table.concepts),
         **({"property": [*declared, *([parent, abstract] if nested else [])]} if declared or nested else {}),
-        "concept": [_concept(concept) for concept in table.concepts.values()],
+        "concept": [_concept(concept, stated) for concept in table.concepts.values()],
     }
 
 
@@ -101,10 +102,10 @@ def _in_english(title: str) -> dict[str, Any]:
     return {"_title": {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/translation", "extension": parts}]}}
 
 
-def _concept(concept: Concept) -> dict[str, Any]:
+def _concept(concept: Concept, stated: Mapping[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
     made: dict[str, Any] = {"code": concept.code, "display": concept.display}
     designations = [_designation(role, text) for role, text in concept.values if role in ("en", "synonym")]
-    properties: list[dict[str, Any]] = [{"code": role, "valueString": text} for role, text in properties_of(concept)]
+    properties = [stated[said] for said in properties_of(concept)]
     if concept.parent:
         properties.append({"code": "parent", "valueCode": concept.parent})
     if not concept.line:

@@ -59,6 +59,7 @@ class Table:
     columns: Mapping[str, str] = field(default_factory=dict)  # role → as the file names it
     found: Found = field(default_factory=Found)
     titles: str = ""
+    said: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # role and text, once however many rows say it
 
     def tell(self, sheet: str, line: int, text: str) -> None:
         self.wrong += 1
@@ -167,7 +168,8 @@ def _concept(table: Table, header: Header, cells: tuple[str, ...], line: int) ->
     values = ((role, header.cell(cells, role)[:LONGEST]) for role in (*NAMES, *kind.properties))
     if not parent or code in _upwards(table.concepts, parent):  # the row names itself, or what lies below it, as its category
         parent = before.parent if before is not None else ""
-    table.concepts[code] = Concept(code, display, parent, line, tuple((role, text) for role, text in values if text))
+    kept = tuple(table.said.setdefault(value, value) for value in values if value[1])
+    table.concepts[code] = Concept(code, display, parent, line, kept)
 
 
 def _levels(table: Table, header: Header, cells: tuple[str, ...]) -> str:

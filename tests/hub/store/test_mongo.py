@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -21,14 +23,14 @@ from pymongo import MongoClient
 
 from hub.errors import HubError, Invalid, Kind, Unavailable
 from hub.fhir_json import load
-from hub.search.query import SearchQuery, Sort
+from hub.search.query import Criterion, SearchQuery, Sort, UriValue
 from hub.store.lease import Lease
 from hub.store.mongo import MongoStore
 from hub.store.mongo.checks import mended, version_of
 from hub.store.mongo.reading import ON_THE_WAY
 from hub.store.mongo.writer import Writer
 from hub.store.opening import target_of
-from hub.store.port import Key, Scope, TooCostly
+from hub.store.port import EVERYTHING, Key, Scope, TooCostly
 from tests.contracts.resources import every_id, observation, patient, save, token
 from tests.mongod import FLAGS, make_replica_set, started, wait_for
 
@@ -280,11 +282,29 @@ def answers(store):
         return False
 
 
+def save_large(store, resource, id):
+    """On a busy machine, too."""
+    return store.write(lambda transaction: transaction.save(resource, id=id)).result(300).version
+
+
 def test_what_no_server_could_keep_is_refused_and_says_so(store):
+    noise = base64.b64encode(random.Random(1).randbytes(17_000_000)).decode()
     with pytest.raises(HubError, match="no resource that takes 16 MB") as refused:
-        save(store, {"resourceType": "Basic", "code": {"text": "x" * 17_000_000}}, "large")
+        save_large(store, {"resourceType": "Basic", "code": {"text": noise}}, "large")
     assert refused.value.reason is Kind.TOO_LONG
     assert save(store, {"resourceType": "Basic", "code": {"text": "x"}}, "large").created
+
+
+def test_a_table_of_more_codes_than_a_document_holds_is_kept_and_is_found_by_its_url(store):
+    concepts = [{"code": f"XA{number:021}", "display": f"第{number}种注册药品的通用名称" * 9} for number in range(51_000)]
+    table = {"resourceType": "CodeSystem", "url": "urn:drugs", "status": "active", "content": "complete", "concept": concepts}
+    saved = save_large(store, table, "drugs")
+    assert len(saved.body) > 17_000_000
+    (found,) = store.search(SearchQuery("CodeSystem", (Criterion("url", "uri", (UriValue("urn:drugs"),)),)), EVERYTHING).matches
+    assert found.body == saved.body == store.read(Key("CodeSystem", "drugs")).body
+    save_large(store, {**table, "status": "retired"}, "drugs")
+    assert store.vread(Key("CodeSystem", "drugs"), 1).body == saved.body
+    store.write(lambda transaction: transaction.reindex("CodeSystem")).result(300)
 
 
 def test_what_is_no_address_is_told_without_what_it_says():
