@@ -173,7 +173,7 @@ def result_of(found: Found) -> Result:
         name=code_text(resource.get("code")),
         loinc=str(loinc.get("code", "")),
         loinc_name=str(loinc.get("display", "")),
-        value=f"{quantity.get('comparator', '')}{quantity.get('value', '')}" if is_quantity else value_text(resource),
+        value=f"{quantity.get('comparator', '')}{quantity.get('value', '')}" if is_quantity else _in_words(resource),
         unit=unit,
         number=Decimal(quantity["value"]) if ucum and "value" in quantity and not quantity.get("comparator") else None,
         ucum=ucum,
@@ -185,6 +185,11 @@ def result_of(found: Found) -> Result:
         method=code_text(resource.get("method")),
         status=str(resource.get("status", "")),
     )
+
+
+def _in_words(observation: Mapping[str, Any]) -> str:
+    """A value that is no quantity, or why there is none."""
+    return value_text(observation) or code_text(observation.get("dataAbsentReason"))
 
 
 def _range(resource: Mapping[str, Any]) -> tuple[Decimal | None, Decimal | None, str]:

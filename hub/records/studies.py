@@ -30,12 +30,12 @@ class Study:
     report: str  # the id of the report on it; "" for none yet
 
 
-def studies(images: Iterable[Found], reports: Sequence[Found], blobs: Blobs) -> tuple[Study, ...]:
-    """Newest first. Looks at the disk once a study."""
-    available = [study for study in images if study.resource.get("status") not in ("entered-in-error", "cancelled")]
+def studies(images: Iterable[Found], reports: Sequence[Found], blobs: Blobs, *, most: int | None = None) -> tuple[Study, ...]:
+    """The newest `most`, all without it, newest first. Looks at the disk for each object of each."""
+    valid = (study for study in images if study.resource.get("status") not in ("entered-in-error", "cancelled"))
+    available = sorted(valid, key=lambda study: str(study.resource.get("started", "")), reverse=True)[:most]
     said = reports_on(available, reports)
-    made = [_study(found, said.get(found.id), blobs) for found in available]
-    return tuple(sorted(made, key=lambda study: study.at, reverse=True))
+    return tuple(_study(found, said.get(found.id), blobs) for found in available)
 
 
 def reports_on(images: Sequence[Found], reports: Sequence[Found]) -> dict[str, Found]:

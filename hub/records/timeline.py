@@ -97,9 +97,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """The newest visits that were asked for; `more`: there are older ones."""
+    """The visits that were asked for; `passed` newer ones were not, and `more`: there are older ones."""
 
     visits: tuple[Visit, ...]
+    passed: int
     more: bool
 
 
@@ -135,11 +136,15 @@ def encounter_kind(encounter: Found) -> str:
     return ENCOUNTER_CLASS.get(str(encounter.resource.get("class", {}).get("code", "")), "other")
 
 
-def story(record: Record, count: int, kind: str = "", facility: str = "") -> Story:
-    """The newest `count` visits of one kind, or with events of one, of one facility; each with the events that were asked for."""
+def story(record: Record, count: int, kind: str = "", facility: str = "", *, most: int = 0) -> Story:
+    """The newest `count` visits of one kind, or with events of one, of one facility; each with the events that were asked for.
+
+    `most` are told at most, the oldest of them; 0: all.
+    """
     chosen = [stay for stay in stays(record) if facility in ("", stay.facility) and _asked_for(stay, kind)]
     beside = Beside(by_id(record.valid("Observation")), by_id(record.of("ServiceRequest")))
-    return Story(tuple(_visit(stay, kind, beside) for stay in chosen[:count]), len(chosen) > count)
+    passed = max(0, min(count, len(chosen)) - most) if most else 0
+    return Story(tuple(_visit(stay, kind, beside) for stay in chosen[passed:count]), passed, len(chosen) > count)
 
 
 def _asked_for(stay: Stay, kind: str) -> bool:

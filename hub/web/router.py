@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from hub.imaging.ecg_svg import Layout
 
 VISITS = 12
+MOST_VISITS = 60  # on one page: beyond, the newest give way to older ones
+MOST_STUDIES = 12
 ENCOUNTER_KINDS = tuple(dict.fromkeys(ENCOUNTER_CLASS.values()))
 MOST_RESULTS = 200  # of one test on one page
 IMAGE_WIDTH = 640
@@ -118,14 +120,17 @@ async def person_page(request: Request, id: str) -> Response:
 
     def told() -> dict[str, Any]:
         """Beside the event loop: of a long record it takes as long as many short requests."""
-        shown = story(record, count, kind, site)
+        shown = story(record, count, kind, site, most=MOST_VISITS)
+        pictures = studies(record.of("ImagingStudy"), record.of("DiagnosticReport"), view.hub.blobs, most=MOST_STUDIES)
         return {
             "problems": problems(record),
             "medicines": medicines(record),
             "grid": labs.grid(record.of("Observation"), view.item_order),
-            "studies": studies(record.of("ImagingStudy"), record.of("DiagnosticReport"), view.hub.blobs),
+            "studies": pictures,
+            "more_studies": max(0, len(record.valid("ImagingStudy")) - len(pictures)),
             "front": front_of(person, patients, record),
             "visits": shown.visits,
+            "passed": shown.passed,
             "earlier": count + VISITS if shown.more else 0,
         }
 

@@ -13,6 +13,7 @@ from hub.records.documents import narrative, sections_of
 from hub.records.find import criteria, number_forms
 from hub.records.person import age_at, allergies_from, mask, name_of, person_from
 from hub.records.reader import Found
+from hub.records.studies import reports_on, studies
 from hub.records.timeline import Record, story
 from hub.records.trend import trend_svg
 from profiles.names import GOLDEN, HUB_TAG, ID_CARD, LOINC, UCUM
@@ -250,6 +251,55 @@ def test_a_document_and_the_file_it_came_from_are_one_event():
         (),
     )
     assert {event.id for visit in story(record, 9).visits for event in visit.events} == {"c", "f"}
+
+
+def test_a_long_record_is_told_by_the_page_and_its_pictures_beside_the_report_on_them():
+    def visit(day):
+        period = {"start": f"2026-01-{day:02d}"}
+        return found(
+            {"resourceType": "Encounter", "id": f"e{day}", "status": "finished", "class": {"code": "AMB"}, "period": period}
+        )
+
+    record = Record({"Encounter": tuple(visit(day) for day in range(1, 10))}, ())
+    told = [story(record, count, most=4) for count in (3, 6, 1000)]
+    assert [([v.day[8:] for v in s.visits], s.passed, s.more) for s in told] == [
+        (["09", "08", "07"], 0, True),
+        (["07", "06", "05", "04"], 2, True),
+        (["04", "03", "02", "01"], 5, False),
+    ]
+    accession = {"type": {"coding": [{"code": "ACSN"}]}, "value": "A1"}
+    pictures = [
+        found({"resourceType": "ImagingStudy", "id": id, "started": f"2026-01-0{day}", **more})
+        for id, day, more in (
+            ("s1", 1, {}),
+            ("s2", 2, {"identifier": [accession]}),
+            ("s3", 3, {"status": "cancelled"}),
+            ("s4", 4, {}),
+        )
+    ]
+    reports = [
+        found({"resourceType": "DiagnosticReport", "id": "r1", "imagingStudy": [{"reference": "ImagingStudy/s1"}]}),
+        found({"resourceType": "DiagnosticReport", "id": "other", "identifier": [accession]}, "TCM"),
+        found({"resourceType": "DiagnosticReport", "id": "r2", "identifier": [accession]}),
+    ]
+    shown = studies(pictures, reports, Nowhere(), most=2)
+    assert [(study.id, study.report) for study in shown] == [("s4", ""), ("s2", "r2")], "an accession number is its facility's own"
+    assert {id: report.id for id, report in reports_on(pictures, reports).items()} == {"s1": "r1", "s2": "r2"}
+
+
+class Nowhere:
+    def exists(self, sha256):
+        return False
+
+
+def test_what_asks_for_no_attention_is_not_marked_and_a_value_that_is_missing_says_why():
+    def result(code, **more):
+        return labs.result_of(observation("a", "1", "2026-03-01", interpretation=[{"coding": [{"code": code}]}], **more))
+
+    assert [result(code).out for code in ("N", "NEG", "ND", "NR", "H", "POS", "AA")] == [False] * 4 + [True] * 3
+    missing = observation("b", "1", "2026-03-01", dataAbsentReason={"text": "标本溶血"})
+    del missing.resource["valueQuantity"]
+    assert labs.result_of(missing).value == "标本溶血"
 
 
 def test_problems_and_medicines_are_what_still_holds():

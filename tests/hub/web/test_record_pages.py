@@ -50,7 +50,7 @@ async def test_the_summary_on_paper(site, visitor):
 
 async def test_an_emergency_opens_one_record_and_the_resident_reads_of_it(site, visitor):
     site.tokens["emergency"] = site.hub.tokens.create("急诊医师", "clinician", "FAR")
-    site.tokens["resident"] = site.hub.tokens.create("曾晓燕", "resident", patient=site.person)
+    site.tokens["resident"] = site.hub.tokens.create("居民本人", "resident", patient=site.person)
     await visitor.login("emergency")
     nobody = await visitor.get(f"/p/{site.person}")
     assert nobody.status_code == 404
