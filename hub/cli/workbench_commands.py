@@ -29,6 +29,7 @@ from hub.cli.directory_commands import directory_app
 from hub.cli.identity_commands import identity_app
 from hub.cli.language import say
 from hub.cli.map_commands import codes_app, map_app, outbox_app
+from hub.cli.recognition_commands import recognition_app
 
 messages_app = typer.Typer(
     help=say(
@@ -48,6 +49,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(outbox_app, name="outbox")
     app.add_typer(identity_app, name="identity")
     app.add_typer(directory_app, name="directory")
+    app.add_typer(recognition_app, name="recognition")
 
 
 INIT = say(

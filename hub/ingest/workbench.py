@@ -13,6 +13,7 @@ from hub.ingest.discarding import Decision, decide
 from hub.ingest.gaps import Confirmation, confirm, serve_remapping
 from hub.ingest.run import IntakeService
 from hub.outbox.queue import Choice, replay
+from hub.recognition.publishing import desk as recognition
 from hub.security.access import Access
 from hub.store.port import ResourceStore
 from hub.terminology.importing import bringing as importing
@@ -32,6 +33,7 @@ def serve_workbench(hub: Hub, intake: IntakeService) -> None:
     intake.requests.serve(OUTBOX, lambda body: sent_again(hub.store, body))
     intake.requests.serve(directory.REQUEST, lambda body: directory.brought(hub, body))
     intake.requests.serve(identities.REQUEST, lambda body: identities.decided(hub, body))
+    intake.requests.serve(recognition.REQUEST, lambda body: recognition.done(hub, intake.beside or hub.data, body))
     intake.requests.serve(importing.REQUEST, lambda body: importing.brought(hub, body, intake.beside))
 
 

@@ -31,6 +31,9 @@ class Draft(msgspec.Struct, frozen=True):
     def facts(self) -> Facts:
         return facts_of(self.kind, self.content.encode())
 
+    def tried_by(self, job: str) -> Draft:
+        return msgspec.structs.replace(self, job=job)
+
 
 def draft_of(facts: Facts, file: str, by: str, now: int) -> Draft:
     """`now` in UTC ms. Raise Invalid for more than a catalogue may be."""

@@ -150,7 +150,7 @@ async def _try(view: View, session: Session, draft: Draft, wish: Wish) -> Respon
 
     def work(transaction: Transaction) -> None:
         job = submit_what_if(transaction, draft.id, begin, end, now)
-        keep_draft(transaction, msgspec.structs.replace(draft, job=job.id))
+        keep_draft(transaction, draft.tried_by(job.id))
 
     await asyncio.wrap_future(hub.store.write(work))
     await hub.door.note(session.access, action="E", interaction="operation", type="recognition-what-if", query=f"{begin}/{end}")
