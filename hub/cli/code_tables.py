@@ -69,7 +69,9 @@ def import_table(data: Path, file: Path, asked: Asked, wishes: Wishes, config: P
     if not ask_yes(_question(seen), yes=wishes.yes):
         err.print(say("Nothing was changed; --yes imports without asking.", "未作更改;--yes 可免询问。"))
         return 1
-    _said(_brought(data, content, asked, config))
+    with Bar(say("writing", "写入")):
+        answer = _brought(data, content, asked, config)
+    _said(answer)
     return 1 if seen.table.wrong else 0
 
 

@@ -149,7 +149,9 @@ class Reads:
     ) -> HistoryPage:
         """History of one resource, a type or everything. Raise NotFound for one unknown or foreign, NotAllowed for a type."""
         if id:
-            self.newest(Key(type, id))
+            newest = self.newest(key := Key(type, id))
+            if self._definitions is not None and newest is self._definitions.read(key):
+                return HistoryPage((newest,), total=1)
         elif type and self.scope.types is not None and type not in self.scope.types:
             raise NotAllowed(f"this role may not read {type}")
         self._settle({type})

@@ -58,6 +58,7 @@ async def test_definitions_that_come_with_the_hub_are_searched_and_read(admin: C
     assert (await admin.get("/fhir/CodeSystem/hub-gender", if_none_match=read.headers["etag"])).status_code == 304
     assert (await admin.get(f"/fhir/CodeSystem/hub-gender/_history/{version}")).json() == read.json()
     assert (await admin.get("/fhir/CodeSystem/hub-gender/_history/1")).status_code == 404
+    assert (await admin.get("/fhir/CodeSystem/hub-gender/_history")).json()["entry"][0]["resource"] == read.json()
     assert (await admin.get("/fhir/ValueSet/hub-gender/$expand")).json()["expansion"]["total"] == 4
     translated = await admin.get(f"/fhir/ConceptMap/hub-gender/$translate?system={GENDER}&code=2")
     assert translated.json()["parameter"][0]["valueBoolean"] is True
@@ -73,7 +74,7 @@ async def test_stored_and_shipped_ones_stand_in_one_order_and_no_page_loses_one(
         await admin.put(each)
     number = len(list((SHIPPED / "code_systems").glob("*.json"))) + len(stored)
     for order in ("_sort=url", "_sort=-url", "_sort=-_lastUpdated", "_sort=title,-url", ""):
-        entries = await admin.walk(f"/fhir/CodeSystem?_count=7&{order}")
+        entries = await admin.walk(f"/fhir/CodeSystem?_count=20&{order}")
         found = [entry["resource"] for entry in entries]
         assert len({each["id"] for each in found}) == len(found) == number, order
         if order in ("_sort=url", "_sort=-url"):
