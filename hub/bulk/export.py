@@ -22,19 +22,22 @@ from hub.bulk.output import File, Output, folder_of, remove
 from hub.bulk.patients import batches, belongs_to, condition_of, members_of
 from hub.clock import instant
 from hub.errors import Gone, HubError, NotFound, operation_outcome
-from hub.jobs import Run, Stopped, job_in
+from hub.jobs import Job, Run, Stopped, job_in
 from hub.search.dates import EARLIEST, LATEST, interval
 from hub.search.parameters import in_force
 from hub.search.query import SearchQuery
+from hub.security.audit import audit_event
 from hub.security.reads import Reads
+from hub.security.trail import save_event
 from hub.store.compartments import patient_in
-from hub.store.port import Key, Version
+from hub.store.port import Key, Resource, Transaction, Version
 
 if TYPE_CHECKING:
     from hub.app import Hub
 
 PAGE, PAGE_BYTES = 500, 8 << 20  # resources of one page, fewer where they are large
 SAVE_SECONDS = 1.0
+MOST_REMEMBERED = 200_000  # patients; who is forgotten is told once more
 SETTLE_SECONDS = 1.0  # by then another process has committed what it began before the transactionTime
 
 
@@ -65,6 +68,8 @@ class Export:
         self._shape = Shape(elements=frozenset(self._asked.elements)) if self._asked.elements else WHOLE
         self._saved = time.monotonic()
         self._page = PAGE
+        self._told: dict[str, None] = {}  # whose records are in the files, as far as the trail says
+        self._untold: dict[str, None] = {}  # and as far as it does not say yet
 
     def work(self) -> dict[str, Any]:
         with in_force(self._hub.searchable.registry()):
@@ -105,8 +110,26 @@ class Export:
 
     def _save(self, progress: _Progress, output: Output) -> None:
         output.sync()
-        self._run.save(position=msgspec.json.encode(progress).decode(), done=progress.done)
+        position = msgspec.json.encode(progress).decode()
+
+        def save(transaction: Transaction) -> Job:
+            for patients in batches(tuple(self._untold)):
+                save_event(transaction, self._event(patients), self._asked.access.facility, self._hub.clock())
+            return self._run.save_in(transaction, position=position, done=progress.done)
+
+        self._run.write(save)
+        self._told |= self._untold
+        self._untold = {}
+        if len(self._told) > MOST_REMEMBERED:
+            self._told = {}
         self._saved = time.monotonic()
+
+    def _event(self, patients: Sequence[str]) -> Resource:
+        """Whoever's record leaves by an export is told of it, as of any other look."""
+        job, now = self._run.job.id, self._hub.clock()
+        return audit_event(
+            self._asked.access, action="R", interaction="operation", type="$export", query=job, patients=patients, now=now
+        )
 
     def _reads(self) -> Reads:
         """New for each page: it remembers whose records it gave out."""
@@ -173,7 +196,10 @@ class Export:
             conditions = (condition_of(reads, part.type, part.patients), *conditions)
         page = reads.stored(SearchQuery(part.type, conditions, count=self._page, after=progress.after))
         self._page = _fitting(page.matches)
-        return [self._shape.body(v) for v in self._of_then(reads, page.matches) if self._wanted(v, part)], page.next
+        found = [version for version in self._of_then(reads, page.matches) if self._wanted(version, part)]
+        concerned = dict.fromkeys(patient_in(version.patient) for version in found if version.patient)
+        self._untold |= {patient: None for patient in concerned if patient not in self._told}
+        return [self._shape.body(version) for version in found], page.next
 
     def _wanted(self, version: Version, part: _Part) -> bool:
         if self._asked.level == "patient" and not part.patients:

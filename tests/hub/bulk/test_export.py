@@ -222,8 +222,10 @@ async def test_only_so_many_at_a_time(admin: Client, hub: Served) -> None:
     assert answers == [202, 202, 202, 429]
 
 
-async def test_kick_off_and_downloads_are_audited(county: Client) -> None:
+async def test_kick_off_content_and_downloads_are_audited(county: Client) -> None:
     told = await manifest(county, "/fhir/$export?_type=Patient")
-    await lines(county, told["output"])
-    events = await county.walk("/fhir/AuditEvent?subtype=operation")
-    assert sorted(event["resource"]["action"] for event in events) == ["E", "R"]
+    patients = {f"Patient/{each['id']}" for each in await lines(county, told["output"])}
+    events = [event["resource"] for event in await county.walk("/fhir/AuditEvent?subtype=operation")]
+    assert sorted(event["action"] for event in events) == ["E", "R", "R"]
+    named = {str(each.get("what", {}).get("reference")) for event in events for each in event["entity"]}
+    assert patients <= named, "each person whose record left"

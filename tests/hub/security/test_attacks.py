@@ -11,6 +11,7 @@ import pytest
 
 from hub.app import create_app, open_hub
 from tests.hub.api.county import FHIR, bundle, encounter, entry, observation, patient
+from tests.hub.bulk.exports import exported
 from tests.hub.security.persons import (
     CLOSED,
     COUNTY,
@@ -235,6 +236,7 @@ async def test_the_person_sees_who_looked_and_who_was_refused(site: Site) -> Non
     await site.clients["stranger"].get("/fhir/Patient/c-p")
     await site.clients["stranger"].get("/fhir/Condition?patient=c-p")
     await site.clients["reader"].post(parameters(**WHY), "/fhir/Patient/c-p/$break-glass")
+    assert await exported(site.clients["permitted"], "/fhir/Patient/$export?_type=Observation")
     log = (await site.clients["resident"].get("/fhir/Patient/t-p/$access-log?_count=1000")).json()["entry"]
     looks = {(each["resource"]["agent"][0]["name"], each["resource"]["subtype"][0]["code"], each["resource"]["outcome"],
               each["resource"]["agent"][0]["purposeOfUse"][0]["coding"][0]["code"]) for each in log}  # fmt: skip
@@ -242,6 +244,7 @@ async def test_the_person_sees_who_looked_and_who_was_refused(site: Site) -> Non
     assert ("stranger", "search-type", "0", "TREAT") in looks
     assert ("emergency", "search-type", "0", "BTG") in looks, "what was looked at meanwhile is marked"
     assert ("doctor", "search-type", "0", "TREAT") in looks
+    assert ("permitted", "operation", "0", "TREAT") in looks, "what left by an export is a look too"
     assert any(name == "reader" and outcome == "4" and purpose == "BTG" for name, _, outcome, purpose in looks)
 
 
