@@ -88,10 +88,11 @@ async def test_wrong_cells_are_named_and_nothing_is_kept(county):
 
 async def done(visitor, address):
     """The page of a draft once its what-if run is over."""
-    for _ in range(2000):
+    for _ in range(600):
         page = (await visitor.get(address)).text
         if "hx-trigger" not in page:
             return page
+        await asyncio.sleep(0.1)
     raise AssertionError(page)
 
 
