@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
@@ -119,10 +120,23 @@ class RecognitionService:
         direct = catalogue.item(code) if system == CATALOGUE_SYSTEM else catalogue.matching(system, code)
         if direct is not None:
             return (direct,)
-        targets = (catalogue.matching(t["system"], t["code"]) for t in self.concept_maps.get((system, code), ()))
-        return tuple({item.code: item for item in targets if item is not None}.values())
+        found = (item for target in self.concept_maps.get((system, code), ()) for item in self._meant(catalogue, target))
+        return tuple({item.code: item for item in found}.values())
+
+    def _meant(self, catalogue: Catalogue, target: Mapping[str, str]) -> Iterator[Item]:
+        """The item of a code that a map leads to; of a panel's code (LOINC 58410-2) the items that it consists of."""
+        code = (target["system"], target["code"])
+        direct = catalogue.matching(*code)
+        parts = [] if direct is not None else [(each["system"], each["code"]) for each in self.concept_maps.get(code, ())]
+        for item in (direct, *(catalogue.matching(*part) for part in parts)):
+            if item is not None:
+                yield item
 
     def codes_of(self, item: Item) -> tuple[Code, ...]:
-        """Every code that a stored result of this item may carry: the catalogue's and each facility's own."""
+        """Every code that a stored result of this item may carry: the catalogue's and each facility's own.
+
+        What stands for several items is a profile: it is ordered by that code, and no result of one item carries it.
+        """
         own = [(match.system, match.code) for match in item.match]
-        return tuple(dict.fromkeys([*own, *(source for code in own for source in self._sources.get(code, ()))]))
+        sources = (source for code in own for source in self._sources.get(code, ()))
+        return tuple(dict.fromkeys([*own, *(source for source in sources if len(self._named(self.catalogue, *source)) <= 1)]))

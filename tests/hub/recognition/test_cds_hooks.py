@@ -357,6 +357,21 @@ def test_an_order_of_several_items_is_answered_item_by_item_and_none_takes_it_ba
     assert all("actions" not in suggestion for card in found for suggestion in card["suggestions"])
 
 
+@pytest.mark.parametrize(("system", "code"), [("http://loinc.org", "24320-4"), ("urn:hub:TWP:item", "急诊生化八项")])
+def test_an_order_of_a_laboratory_panel_is_answered_item_by_item(site, system, code):  # noqa: F811
+    """By its LOINC code, or by a facility's own code that is mapped to it."""
+    service, known = recognition_of(site.app.state), ("urn:hub:TWP:item", "急诊生化八项")
+    service.concept_maps[known] = ({"system": "http://loinc.org", "code": "24320-4"},)
+    try:
+        found = cards(call(site, "POST", SELECT, body(site, order("o10", code, system), encounterId="panel")))
+    finally:
+        del service.concept_maps[known]
+    assert {name for name in ("钾", "肌酐") if any(name in card["summary"] for card in found)} == {"钾", "肌酐"}
+    assert all("actions" not in suggestion for card in found for suggestion in card["suggestions"])
+    item = service.catalogue.matching("http://loinc.org", "2823-3")
+    assert ("http://loinc.org", "24320-4") not in service.codes_of(item), "no result of potassium carries the panel's code"
+
+
 @pytest.mark.parametrize(
     "prefetch",
     [
