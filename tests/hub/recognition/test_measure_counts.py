@@ -1,4 +1,4 @@
-"""The measures of three hundred seeded events, on both stores, beside a count that knows nothing of the program's."""
+"""The measures of two hundred seeded events, on both stores, beside a count that knows nothing of the program's."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def moments(chance, count):
 
 def prompted(chance):
     """(facility, item, when, what became of it, reason, saved, days until it lapsed)."""
-    for at in moments(chance, 200):
+    for at in moments(chance, 120):
         item = chance.choice(list(ITEMS))
         fate = chance.choice(("recognised", "refused", "open", "lapsed", "recognised too late"))
         saved = ITEMS[item] if fate == "recognised" else 0
@@ -82,7 +82,7 @@ def coded(kind, code):
 
 def placed(chance):
     """(facility, item, when, status, person)."""
-    for at in [*moments(chance, 90), "2026-03-01", "2026-03-31", "2026-04-01", "2026-02-28"]:
+    for at in [*moments(chance, 70), "2026-03-01", "2026-03-31", "2026-04-01", "2026-02-28"]:
         status = chance.choice(("active", "active", "completed", "revoked", "entered-in-error"))
         yield chance.choice(FACILITIES), chance.choice(list(LOINC)), at, status, chance.randrange(12)
 

@@ -1,11 +1,14 @@
-"""The main path in Chromium: login, search by initials, the person, a trend, the prompt; axe finds nothing on any of them."""
+"""The main path in Chromium: login, search by initials, the person, a trend, the prompt, the measures; axe finds nothing on it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+import httpx
 import pytest
+
+from tests.hub.web.county import NUMBERS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -161,3 +164,33 @@ def test_the_whole_path_works_without_script(chromium, address, site):
     page.locator("#recognition .button").click()
     assert page.locator(".answer[data-verdict=recognisable]").count() == 1
     context.close()
+
+
+def test_the_measures_and_a_prompt_in_a_frame_on_a_phone(chromium, address, site):
+    language, width = "zh-CN", 390
+    with httpx.Client(base_url=address, headers={"authorization": f"Bearer {site.tokens['TWP']}"}, timeout=60) as station:
+        for number, decision in enumerate(({"decision": "recognise"}, {"decision": "repeat", "reason": "R02"}, None)):
+            prompt = ask(station, f"looked-at-{number}-{width}", "肌酐")["prompt"]
+            if decision:
+                assert station.post("/recognition/decide", json={"prompt": prompt, **decision}).status_code == 200
+        page = ask(station, f"looked-at-{width}", "钾")["page"]
+    context = chromium.new_context(viewport={"width": width, "height": 800}, locale=language)
+    screen = Screen(context.new_page(), language, width)
+    change_account(screen.page, address, site.tokens["admin"])
+    screen.page.goto(f"{address}/measures")
+    screen.page.wait_for_selector("svg.bars rect.recognised")
+    screen.look("measures")
+    context.clear_cookies()
+    screen.page.goto(page)
+    screen.page.wait_for_selector("form")
+    screen.look("prompt-in-a-frame")
+    screen.page.locator("form .button:not(.second)").click()
+    wait_until(screen.page, "() => !document.querySelector('form')")
+    screen.look("prompt-answered")
+    context.close()
+
+
+def ask(station, visit, item):
+    answer = station.post("/recognition/ask", json={"patient": NUMBERS["TWP"], "items": [item], "visit": visit})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["answers"][0]
