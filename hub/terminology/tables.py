@@ -71,7 +71,7 @@ def _described(found: Found, terminology: Terminology) -> Described:
         title,
         _translated(head._title, "en") or title,
         head.publisher,
-        head.description,
+        head.description.removeprefix("来源:"),
         count,
         _origin(found),
         head.content == "complete",
