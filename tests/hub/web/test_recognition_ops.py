@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import date
 from io import BytesIO
 
 import pytest
@@ -11,9 +12,10 @@ from openpyxl import load_workbook
 
 from hub.recognition.facts import recognition_of
 from hub.recognition.publishing.export import workbook_of
+from hub.recognition.publishing.library import Publication, publish
 from hub.recognition.publishing.sheets import read_workbook
 from tests.hub.recognition.test_decisions import ask
-from tests.hub.recognition.test_publishing import CATALOGUE, catalogue
+from tests.hub.recognition.test_publishing import CATALOGUE, catalogue, evidence
 from tests.hub.recognition.test_what_if import changed
 from tests.hub.web.conftest import Visitor, served
 from tests.hub.web.county import build
@@ -142,7 +144,17 @@ async def ask_in_thread(county, visit, item):
 @pytest.mark.parametrize(("language", "width"), [("zh-CN", 1366), ("en", 390)])
 def test_the_pages_in_chromium(chromium, county, tmp_path, language, width):
     good, wrong = tmp_path / "new.xlsx", tmp_path / "wrong.xlsx"
-    good.write_bytes(workbook_of(changed(catalogue(f"seen-{language}", published="2026-03-10"), L0101=STRICT), language))
+    ending = {"L0101": date(2026, 3, 25), "L0201": date(2026, 3, 1)}
+    soon = lambda row: row.model_copy(update={"valid_to": ending.get(row.item, row.valid_to)})  # noqa: E731
+    ended = Publication(evidence(f"ending-{language}", published="2026-03-10", change=soon))
+    hub = county.hub
+    hub.store.write(lambda transaction: publish(transaction, ended, "office", hub.clock(), hub.county.policy)).result()
+    elsewhere = lambda row: row.model_copy(update={"organization": "XXX"} if row.item == "L0101" else {})  # noqa: E731
+    drafts = {
+        "zh-CN": changed(catalogue("seen", published="2026-03-10"), L0101=STRICT, L0201={"price": 600}),
+        "en": evidence("seen", published="2026-03-10", change=elsewhere),
+    }
+    good.write_bytes(workbook_of(drafts[language], language))
     wrong.write_bytes(spoilt(workbook_of(catalogue("wrong"), language)))
     context = chromium.new_context(viewport={"width": width, "height": 900}, locale=language)
     page = context.new_page()
