@@ -121,6 +121,10 @@ def _asks(hub: BenchHub) -> dict[str, Callable[[], httpx.Response]]:
     return {
         "$summary": lambda: api.get(f"/fhir/Patient/{person}/$summary").raise_for_status(),
         "record page": lambda: pages.get(f"/p/{person}").raise_for_status(),
+        "record page, its medicines at one site": lambda: pages.get(f"/p/{person}?kind=medicine&site=F2").raise_for_status(),
+        "record page, sixty visits": lambda: pages.get(f"/p/{person}?visits=60").raise_for_status(),
+        "one test's course": lambda: pages.get(f"/p/{person}/labs?code=http://loinc.org|{TESTS[0]}").raise_for_status(),
+        "$summary as PDF": lambda: pages.get(f"/p/{person}/summary.pdf").raise_for_status(),
     }
 
 
