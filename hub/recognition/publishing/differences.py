@@ -48,11 +48,14 @@ def _of_row(name: str, before: Table | None, after: Table) -> Difference | None:
     if before is None:
         return Difference("added", name)
     old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
-    fields = tuple((field, _told(old[field]), _told(new[field])) for field in new if old[field] != new[field])
+    fields = tuple((name, _told(name, old[name]), _told(name, new[name])) for name in new if old[name] != new[name])
     return Difference("changed", name, fields) if fields else None
 
 
-def _told(value: object) -> str:
+def _told(name: str, value: object) -> str:
+    """As the workbook says it."""
+    if name == "price" and isinstance(value, int):
+        return f"{value / 100:.2f}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {each}" for key, each in value.items())
     if isinstance(value, list):

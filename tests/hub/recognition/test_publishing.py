@@ -65,6 +65,9 @@ def test_what_holds_for_whom_and_from_when(place):
         assert held.usual.catalogue.version == "county"
         assert held is each.look()
     assert held.evidence == EVIDENCE
+    for version in ("b", "a", "c"):  # of one day and one moment: the last holds
+        published(place.hub, catalogue(version))
+        assert other.look().catalogue_of("nobody").catalogue.version == version
     published(place.hub, evidence("2", change=lambda row: row if row.item != "L0101" else None))
     held = other.look()
     assert held.evidence.of("CTY", "L0101") == ()

@@ -102,12 +102,13 @@ async def done(visitor, address):
 async def test_a_draft_is_compared_tried_and_published(county):
     assert (await ask_in_thread(county, "f1", "钾"))["verdict"] == "recognisable"
     admin = await visit(county, "admin")
-    strict = changed(catalogue("2", keep=lambda item: item.code != "L0702"), L0101=STRICT)
+    strict = changed(catalogue("2", keep=lambda item: item.code != "L0702"), L0101={**STRICT, "price": 350})
     answer = await send(admin, workbook_of(strict, "zh-CN"))
     address = answer.headers["location"]
     page = (await admin.get(address)).text
     assert "新增 0，修改 1，删除 1" in page
     assert "outpatient 7, inpatient 3" in page
+    assert "价格(元): <del>3.00</del> → <ins>3.50</ins>" in page
     assert (await admin.post(address, act="try", **{"from": "2026-03-10", "to": "2026-01-01"})).status_code == 400
     assert (await admin.post(address, act="try", **{"from": "2026-03-01", "to": "2026-03-10"})).status_code == 303
     told = await done(admin, address)
