@@ -109,3 +109,10 @@ def test_who_may_not_see_the_person_learns_nothing(site):  # noqa: F811
     foreign, nobody = ask(site, "code=L0101", who="FAR"), ask(site, "code=L0101", person="nobody")
     assert (foreign.status_code, nobody.status_code) == (404, 404)
     assert foreign.json() == nobody.json()
+
+
+def test_the_code_of_a_panel_is_no_code_of_a_result(site):  # noqa: F811
+    service = recognition_of(site.app.state)
+    codes = {code for _, code in service.codes_of(service.catalogue.item("L0101"))}
+    assert {"2823-3", "K"} <= codes
+    assert "24320-4" not in codes
