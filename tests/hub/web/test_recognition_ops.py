@@ -166,7 +166,8 @@ def test_the_pages_in_chromium(chromium, county, tmp_path, language, width):
         page.locator("#token").fill(county.tokens["admin"])
         page.keyboard.press("Enter")
         page.wait_for_selector("#file")
-        screen.look("facts")
+        if width == 390:
+            screen.look("facts")
         page.set_input_files("#file", wrong)
         page.locator("form[enctype] button").click()
         page.wait_for_selector(".note.bad h2")
@@ -180,5 +181,4 @@ def test_the_pages_in_chromium(chromium, county, tmp_path, language, width):
         screen.look("facts-draft")
         page.locator("button[value=publish]").click()
         page.wait_for_selector(".note.good")
-        screen.look("facts-published")
     context.close()
