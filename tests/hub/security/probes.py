@@ -144,8 +144,8 @@ _PUBLIC: dict[str, tuple[Probe, ...]] = {
 }
 _READS: dict[str, tuple[Probe, ...]] = {
     "GET /fhir/{type}/{id}": (*_each("/fhir/Observation/{}"), *_get(NONE, "/fhir/Patient/{her}", "/fhir/DiagnosticReport/c-r")),
-    "GET /fhir/{type}/{id}/_history": _each("/fhir/Observation/{}/_history"),
-    "GET /fhir/{type}/{id}/_history/{version}": _each("/fhir/Observation/{}/_history/1"),
+    "GET /fhir/{type}/{id}/_history": _each("/fhir/Observation/{}/_history")[::2],
+    "GET /fhir/{type}/{id}/_history/{version}": _each("/fhir/Observation/{}/_history/1")[1::2],
     "GET /fhir/Binary/{id}": _get(NONE, "/fhir/Binary/{document}"),
     "GET /fhir/Binary/{id}/_history/{version}": _get(NONE, "/fhir/Binary/{document}/_history/1"),
     "GET /fhir/{type}/_history": _get(EVERY, "/fhir/Observation/_history?_count=100"),

@@ -23,7 +23,7 @@ from tests.hub.web.county import NOW
 
 pytestmark = pytest.mark.anyio
 
-WHO = {"doctor": "c-p", "permitted": "c-p", "town": "t-p"}
+WHO = {"doctor": "c-p", "permitted": "t-p"}
 """Of another facility than the one that records, and the id by which each knows her."""
 READS = """
 Observation?patient=HER&_total=accurate&_count=100
