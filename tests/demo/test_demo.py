@@ -22,7 +22,7 @@ def test_the_headless_demo_holds_every_line_and_exits_0():
     run = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "✗" not in run.stdout
-    assert run.stdout.count("✓") == 11
+    assert run.stdout.count("✓") == 14
     for channel in ("cty-lis", "tcm-lis", "twp-lis", "county-pacs", "cty-his", "tcm-his", "twp-his", "cty-emr", "tcm-emr"):
         sent, acknowledged, mapped, _, dead, resources = _row(run.stdout, channel)
         assert sent == acknowledged == mapped > 0
