@@ -16,7 +16,7 @@ from profiles.validation import validate
 FOLDERS = ("code_systems", "value_sets", "concept_maps")
 TABLES = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((SHIPPED / "code_systems").glob("*.json"))}
 MAPS = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((SHIPPED / "concept_maps").glob("*.json"))}
-SPECIALS = {"cty-item", "tcm-item", "twp-item", "lab-panels"}  # of a laboratory in the demonstration; of LOINC, which is not shipped
+SPECIALS = {"cty-item", "tcm-item", "twp-item", "lab-panels"}  # of a demonstration laboratory; of LOINC, not shipped
 FILES = Files()
 
 
