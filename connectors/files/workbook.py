@@ -24,6 +24,8 @@ SHEETS = 50
 # Built-in number formats that show a date or a time: ECMA-376 18.8.30, East Asian ones included
 DATE_FORMATS = frozenset((*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)))
 NOT_LETTERS = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.|_.|\*.|General|E[+-]', re.I)
+PADDED = re.compile(r"(?:#,##)?(0{1,30})(?:\.(0{1,30}))?(?:_.)?(?:;.*)?")  # 0.00 shows 36.1 as 36.10, 000000 shows 42 as 000042
+BUILT_IN = {1: "0", 2: "0.00", 3: "#,##0", 4: "#,##0.00"}
 REFERENCE = re.compile(r"\$?([A-Z]{1,3})\$?(\d{1,7})")
 
 
@@ -58,11 +60,31 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
+class Style:
+    """How a number is shown: as a date, or with zeros up to so many digits before and behind its point."""
+
+    date: bool = False
+    whole: int = 1
+    decimals: int = 0
+
+    @staticmethod
+    def of(number: int, code: str) -> Style:
+        """`code`: of a custom number format; "" for a built-in one. ECMA-376 part 1, 18.8.30 and 18.8.31."""
+        shown = code or BUILT_IN.get(number, "")
+        date = re.search("[ymdhs]", NOT_LETTERS.sub("", code), re.I) is not None if code else number in DATE_FORMATS
+        padded = PADDED.fullmatch(shown)
+        return Style(date) if padded is None else Style(date, len(padded[1]), len(padded[2] or ""))
+
+
+PLAIN = Style()
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
-    """What is needed to read a cell: the shared strings, and which styles show dates."""
+    """What is needed to read a cell: the shared strings, and how styles show numbers."""
 
     strings: Sequence[str]
-    dates: frozenset[int]
+    styles: Sequence[Style]
     since_1904: bool
 
 
@@ -70,7 +92,7 @@ def grids(content: bytes, *, allowance: int, max_rows: int) -> Iterator[tuple[st
     """(sheet name, rows) of every sheet that is not hidden. Raise Refused."""
     parts = Parts(content, allowance)
     sheets, since_1904 = _sheets(parts)
-    form = Format(_strings(parts), _date_styles(parts), since_1904)
+    form = Format(_strings(parts), _styles(parts), since_1904)
     for name, part in sheets[:SHEETS]:
         yield name, _grid(parts, part, form, max_rows)
 
@@ -117,16 +139,16 @@ def _text(element: etree._Element) -> str:
     return "".join(part.text or "" for part in element.iter("{*}t") if (above := part.getparent()) is None or _name(above) != "rPh")
 
 
-def _date_styles(parts: Parts) -> frozenset[int]:
-    custom: dict[int, bool] = {}
-    styles: list[int] = []
+def _styles(parts: Parts) -> list[Style]:
+    codes: dict[int, str] = {}
+    styles: list[Style] = []
     for element in parts.events("xl/styles.xml", "numFmt", "cellXfs"):
         if _name(element) == "numFmt":
-            letters = NOT_LETTERS.sub("", _own(element, "formatCode"))
-            custom[int(_own(element, "numFmtId") or 0)] = re.search("[ymdhs]", letters, re.I) is not None
+            codes[int(_own(element, "numFmtId") or 0)] = _own(element, "formatCode")
         else:
-            styles = [int(_own(style, "numFmtId") or 0) for style in element]
-    return frozenset(place for place, number in enumerate(styles) if custom.get(number, number in DATE_FORMATS))
+            numbers = [int(_own(style, "numFmtId") or 0) for style in element]
+            styles = [Style.of(number, codes.get(number, "")) for number in numbers]
+    return styles
 
 
 def _grid(parts: Parts, part: str, form: Format, max_rows: int) -> Iterator[GridRow]:
@@ -170,20 +192,27 @@ def _value(cell: etree._Element, form: Format) -> str:
         return text
     if kind == "b":
         return text
-    return _number(text, int(_own(cell, "s") or 0) in form.dates, since_1904=form.since_1904)
+    place = int(_own(cell, "s") or 0)
+    return _number(text, form.styles[place] if place < len(form.styles) else PLAIN, since_1904=form.since_1904)
 
 
-def _number(text: str, shows_date: bool, *, since_1904: bool) -> str:
-    """A number as Excel shows it: 5.6 is stored as 5.5999999999999996, a date as 45418."""
+def _number(text: str, style: Style, *, since_1904: bool) -> str:
+    """A number as Excel shows it: 5.6 is stored as 5.5999999999999996, a date as 45418, 36.10 as 36.1. Never rounded."""
     try:
         number = float(text)
     except ValueError:
         return text
-    if shows_date and 0 <= number < 2_958_466:
+    if style.date and 0 <= number < 2_958_466:
         return day_of(number, since_1904=since_1904)
     if number.is_integer() and abs(number) < 10**15:
-        return str(int(number))
-    return text if number.is_integer() or "e" in repr(number) else repr(number)
+        return _padded(str(int(number)), style)
+    return text if number.is_integer() or "e" in repr(number) else _padded(repr(number), style)
+
+
+def _padded(text: str, style: Style) -> str:
+    whole, _, decimals = text.partition(".")
+    decimals = decimals.ljust(style.decimals, "0")
+    return whole.zfill(style.whole + whole.startswith("-")) + (f".{decimals}" if decimals else "")
 
 
 def _column(reference: str, place: int) -> int:

@@ -270,6 +270,31 @@ def test_a_workbook_gives_a_record_a_row_of_each_sheet_that_is_named(tmp_path: P
     assert mapped.issues == ()
 
 
+def test_a_number_keeps_the_zeros_that_its_sheet_shows(tmp_path: Path, clock: Clock) -> None:
+    """A code 36.10 or 000042 that Excel keeps as a number is another code without them; nothing is rounded."""
+    seen = {
+        ("0.00", 36.1): "36.10",
+        ("0.00_ ", 36): "36.00",
+        ("000000", 42): "000042",
+        ("#,##0.00", 1234.5): "1234.50",
+        ("0.0", 5.123): "5.123",
+        ("00.0;[Red]-00.0", -7.25): "-07.25",
+        ("0.0", 0.1 + 0.2): "0.3",
+        ("0%", 0.05): "0.05",
+        ("General", 36.1): "36.1",
+    }
+    book = openpyxl.Workbook()
+    book.active.append(["编码"])
+    for number, (form, value) in enumerate(seen, 2):
+        book.active.append([value])
+        book.active.cell(number, 1).number_format = form
+    out = io.BytesIO()
+    book.save(out)
+    drop(tmp_path, "codes.xlsx", out.getvalue(), clock)
+    found = records(connector(tmp_path, clock, sheets=[{"sheet": "*", "table": "checkup_sheet", "columns": ["编码"]}]))
+    assert [each["编码"] for each in values(found)] == list(seen.values())
+
+
 def test_a_sheet_for_people_is_passed_over_and_a_named_one_without_its_header_is_told(tmp_path: Path, clock: Clock) -> None:
     any_sheet = [{**BOOK[0], "sheet": "*"}]
     drop(tmp_path, "a.xlsx", workbook(), clock)
