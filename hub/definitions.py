@@ -1,8 +1,9 @@
 """Definitions that come with the hub → versions that are read and searched beside the stored ones.
 
-Code systems, value sets and concept maps of profiles/cn and beside county.toml, and the profiles that the hub promises to keep.
-They are files: the same on every store, new with every release, and without a cost until the first of them is asked for. Nobody
-writes or deletes them over FHIR; a stored resource of the same type and id, from before there was such a one, hides it.
+Code systems, value sets and concept maps of profiles/cn and beside county.toml, the profiles that the hub promises to keep, and the
+measures that it counts. They are files: the same on every store, new with every release, and without a cost until the first of
+them is asked for. Nobody writes or deletes them over FHIR; a stored resource of the same type and id, from before there was such a
+one, hides it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from hub import fhir_json
 from hub.clock import instant
+from hub.recognition.measures import definitions as measures
 from hub.search.beside import Beside
 from hub.search.match import Indexed, fulfils
 from hub.search.query import SearchQuery
@@ -22,8 +24,7 @@ from hub.store.port import Key, Version
 from hub.terminology.sources import FOLDERS, Files
 from profiles.promised import FOLDER as PROFILES
 
-PROFILE = "StructureDefinition"
-TYPES = frozenset({*FOLDERS, PROFILE})
+TYPES = frozenset({*FOLDERS, "StructureDefinition", "Measure"})
 Resource = dict[str, Any]
 
 
@@ -91,6 +92,8 @@ def _read(files: Mapping[str, Mapping[str, Sequence[Any]]]) -> Iterable[Beside]:
             yield _definition(found.path, fhir_json.load(found.body))
     for path in PROFILES.glob("*.json"):
         yield _definition(path, fhir_json.load(path.read_bytes()))
+    for each in measures.DEFINITIONS:
+        yield _definition(Path(measures.__file__), measures.measure(each))
 
 
 def _by_key(definitions: Iterable[Beside]) -> Mapping[Key, Beside]:

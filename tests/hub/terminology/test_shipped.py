@@ -39,6 +39,7 @@ FOUND = (  # query, ids
     (f"ConceptMap?source-system={GENDER}", ["hub-gender"]),
     ("StructureDefinition?type=Patient&kind=resource", ["hub-patient"]),
     ("StructureDefinition?url=urn:hub:ext:recognition-mark", ["hub-ext-recognition-mark"]),
+    ("Measure?url=urn:hub:measure:recognition-rate", ["recognition-rate"]),
 )
 
 
