@@ -6,11 +6,12 @@ operation that made it, the newest last, so that taking one back brings back the
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from itertools import combinations
 from typing import Any, Literal, NamedTuple
 
 from hub.fhir_json import load
-from hub.identity.pairs import CODE, PAIR, Pair, is_task, pair_id, pair_of
+from hub.identity.pairs import CODE, PAIR, Pair, in_order, is_task, pair_id, pair_of
 from hub.identity.sets import united
 from hub.search.folding import fold_code
 from hub.search.query import Criterion, SearchQuery, TokenValue
@@ -24,6 +25,7 @@ OPEN, LATER, LINKED, GONE, DIFFERENT = "requested", "on-hold", "completed", "can
 STATUS: dict[Decision, str] = {"together": LINKED, "apart": DIFFERENT, "later": LATER, "undecided": OPEN}
 MOST = 4000  # decisions about the Patients that hang together with one
 AT_ONCE = 50  # Patients asked for in one question
+FEW = 8  # Patients whose pairs are asked for one by one
 
 
 class Decided(NamedTuple):
@@ -38,20 +40,26 @@ UNDECIDED = Decided()
 
 def decided(transaction: Transaction, ids: Collection[str]) -> Decided:
     """What people decided about pairs of which both are among `ids`."""
-    keys: dict[Key, None] = {}
-    holds = Criterion("business-status", "token", (TokenValue(DECISION, "together"), TokenValue(DECISION, "apart")))
-    every = sorted(ids)
-    for start in range(0, len(every), AT_ONCE):
-        mine = Criterion("identifier", "token", tuple(TokenValue(PAIR, fold_code(id)) for id in every[start : start + AT_ONCE]))
-        keys.update((key, None) for key in transaction.find(SearchQuery("Task", (mine, holds)), limit=MOST))
     found: dict[Decision, set[Pair]] = {"together": set(), "apart": set()}
-    for version in transaction.current_of(list(keys)).values():
+    for version in transaction.current_of(_tasks(transaction, sorted(ids))).values():
         task = {} if version.deleted else load(version.body)
         if not is_task(task, CODE) or version.id != pair_id(pair := pair_of(task)):
             continue  # not ours: anybody may write a Task that names two Patients
         if set(pair) <= set(ids) and (holding := decision_of(task)) in found:
             found[holding].add(pair)
     return Decided(frozenset(found["together"]), frozenset(found["apart"]))
+
+
+def _tasks(transaction: Transaction, ids: Sequence[str]) -> list[Key]:
+    """Where decisions about these may lie. Of a few Patients each pair's own Task is looked at, which costs less than a search."""
+    if len(ids) <= FEW:
+        return [Key("Task", pair_id(in_order(*pair))) for pair in combinations(ids, 2)]
+    keys: dict[Key, None] = {}
+    holds = Criterion("business-status", "token", (TokenValue(DECISION, "together"), TokenValue(DECISION, "apart")))
+    for start in range(0, len(ids), AT_ONCE):
+        mine = Criterion("identifier", "token", tuple(TokenValue(PAIR, fold_code(id)) for id in ids[start : start + AT_ONCE]))
+        keys.update((key, None) for key in transaction.find(SearchQuery("Task", (mine, holds)), limit=MOST))
+    return list(keys)
 
 
 def decision_of(task: Resource) -> Decision:

@@ -6,12 +6,12 @@ learn of the other. What people decided about the pair stays in it (hub.identity
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hub.fhir_json import load
-from hub.identity.decisions import GONE, LATER, LINKED, OPEN, decision_of
-from hub.identity.pairs import AT, CODE, OWNER, PAIR, Pair, pair_id, pair_of, task_code
+from hub.identity.decisions import AT_ONCE, GONE, LATER, LINKED, OPEN, decision_of
+from hub.identity.pairs import AT, CODE, OWNER, PAIR, Pair, is_task, pair_id, pair_of, task_code
 from hub.identity.rules import REASONS
 from hub.search.folding import fold_code
 from hub.search.query import Criterion, SearchQuery, TokenValue
@@ -70,18 +70,17 @@ def raise_doubts(transaction: Transaction, doubts: Mapping[Pair, str]) -> None:
 
 def close_doubts(transaction: Transaction, ids: Iterable[str], doubts: Mapping[Pair, str], person_of: Mapping[str, str]) -> None:
     """Open Tasks of these Patients that are no doubt any more: linked, or nothing speaks for it now."""
-    for id in sorted(ids):
-        for key in transaction.find(_open_tasks(id), limit=MOST):
-            version = transaction.current(key)
-            if version is None or version.deleted:
+    every = sorted(ids)
+    for start in range(0, len(every), AT_ONCE):
+        mine = every[start : start + AT_ONCE]
+        for version in transaction.current_of(transaction.find(_open_tasks(mine), limit=MOST * len(mine))).values():
+            task = {} if version.deleted else load(version.body)
+            if not is_task(task, CODE) or version.id != pair_id(pair := pair_of(task)) or pair in doubts:
                 continue
-            task = load(version.body)
-            pair = pair_of(task)
-            if key.id == pair_id(pair) and pair not in doubts:
-                one, other = pair
-                linked = one in person_of and person_of.get(one) == person_of.get(other)
-                task["status"] = LINKED if linked else GONE
-                transaction.save(task, id=key.id)
+            one, other = pair
+            linked = one in person_of and person_of.get(one) == person_of.get(other)
+            task["status"] = LINKED if linked else GONE
+            transaction.save(task, id=version.id)
 
 
 def reason_of(task: Mapping[str, Any]) -> str:
@@ -101,7 +100,7 @@ def _because(reason: str) -> Resource:
     }
 
 
-def _open_tasks(id: str) -> SearchQuery:
-    mine = Criterion("identifier", "token", (TokenValue(PAIR, fold_code(id)),))
+def _open_tasks(ids: Sequence[str]) -> SearchQuery:
+    mine = Criterion("identifier", "token", tuple(TokenValue(PAIR, fold_code(id)) for id in ids))
     opened = Criterion("status", "token", (TokenValue(None, OPEN), TokenValue(None, LATER)))
     return SearchQuery("Task", (mine, opened))
