@@ -18,6 +18,7 @@ from lxml import etree
 from connectors.files.folder import Refused
 from connectors.files.sheets import GridRow, day_of
 
+MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 WIDEST = 1_000  # columns
 LARGEST_MERGE = 100_000  # cells that one merged range may fill
 SHEETS = 50
@@ -213,6 +214,12 @@ def _padded(text: str, style: Style) -> str:
     whole, _, decimals = text.partition(".")
     decimals = decimals.ljust(style.decimals, "0")
     return whole.zfill(style.whole + whole.startswith("-")) + (f".{decimals}" if decimals else "")
+
+
+def letters(place: int) -> str:
+    """Of a column, counted from 0: A, B … Z, AA."""
+    before, last = divmod(place, 26)
+    return (letters(before - 1) if before else "") + chr(65 + last)
 
 
 def _column(reference: str, place: int) -> int:

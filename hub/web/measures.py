@@ -9,12 +9,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from markupsafe import Markup, escape
 
+from connectors.files.workbook import MEDIA_TYPE
 from hub.errors import Invalid
 from hub.recognition import reasons
 from hub.recognition.facts import recognition_of
 from hub.recognition.measures.counting import LEAST, REST, Counted, Counts, counted, facility_seen
 from hub.recognition.measures.definitions import DEFINITIONS
-from hub.recognition.measures.workbook import CONTENT_TYPE, workbook
 from hub.recognition.router import days_of
 from hub.web.pages import PageRoute, session_of
 from hub.web.view import View
@@ -48,10 +48,12 @@ async def measures(request: Request) -> Response:
 
 @router.get("/measures.xlsx")
 async def export(request: Request) -> Response:
+    from hub.recognition.measures.workbook import workbook  # openpyxl brings numpy: a tenth of every start
+
     view, found, _ = await _asked(request)
     content = await asyncio.to_thread(workbook, found, view.language, lambda part, value: _called(view, part, value))
     name = f"recognition-{found.first}-{found.last}.xlsx"
-    return Response(content, media_type=CONTENT_TYPE, headers={"content-disposition": f'attachment; filename="{name}"'})
+    return Response(content, media_type=MEDIA_TYPE, headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
 async def _asked(request: Request) -> tuple[View, Counted, dict[str, Any]]:

@@ -30,7 +30,6 @@ HEADINGS = {
     ),
 }
 SHEETS = {"zh": ("机构", "项目", "月份"), "en": ("Facility", "Item", "Month")}
-CONTENT_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def workbook(counted: Counted, language: str, name: Callable[[int, str], str]) -> bytes:

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from openpyxl.utils import get_column_letter
 from pydantic import ValidationError
 
 from connectors.files.content import kind_of
 from connectors.files.folder import Refused
 from connectors.files.sheets import GridRow
-from connectors.files.workbook import grids
+from connectors.files.workbook import grids, letters
 from hub.errors import Invalid
 from hub.recognition.publishing.cells import Unreadable, parsed
 from hub.recognition.publishing.columns import (
@@ -215,7 +214,7 @@ def _columns(read: Read, sheet: Sheet, begin: int, columns: Sequence[Column]) ->
     known = {bare(name): column for column in columns for name in column.names}
     found: dict[int, Column] = {}
     for place, cell in enumerate(header.cells):
-        column, letter = known.get(bare(cell)), get_column_letter(place + 1)
+        column, letter = known.get(bare(cell)), letters(place)
         if column is None and cell:
             read.add(Wrong(sheet.name, header.number, letter, cell[:60], "unknown-column", cell))
         elif column is not None and column in found.values():
@@ -231,7 +230,7 @@ def _columns(read: Read, sheet: Sheet, begin: int, columns: Sequence[Column]) ->
 def _places(sheet: Sheet, begin: int, columns: Mapping[int, Column]) -> dict[str, tuple[str, str]]:
     """Field → letter and name of its column, as the file's header says it."""
     cells = sheet.rows[begin].cells
-    return {column.field: (get_column_letter(place + 1), cells[place].rstrip("*")) for place, column in columns.items()}
+    return {column.field: (letters(place), cells[place].rstrip("*")) for place, column in columns.items()}
 
 
 def _rows(

@@ -15,17 +15,16 @@ import msgspec
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from starlette.responses import RedirectResponse
 
+from connectors.files.workbook import MEDIA_TYPE
 from hub.errors import Invalid, NotAllowed
 from hub.jobs import OVER, jobs_in
 from hub.recognition import messages
 from hub.recognition.facts import recognition_of
 from hub.recognition.held import FILE, Held
-from hub.recognition.measures.workbook import CONTENT_TYPE
 from hub.recognition.publishing import review
 from hub.recognition.publishing.columns import columns_of, place_of
 from hub.recognition.publishing.differences import differences, doubts
 from hub.recognition.publishing.drafts import Draft, draft_in, draft_of, drafts_in, drop_draft, keep_draft
-from hub.recognition.publishing.export import workbook_of
 from hub.recognition.publishing.library import Facts, Published, entries_of, facts_of, head_of, in_place_of, shelved
 from hub.recognition.publishing.service import Outdated, publish_facts
 from hub.recognition.publishing.sheets import LARGEST, NoWorkbook, Read, read_workbook
@@ -53,12 +52,14 @@ async def overview(request: Request, published: str = "") -> Response:
 @router.get("/ops/recognition.xlsx")
 async def export(request: Request, library: str = "", kind: str = "") -> Response:
     """The version of a Library; `library=file`: of the file that county.toml names."""
+    from hub.recognition.publishing.export import workbook_of  # openpyxl brings numpy: a tenth of every start
+
     view, _ = _looking(request)
     facts = await asyncio.to_thread(recognition_of(request.app.state).facts.version, kind, library)
     content = await asyncio.to_thread(workbook_of, facts, view.language)
     head = head_of(facts)
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in f"{kind}-{head.id}-{head.version}")
-    return Response(content, media_type=CONTENT_TYPE, headers={"content-disposition": f'attachment; filename="{name}.xlsx"'})
+    return Response(content, media_type=MEDIA_TYPE, headers={"content-disposition": f'attachment; filename="{name}.xlsx"'})
 
 
 @router.post("/ops/recognition")
