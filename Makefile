@@ -7,7 +7,7 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE :=
 WORKERS := -n $(shell echo $$(( $$(nproc) + 1 > 4 ? 4 : $$(nproc) + 1 ))) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test lint bench kill-campaign crash-campaign write-kills identity-campaign examples fuzz lock clean
+.PHONY: help demo test lint bench kill-campaign crash-campaign write-kills identity-campaign examples pages fuzz lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -49,6 +49,11 @@ identity-campaign: ## who is one person of a synthetic county: precision, recall
 examples: ## send every official R4 example to both stores
 	@scripts/setup.sh test
 	@YITONG_ALL_EXAMPLES=1 $(PY) -m pytest tests/hub/api/test_r4_examples.py
+
+pages: ## look at every page in Chromium on a processor slowed six times; pictures into build/pages (SLOWER=6)
+	@scripts/setup.sh test
+	@mkdir -p build/pages
+	@YITONG_SCREENSHOTS=build/pages YITONG_SLOWER=$(or $(SLOWER),6) $(PY) -m pytest --timeout 0 -m browser tests/hub/web
 
 fuzz: ## ask what the OpenAPI document describes in many ways (EXAMPLES=200)
 	@scripts/setup.sh test

@@ -29,6 +29,8 @@ WORDS = {
     },
 }
 SHOTS = os.environ.get("YITONG_SCREENSHOTS", "")
+SLOWER = int(os.environ.get("YITONG_SLOWER", "1"))  # how many times the page's processor is slowed down
+PATIENCE = 30_000  # ms
 
 
 class Screen:
@@ -37,6 +39,9 @@ class Screen:
     def __init__(self, page, language, width):
         self.page, self.language, self.width = page, language, width
         self.complaints = []
+        page.set_default_timeout(PATIENCE * SLOWER)
+        if SLOWER > 1:
+            page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
         page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
@@ -79,7 +84,6 @@ def test_from_login_to_the_recognition_prompt(chromium, address, site, language,
     words = WORDS[language]
     context = chromium.new_context(viewport={"width": width, "height": 800}, locale=language)
     page = context.new_page()
-    page.set_default_timeout(8000)
     screen = Screen(page, language, width)
     page.goto(f"{address}/p")
     screen.look("login")

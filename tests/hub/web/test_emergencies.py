@@ -79,7 +79,6 @@ async def test_each_emergency_is_looked_at_once_and_the_finding_is_kept(county):
 def test_the_page_in_chromium(chromium, county, language, width):
     context = chromium.new_context(viewport={"width": width, "height": 800}, locale=language)
     page = context.new_page()
-    page.set_default_timeout(30_000)
     screen = Screen(page, language, width)
     with served(county.app) as address:
         body = parameters(reason=WHY["reason"], text=WHY["text"])

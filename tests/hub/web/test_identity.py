@@ -176,7 +176,6 @@ def test_every_word_is_there_in_both_languages():
 def test_the_pages_in_chromium(chromium, county, language, width):
     context = chromium.new_context(viewport={"width": width, "height": 900}, locale=language)
     page = context.new_page()
-    page.set_default_timeout(30_000)
     screen = Screen(page, language, width)
     with served(county.app) as address:
         page.goto(f"{address}/ops/identity")

@@ -268,7 +268,6 @@ async def test_dead_records_are_given_up_with_a_reason_and_taken_back(bench):
 def test_each_page_looked_at(chromium, bench, language, width):
     context = chromium.new_context(viewport={"width": width, "height": 800}, locale=language)
     page = context.new_page()
-    page.set_default_timeout(15000)
     screen = Screen(page, language, width)
     with served(bench.app) as address:
         page.goto(f"{address}/ops")

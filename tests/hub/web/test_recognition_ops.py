@@ -159,7 +159,6 @@ def test_the_pages_in_chromium(chromium, county, tmp_path, language, width):
     wrong.write_bytes(spoilt(workbook_of(catalogue("wrong"), language)))
     context = chromium.new_context(viewport={"width": width, "height": 900}, locale=language)
     page = context.new_page()
-    page.set_default_timeout(30_000)
     screen = Screen(page, language, width)
     with served(county.app) as address:
         page.goto(f"{address}/ops/recognition")
